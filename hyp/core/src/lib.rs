@@ -1,0 +1,24 @@
+//! What Postern decides.
+//!
+//! A trap becomes plain data here and leaves as plain data; the EL2 image (package `hyp`) reads
+//! the hardware, calls in, and applies the answer. Nothing in this crate touches a register or
+//! raw memory, so all of it runs, and is tested, on the host.
+//!
+//! Nothing a guest can reach in here panics: no index, no unchecked arithmetic, no `unwrap`.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod addr;

@@ -1,0 +1,3 @@
+//! Postern's one command-line face: `cargo xtask --help`.
+
+fn main() {}
