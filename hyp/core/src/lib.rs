@@ -22,3 +22,4 @@
 extern crate std;
 
 pub mod addr;
+pub mod console;

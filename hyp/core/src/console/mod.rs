@@ -1,0 +1,173 @@
+//! One terminal for the guest and the hypervisor's log, without garbling.
+//!
+//! Everything that reaches the UART passes one ring in one order. The hypervisor's lines wait
+//! until the guest stands at the start of a line, or until the guest has left its line unfinished
+//! for [`PATIENCE_MS`], and then open a line of their own. Nothing here waits: when the ring is
+//! full the guest is told so (its FIFO fills up, `FR.TXFF`), and a log line that does not fit is
+//! counted and confessed later.
+
+mod ring;
+
+pub use ring::Ring;
+
+/// How long a log line waits for the guest to finish its own line, in milliseconds.
+pub const PATIENCE_MS: u64 = 50;
+
+/// Output on its way to the UART: `OUT` bytes in order, and `LOG` bytes of log lines that wait for
+/// a line boundary.
+#[derive(Debug)]
+pub struct Console<const OUT: usize, const LOG: usize> {
+    out: Ring<OUT>,
+    held: Ring<LOG>,
+    /// When the oldest held line gives up waiting, in counter ticks.
+    deadline: Option<u64>,
+    patience_ticks: u64,
+    at_line_start: bool,
+    lost_lines: u32,
+}
+
+impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
+    /// An empty console.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            out: Ring::new(),
+            held: Ring::new(),
+            deadline: None,
+            patience_ticks: 0,
+            at_line_start: true,
+            lost_lines: 0,
+        }
+    }
+
+    /// Tells the rate of the counter that later `now` arguments come from, in ticks per second.
+    pub const fn set_frequency(&mut self, hz: u64) {
+        self.patience_ticks = (hz / 1000).saturating_mul(PATIENCE_MS);
+    }
+
+    /// Takes one byte of guest output; `false`, and no change, while there is no room.
+    pub fn guest_byte(&mut self, byte: u8) -> bool {
+        // A log line on its way out is not cut in two.
+        let log_comes_first = self.at_line_start && !self.held.is_empty();
+        if log_comes_first || !self.out.push(byte) {
+            return false;
+        }
+        self.at_line_start = byte == b'\n';
+        if self.at_line_start {
+            self.release();
+        }
+        true
+    }
+
+    /// Takes one log line, without its line end. `now` is in counter ticks.
+    ///
+    /// A line that does not fit whole is dropped and counted.
+    pub fn log_line(&mut self, line: &str, now: u64) {
+        let needed = line.len().saturating_add(2);
+        if self.held.room() < needed {
+            self.interrupt_guest_line();
+        }
+        if self.held.room() < needed {
+            self.lost_lines = self.lost_lines.saturating_add(1);
+            return;
+        }
+        for byte in line.bytes().chain(*b"\r\n") {
+            self.held.push(byte);
+        }
+        if self.at_line_start {
+            self.release();
+        } else if self.deadline.is_none() {
+            self.deadline = Some(now.saturating_add(self.patience_ticks));
+        }
+    }
+
+    /// When [`Self::tick`] has something to do next, in counter ticks.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// Lets log lines through that have waited long enough.
+    pub fn tick(&mut self, now: u64) {
+        if self.deadline.is_some_and(|at| now >= at) {
+            self.interrupt_guest_line();
+        }
+    }
+
+    /// Lets every held log line through now, wherever the guest stands: the end is near.
+    pub fn flush(&mut self) {
+        if !self.held.is_empty() {
+            self.interrupt_guest_line();
+        }
+    }
+
+    /// The next byte for the UART.
+    pub fn pop(&mut self) -> Option<u8> {
+        let byte = self.out.pop();
+        let waiting = !self.held.is_empty() || self.lost_lines > 0;
+        if byte.is_some() && waiting && self.at_line_start {
+            // What found the ring full follows as it drains.
+            self.release();
+        }
+        byte
+    }
+
+    /// Whether nothing waits for the UART. Held log lines do not count.
+    #[must_use]
+    pub const fn is_drained(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Bytes of guest output that fit now.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.out.room()
+    }
+
+    fn interrupt_guest_line(&mut self) {
+        if !self.at_line_start && self.out.room() >= 2 {
+            self.out.push(b'\r');
+            self.out.push(b'\n');
+            self.at_line_start = true;
+        }
+        if self.at_line_start {
+            self.release();
+        }
+    }
+
+    /// Moves held lines into the ring, as far as it has room.
+    fn release(&mut self) {
+        self.deadline = None;
+        while self.out.room() > 0 {
+            let Some(byte) = self.held.pop() else { break };
+            self.out.push(byte);
+        }
+        if self.held.is_empty() && self.lost_lines > 0 {
+            self.confess();
+        }
+    }
+
+    /// Says how many log lines were lost, once there is room to say so.
+    fn confess(&mut self) {
+        use core::fmt::Write;
+        let mut line = arrayvec::ArrayString::<64>::new();
+        let lost = self.lost_lines;
+        if write!(line, "[postern] {lost} log line(s) lost: the console was full\r\n").is_ok()
+            && self.out.room() >= line.len()
+        {
+            for byte in line.bytes() {
+                self.out.push(byte);
+            }
+            self.lost_lines = 0;
+        }
+    }
+}
+
+impl<const OUT: usize, const LOG: usize> Default for Console<OUT, LOG> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;
