@@ -23,3 +23,7 @@ extern crate std;
 
 pub mod addr;
 pub mod console;
+pub mod memory;
+pub mod ports;
+pub mod stage2;
+pub mod vm_type;
