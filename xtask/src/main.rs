@@ -1,3 +1,31 @@
 //! Postern's one command-line face: `cargo xtask --help`.
+#![expect(unreachable_pub, reason = "a program has no users: `pub` means the other modules")]
 
-fn main() {}
+mod build;
+mod cli;
+mod qemu;
+mod run;
+mod symbolize;
+mod units;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use hyp_abi::exit;
+
+fn main() -> ExitCode {
+    let status = match Cli::parse().command {
+        Command::Build => build::command().map(|()| 0),
+        Command::Run(options) => run::command(&options),
+    };
+    match status {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit::BAD_INPUT)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Cargo runs for the bare-metal target.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// How cargo optimizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// What ships and what is tested.
+    Release,
+}
+
+impl Profile {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+        }
+    }
+}
+
+/// A cargo command with everything that the bare-metal target needs on this machine; `verb` is
+/// `build` or `clippy`.
+///
+/// # Errors
+///
+/// The target's standard library is missing and cannot be provided.
+pub fn cargo(verb: &str) -> Result<Command> {
+    let mut command = Command::new(workspace::cargo());
+    command.current_dir(workspace::root()).args([verb, "--target", workspace::BARE_METAL]);
+    // The console of a guest is on our standard input: no tool may eat from it.
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Builds program `bin` of `package`; the answer is its ELF file.
+///
+/// # Errors
+///
+/// Cargo cannot be started or the build fails; the compiler's own words are on standard error.
+pub fn build(package: &str, bin: &str, profile: Profile) -> Result<PathBuf> {
+    let mut command = cargo("build")?;
+    command.args(["--package", package, "--bin", bin]);
+    match profile {
+        Profile::Release => command.arg("--release"),
+    };
+    let status = command.status().with_context(|| format!("could not start {command:?}"))?;
+    if !status.success() {
+        bail!("building `{package}` failed ({status}); the compiler's messages are above");
+    }
+    let elf = workspace::target_dir().join(workspace::BARE_METAL).join(profile.folder()).join(bin);
+    if !elf.is_file() {
+        bail!("cargo built `{package}` but {} is not there", elf.display());
+    }
+    Ok(elf)
+}

@@ -1,0 +1,81 @@
+//! `cargo xtask build`: from sources to `target/postern/postern.img`.
+//!
+//! The image is built by a `cargo build` of its own for the bare-metal target, so that no feature
+//! of a host crate leaks into it, and then flattened from its ELF file into the arm64 `Image`
+//! that firmware, U-Boot and QEMU load.
+
+mod cross;
+mod flatten;
+mod size;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use cross::Profile;
+
+use crate::workspace;
+
+/// The finished hypervisor.
+#[derive(Debug, Clone)]
+pub struct Hypervisor {
+    /// Flat arm64 `Image`.
+    pub image: PathBuf,
+    /// The same code as ELF with debug information, for symbols.
+    pub elf: PathBuf,
+}
+
+/// Builds the hypervisor and puts `postern.img` and `postern.elf` into `target/postern`.
+///
+/// # Errors
+///
+/// The compiler fails, or the linked file is not the image the linker script promises.
+pub fn hypervisor() -> Result<Hypervisor> {
+    let linked = cross::build("hyp", "hyp", Profile::Release)?;
+    let bytes =
+        fs::read(&linked).with_context(|| format!("could not read {}", linked.display()))?;
+    let image = flatten::arm64_image(&bytes)
+        .with_context(|| format!("{} cannot be made into an Image", linked.display()))?;
+    let dir = workspace::output_dir()?;
+    let built = Hypervisor { image: dir.join("postern.img"), elf: dir.join("postern.elf") };
+    replace(&built.image, &image)?;
+    replace(&built.elf, &bytes)?;
+    Ok(built)
+}
+
+/// Builds the conformance guest; the answer is an ELF file.
+///
+/// # Errors
+///
+/// The compiler fails.
+pub fn conformance_guest() -> Result<PathBuf> {
+    cross::build("conformance", "conformance", Profile::Release)
+}
+
+/// The command `cargo xtask build`: builds everything that runs on the bare machine and says what
+/// came out.
+///
+/// # Errors
+///
+/// As [`hypervisor`] and [`conformance_guest`].
+pub fn command() -> Result<()> {
+    let built = hypervisor()?;
+    let guest = conformance_guest()?;
+    let report = size::report(&fs::read(&built.elf)?, fs::metadata(&built.image)?.len())?;
+    print!("{report}");
+    for product in [&built.image, &built.elf, &guest] {
+        println!("{}", workspace::shown(product));
+    }
+    Ok(())
+}
+
+/// Writes a product so that a reader never sees half of it: another run may be booting the old
+/// file at this moment.
+fn replace(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::write(&fresh, bytes)
+        .and_then(|()| fs::rename(&fresh, path))
+        .with_context(|| format!("could not write {}", path.display()))
+}

@@ -1,0 +1,52 @@
+//! How large the image is, against the aims of the project.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use object::{Object, ObjectSection, SectionFlags, elf};
+
+use crate::units::shown_size;
+
+/// The image shall stay readable in a weekend and loadable anywhere.
+const IMAGE_AIM: u64 = 128 << 10;
+
+/// A table of what fills the image: code, constants, data, zeroed memory.
+///
+/// # Errors
+///
+/// `elf_file` is not an ELF file.
+pub fn report(elf_file: &[u8], image_len: u64) -> Result<String> {
+    let file = object::File::parse(elf_file).context("not an ELF file")?;
+    let [mut code, mut constants, mut data, mut zeroed] = [0_u64; 4];
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if !sh_flags.contains(elf::SHF_ALLOC) {
+            continue;
+        }
+        let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
+            &mut code
+        } else if !sh_flags.contains(elf::SHF_WRITE) {
+            &mut constants
+        } else if section.kind() == object::SectionKind::UninitializedData {
+            &mut zeroed
+        } else {
+            &mut data
+        };
+        *sum += section.size();
+    }
+    let mut text = String::new();
+    for (what, bytes) in
+        [("code", code), ("constants", constants), ("data", data), ("zeroed memory", zeroed)]
+    {
+        writeln!(text, "  {what:<14} {:>12}", shown_size(bytes))?;
+    }
+    let verdict = if image_len <= IMAGE_AIM { "within" } else { "ABOVE" };
+    writeln!(
+        text,
+        "  {:<14} {:>12}, {verdict} the aim of {}",
+        "image",
+        shown_size(image_len),
+        shown_size(IMAGE_AIM)
+    )?;
+    Ok(text)
+}

@@ -1,0 +1,29 @@
+//! The command line: names, options, help. What they mean is in each command's own module.
+
+use clap::{Parser, Subcommand};
+
+use crate::run;
+
+/// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
+///
+/// What a command needs and the machine lacks (an emulator, a compiler target) is provided first,
+/// with a word on what is done and why.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the hypervisor image and the test guests, and show their size.
+    Build,
+    /// Boot the hypervisor under QEMU, its console on this terminal.
+    #[command(after_help = "Exit status: 0 the guest powered off; 1 it crashed or broke a rule \
+        that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \
+        limit.")]
+    Run(run::Options),
+}

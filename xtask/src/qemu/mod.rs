@@ -1,0 +1,152 @@
+//! QEMU as the machine that Postern runs on.
+
+mod session;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub use session::{Ending, Session, watch_for_stop};
+
+/// The machine to emulate.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The emulator program.
+    pub qemu: PathBuf,
+    /// `-machine`: a name, optionally with options.
+    pub machine: String,
+    /// Version of the interrupt controller, 2 or 3; only for the machine `virt`.
+    pub gic: u8,
+    /// `-cpu`.
+    pub cpu: String,
+    /// Number of CPUs.
+    pub smp: u32,
+    /// Bytes of RAM.
+    pub ram: u64,
+    /// What follows `--` on our command line: to QEMU untouched.
+    pub extra: Vec<OsString>,
+}
+
+/// What the machine starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Boot<'a> {
+    /// Flat hypervisor image.
+    pub image: &'a Path,
+    /// The VMs. Without one EL2 can only complain, and a test wants to see that.
+    pub bundle: Option<&'a Path>,
+    /// EL2's boot arguments.
+    pub arguments: &'a str,
+}
+
+/// Who uses QEMU's standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyboard {
+    /// A person: Ctrl-A x ends QEMU, Ctrl-A c is its monitor.
+    Terminal,
+    /// A pipe, a file or nothing: every byte is the guest's.
+    Plain,
+}
+
+impl Machine {
+    /// The command that boots `boot` on this machine, its console on standard input and output.
+    pub fn command(&self, boot: Boot<'_>, keyboard: Keyboard) -> Command {
+        let mut command = Command::new(&self.qemu);
+        command.arg("-machine").arg(self.machine_option());
+        command.args(["-cpu", &self.cpu, "-smp", &self.smp.to_string()]);
+        // In MiB, rounded up: QEMU's own granule for RAM.
+        command.args(["-m", &format!("{}M", self.ram.div_ceil(1 << 20))]);
+        // A reset asked of the firmware is a fault of ours; it must not loop for ever.
+        command.args(["-nodefaults", "-no-reboot", "-display", "none"]);
+        match keyboard {
+            Keyboard::Terminal => command.args(["-serial", "mon:stdio"]),
+            Keyboard::Plain => command.args(["-monitor", "none", "-serial", "stdio"]),
+        };
+        command.arg("-kernel").arg(boot.image);
+        if let Some(bundle) = boot.bundle {
+            command.arg("-initrd").arg(bundle);
+        }
+        if !boot.arguments.is_empty() {
+            command.args(["-append", boot.arguments]);
+        }
+        command.args(&self.extra);
+        command
+    }
+
+    /// `-machine` with what a hypervisor needs, unless the caller's words already say otherwise.
+    fn machine_option(&self) -> String {
+        let mut option = self.machine.clone();
+        let name = self.machine.split(',').next().unwrap_or_default();
+        if name == "virt" || name.starts_with("virt-") {
+            if !option.contains(",virtualization=") {
+                option.push_str(",virtualization=on");
+            }
+            if !option.contains(",gic-version=") {
+                option.push_str(&format!(",gic-version={}", self.gic));
+            }
+        }
+        option
+    }
+}
+
+/// A command as a person could type it.
+pub fn shown_command(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| {
+            let word = word.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                word.into_owned()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(machine: &str) -> Machine {
+        Machine {
+            qemu: PathBuf::from("qemu-system-aarch64"),
+            machine: machine.to_owned(),
+            gic: 3,
+            cpu: "cortex-a72".to_owned(),
+            smp: 2,
+            ram: (512 << 20) + 1,
+            extra: vec![OsString::from("-icount")],
+        }
+    }
+
+    #[test]
+    fn virt_gets_what_a_hypervisor_needs_and_the_callers_word_wins() {
+        for (given, option) in [
+            ("virt", "virt,virtualization=on,gic-version=3"),
+            ("virt-7.2", "virt-7.2,virtualization=on,gic-version=3"),
+            ("virt,gic-version=2", "virt,gic-version=2,virtualization=on"),
+            ("virt,virtualization=off", "virt,virtualization=off,gic-version=3"),
+            ("raspi4b", "raspi4b"),
+        ] {
+            assert_eq!(machine(given).machine_option(), option);
+        }
+    }
+
+    #[test]
+    fn the_command_line_boots_the_image_with_bundle_and_arguments() {
+        let boot = Boot {
+            image: Path::new("postern.img"),
+            bundle: Some(Path::new("b")),
+            arguments: "postern.log=debug x",
+        };
+        let words = shown_command(&machine("virt").command(boot, Keyboard::Plain));
+        assert_eq!(
+            words,
+            "qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a72 \
+             -smp 2 -m 513M -nodefaults -no-reboot -display none -monitor none -serial stdio \
+             -kernel postern.img -initrd b -append 'postern.log=debug x' -icount"
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! One run of QEMU: its output as it comes, a time limit, and an orderly end.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// How often a quiet run looks at the clock.
+const TICK: Duration = Duration::from_millis(50);
+/// What QEMU may take to end by itself when asked, which restores the terminal.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// QEMU ended by itself.
+    Exited(ExitStatus),
+    /// The time limit ran out and QEMU was stopped.
+    TimeLimit,
+    /// This program was told to stop, and QEMU with it.
+    Interrupted,
+}
+
+/// A QEMU at work. Dropping it ends it.
+#[derive(Debug)]
+pub struct Session {
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    keyboard: Option<ChildStdin>,
+    deadline: Option<Instant>,
+}
+
+impl Session {
+    /// Starts `command`, whose output goes to us; `limit` counts from now.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be started.
+    pub fn start(command: &mut Command, limit: Option<Duration>) -> Result<Self> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("could not start {}", super::shown_command(command)))?;
+        let (sender, output) = mpsc::channel();
+        for stream in [
+            child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+            child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let sender = sender.clone();
+            thread::spawn(move || forward(stream, &sender));
+        }
+        let keyboard = child.stdin.take();
+        // A limit too far away to be a point in time is none.
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        Ok(Self { child, output, keyboard, deadline })
+    }
+
+    /// Gives `sink` the output piece by piece until the run ends; `sink` answers with bytes to type
+    /// on the console, usually none.
+    ///
+    /// # Errors
+    ///
+    /// What `sink` returns, or the child cannot be waited for.
+    pub fn run(mut self, mut sink: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<Ending> {
+        loop {
+            if stop_asked() {
+                self.stop();
+                return Ok(Ending::Interrupted);
+            }
+            let left =
+                self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                self.stop();
+                while let Ok(piece) = self.output.try_recv() {
+                    sink(&piece)?;
+                }
+                return Ok(Ending::TimeLimit);
+            }
+            match self.output.recv_timeout(left.map_or(TICK, |left| left.min(TICK))) {
+                Ok(piece) => {
+                    let keys = sink(&piece)?;
+                    self.type_in(&keys);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // Both streams are closed: QEMU is ending.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Ok(Ending::Exited(self.child.wait().context("QEMU got lost")?));
+                }
+            }
+        }
+    }
+
+    /// A guest that does not listen any more is no error of the run.
+    fn type_in(&mut self, keys: &[u8]) {
+        if let Some(keyboard) = &mut self.keyboard
+            && !keys.is_empty()
+        {
+            let _ = keyboard.write_all(keys).and_then(|()| keyboard.flush());
+        }
+    }
+
+    /// Asks QEMU to end, then makes it.
+    fn stop(&mut self) {
+        if let Some(pid) =
+            i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let patience = Instant::now() + GRACE;
+            while Instant::now() < patience {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.stop();
+        }
+    }
+}
+
+fn forward(mut stream: impl Read, sender: &mpsc::Sender<Vec<u8>>) {
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn stop_flag() -> &'static Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(Arc::default)
+}
+
+/// From now on Ctrl-C and a polite kill end running sessions before this program ends, so that no
+/// emulator stays behind.
+///
+/// # Errors
+///
+/// The signals cannot be caught.
+pub fn watch_for_stop() -> Result<()> {
+    for signal in
+        [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+    {
+        // The second one kills at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(stop_flag()))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop_flag())))
+            .context("could not prepare for Ctrl-C")?;
+    }
+    Ok(())
+}
+
+/// This program was told to stop.
+pub fn stop_asked() -> bool {
+    stop_flag().load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_and_status_arrive() {
+        let mut seen = Vec::new();
+        let session = Session::start(&mut shell("echo one; echo two; exit 7"), None).unwrap();
+        let ending = session
+            .run(|piece| {
+                seen.extend_from_slice(piece);
+                Ok(Vec::new())
+            })
+            .unwrap();
+        assert!(matches!(ending, Ending::Exited(status) if status.code() == Some(7)));
+        assert_eq!(seen, b"one\ntwo\n");
+    }
+
+    #[test]
+    fn answers_are_typed() {
+        let mut command = shell("echo ready; read word; echo got $word");
+        command.stdin(Stdio::piped());
+        let mut seen = Vec::new();
+        let session = Session::start(&mut command, Some(Duration::from_secs(20))).unwrap();
+        let ending = session
+            .run(|piece| {
+                seen.extend_from_slice(piece);
+                Ok(if seen == b"ready\n" { b"word\n".to_vec() } else { Vec::new() })
+            })
+            .unwrap();
+        assert!(matches!(ending, Ending::Exited(_)), "{ending:?}");
+        assert_eq!(seen, b"ready\ngot word\n");
+    }
+
+    #[test]
+    fn a_hang_ends_at_the_limit_and_keeps_its_output() {
+        let mut seen = Vec::new();
+        let session = Session::start(
+            &mut shell("echo begun; exec sleep 60"),
+            Some(Duration::from_millis(500)),
+        )
+        .unwrap();
+        let begun = Instant::now();
+        let ending = session
+            .run(|piece| {
+                seen.extend_from_slice(piece);
+                Ok(Vec::new())
+            })
+            .unwrap();
+        assert_eq!(ending, Ending::TimeLimit);
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert_eq!(seen, b"begun\n");
+    }
+}

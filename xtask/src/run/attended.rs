@@ -1,0 +1,104 @@
+//! A run that somebody watches: everything the console says goes to standard output at once.
+
+use std::io::{Write, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyp_abi::exit;
+
+use super::console::{LastWord, Lines};
+use super::terminal::Terminal;
+use crate::qemu::{Boot, Ending, Keyboard, Machine, Session, shown_command, watch_for_stop};
+use crate::symbolize::Symbolizer;
+
+/// Exit status after Ctrl-C or a kill, as shells have it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Boots and waits for the end; the answer is the exit status that belongs to it.
+///
+/// # Errors
+///
+/// QEMU cannot be started, or standard output is gone.
+pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration>) -> Result<u8> {
+    watch_for_stop()?;
+    let terminal = Terminal::remember();
+    let keyboard = terminal.keyboard();
+    let mut command = machine.command(boot, keyboard);
+    eprintln!("xtask: {}", shown_command(&command));
+    if keyboard == Keyboard::Terminal {
+        eprintln!("xtask: Ctrl-A x ends the run");
+    }
+    let session = Session::start(&mut command, limit)?;
+
+    let mut lines = Lines::default();
+    let mut last = LastWord::default();
+    let mut symbols = None;
+    let ending = session.run(|piece| {
+        let mut out = stdout().lock();
+        out.write_all(piece).and_then(|()| out.flush()).context("standard output is closed")?;
+        drop(out);
+        for line in lines.feed(piece) {
+            last.hear(&line);
+            for name in explain(&mut symbols, elf, &line) {
+                eprintln!("xtask:   {name}");
+            }
+        }
+        Ok(Vec::new())
+    })?;
+    if let Some(line) = lines.finish() {
+        last.hear(&line);
+        println!();
+    }
+    drop(terminal);
+    Ok(status(ending, last.code(), keyboard, limit, &shown_command(&command)))
+}
+
+/// Names for the addresses in `line`; the symbols are read at the first crash line only.
+fn explain(symbols: &mut Option<Result<Symbolizer>>, elf: &Path, line: &str) -> Vec<String> {
+    if !Symbolizer::concerns(line) {
+        return Vec::new();
+    }
+    match symbols.get_or_insert_with(|| Symbolizer::open(elf)) {
+        Ok(symbols) => symbols.explain(line),
+        Err(error) => vec![format!("{error:#}")],
+    }
+}
+
+/// Exit status of the run, with a word on standard error where it is not plain from the console.
+fn status(
+    ending: Ending,
+    code: Option<u8>,
+    keyboard: Keyboard,
+    limit: Option<Duration>,
+    command: &str,
+) -> u8 {
+    match (ending, code) {
+        (Ending::TimeLimit, _) => {
+            let seconds = limit.unwrap_or_default().as_secs();
+            eprintln!("xtask: stopped after {seconds} s, the limit given with --timeout");
+            exit::TIME_LIMIT
+        }
+        (Ending::Interrupted, _) => INTERRUPTED,
+        (Ending::Exited(_), Some(code)) => code.min(exit::HYP_FAILED),
+        (Ending::Exited(status), None) if status.success() && keyboard == Keyboard::Terminal => {
+            eprintln!("xtask: QEMU was ended from the keyboard");
+            exit::GUEST_OFF
+        }
+        (Ending::Exited(status), None) if status.code().is_some_and(|code| code != 0) => {
+            eprintln!(
+                "xtask: QEMU gave up ({status}); its reason is above. The command was:\n  {command}"
+            );
+            exit::BAD_INPUT
+        }
+        (Ending::Exited(status), None) => {
+            eprintln!(
+                "xtask: QEMU ended ({status}) without Postern's last line `{} CODE`: EL2 died \
+                 before it could report. `--boot-args postern.log=debug` or `-- -d \
+                 int,guest_errors -D qemu.log` may show where.",
+                exit::EXIT_PREFIX
+            );
+            exit::HYP_FAILED
+        }
+    }
+}

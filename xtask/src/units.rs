@@ -1,0 +1,75 @@
+//! Sizes as people write and read them.
+
+use anyhow::{Result, bail};
+
+/// Bytes in a size such as `512M`, `2G`, `64KiB` or `4096`; the suffixes are powers of 1024.
+///
+/// # Errors
+///
+/// Not a number, an unknown suffix, or more than 64 bits.
+pub fn parse_size(text: &str) -> Result<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let shift = match suffix.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => bail!("`{text}` is not a size; write for example 512M or 2G"),
+    };
+    let Ok(number) = number.parse::<u64>() else {
+        bail!("`{text}` is not a size; write for example 512M or 2G");
+    };
+    match number.checked_mul(1 << shift) {
+        Some(bytes) => Ok(bytes),
+        None => bail!("`{text}` is more than 64 bits of bytes"),
+    }
+}
+
+/// `bytes` for a person: `512 MiB`, `1.5 KiB`.
+pub fn shown_size(bytes: u64) -> String {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        let one = 1_u64 << shift;
+        if bytes >= one {
+            let tenths = u128::from(bytes) * 10 / u128::from(one);
+            return match tenths % 10 {
+                0 => format!("{} {unit}", tenths / 10),
+                rest => format!("{}.{rest} {unit}", tenths / 10),
+            };
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_suffix() {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("64k", 65_536),
+            ("64KiB", 65_536),
+            ("512M", 536_870_912),
+            ("2G", 2_147_483_648),
+        ] {
+            assert_eq!(parse_size(text).unwrap(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in ["", "M", "-1", "1.5G", "12 M", "5T", "99999999999999999999", "99999999999G"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_unit() {
+        assert_eq!(shown_size(100), "100 bytes");
+        assert_eq!(shown_size(1536), "1.5 KiB");
+        assert_eq!(shown_size(512 << 20), "512 MiB");
+        assert_eq!(shown_size(u64::MAX), "17179869183.9 GiB");
+    }
+}
