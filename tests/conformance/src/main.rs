@@ -1,4 +1,46 @@
 //! A guest that checks any host claiming the pKVM guest ABI and prints TAP.
+//!
+//! One image for every configuration: words on its command line (`/chosen/bootargs`) say what to
+//! expect, and the plan is the set of rows that belong to that configuration. See `config.rs`.
+#![cfg_attr(target_os = "none", no_std, no_main)]
 
 /// The guest runs at EL1 only; on the host there is nothing to run.
+#[cfg(not(target_os = "none"))]
 fn main() {}
+
+#[cfg(target_os = "none")]
+mod arch;
+#[cfg(target_os = "none")]
+mod config;
+#[cfg(target_os = "none")]
+mod gic;
+#[cfg(target_os = "none")]
+mod hyper;
+#[cfg(target_os = "none")]
+mod rows;
+#[cfg(target_os = "none")]
+mod smp;
+#[cfg(target_os = "none")]
+mod tap;
+#[cfg(target_os = "none")]
+mod time;
+#[cfg(target_os = "none")]
+mod tree;
+#[cfg(target_os = "none")]
+mod uart;
+
+/// First CPU, MMU on: reads the tree, announces the console, runs the rows, powers off.
+#[cfg(target_os = "none")]
+fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
+    let config = config::Config::from_tree(tree, left_in_registers);
+    uart::set_base(config.uart);
+    config.announce_console();
+    tap::run(&config, &rows::all());
+    hyper::power_off()
+}
+
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    tap::bail_out(format_args!("{info}"))
+}

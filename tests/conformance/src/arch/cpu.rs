@@ -1,0 +1,36 @@
+//! Barriers, interrupt masking, waiting.
+#![expect(unsafe_code, reason = "single instructions")]
+
+use core::arch::asm;
+
+/// Lets IRQs in.
+pub(crate) fn unmask_irq() {
+    // SAFETY: the vectors are in place since the first instruction of Rust code; the handler
+    // keeps all registers.
+    unsafe { asm!("msr daifclr, #2", "isb", options(nostack)) };
+}
+
+/// Keeps IRQs out.
+pub(crate) fn mask_irq() {
+    // SAFETY: only delays interrupts.
+    unsafe { asm!("msr daifset, #2", "isb", options(nostack)) };
+}
+
+/// Waits for an interrupt, masked or not.
+pub(crate) fn wfi() {
+    // SAFETY: no effect but the wait.
+    unsafe { asm!("dsb sy", "wfi", options(nostack)) };
+}
+
+/// All earlier accesses are done before anything later begins.
+pub(crate) fn dsb() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", "isb", options(nostack)) };
+}
+
+/// Sleeps for ever; for CPUs that firmware refused to switch off.
+pub(crate) fn park() -> ! {
+    loop {
+        wfi();
+    }
+}

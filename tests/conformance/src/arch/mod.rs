@@ -1,0 +1,10 @@
+//! Everything that needs an instruction of its own or a raw address: entry, vectors, page tables,
+//! registers, device access, probes. The only unsafe part of this guest.
+
+pub(crate) mod cpu;
+pub(crate) mod entry;
+pub(crate) mod mmio;
+pub(crate) mod mmu;
+pub(crate) mod probe;
+pub(crate) mod registers;
+pub(crate) mod sysreg;

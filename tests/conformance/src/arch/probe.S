@@ -1,0 +1,226 @@
+// Runs a piece of code that may be aborted, and the pieces.
+
+    .section .text.probe, "ax"
+
+// probe_run(x0: code, x1: &mut Probe). Loads x8 to x15 from the probe, calls the code, stores x8 to
+// x15 and what was caught. The code keeps x19 to x30, SP and, unless it is aborted, SCTLR_EL1.
+    .global probe_run
+probe_run:
+    stp     x29, x30, [sp, #-96]!
+    mov     x29, sp
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    mov     x19, x1
+    mrs     x20, sctlr_el1
+    mrs     x21, daif
+    mrs     x22, cpacr_el1
+    ldp     x8, x9, [x19]
+    ldp     x10, x11, [x19, #16]
+    ldp     x12, x13, [x19, #32]
+    ldp     x14, x15, [x19, #48]
+    mov     x16, x0
+    adr     x0, 1f
+    msr     daifset, #0xf
+    msr     tpidrro_el0, x0
+    isb
+    blr     x16
+    mov     x0, #0
+    mov     x1, #0
+    mov     x2, #0
+    mov     x3, #0
+    mov     x4, #-1                 // no exception
+    mov     x5, #0
+1:  msr     tpidrro_el0, xzr
+    msr     sctlr_el1, x20
+    isb
+    stp     x8, x9, [x19]
+    stp     x10, x11, [x19, #16]
+    stp     x12, x13, [x19, #32]
+    stp     x14, x15, [x19, #48]
+    stp     x0, x1, [x19, #64]
+    stp     x2, x3, [x19, #80]
+    stp     x4, x5, [x19, #96]
+    msr     daif, x21
+    ldp     x19, x20, [sp, #16]
+    ldp     x21, x22, [sp, #32]
+    ldp     x23, x24, [sp, #48]
+    ldp     x25, x26, [sp, #64]
+    ldp     x27, x28, [sp, #80]
+    ldp     x29, x30, [sp], #96
+    ret
+
+// The pieces: x8 is the address, x9 the datum, unless it says otherwise. The label `_at` is the
+// instruction that may be aborted; without one it is the first.
+.macro piece name
+    .global \name
+\name:
+.endm
+
+.macro call_piece name, instruction, imm
+piece \name
+    mov     x0, x8
+    mov     x1, x9
+    mov     x2, x10
+    mov     x3, x11
+    .global \name\()_at
+\name\()_at:
+    \instruction #\imm
+    mov     x8, x0
+    mov     x9, x1
+    mov     x10, x2
+    mov     x11, x3
+    ret
+.endm
+
+call_piece hvc0, hvc, 0
+call_piece hvc1, hvc, 1
+call_piece smc0, smc, 0
+call_piece smc5, smc, 5
+
+piece load8
+    ldrb    w9, [x8]
+    ret
+piece load8s
+    ldrsb   x9, [x8]
+    ret
+piece load8s_w
+    ldrsb   w9, [x8]
+    ret
+piece load16
+    ldrh    w9, [x8]
+    ret
+piece load16s
+    ldrsh   x9, [x8]
+    ret
+piece load16s_w
+    ldrsh   w9, [x8]
+    ret
+piece load32
+    ldr     w9, [x8]
+    ret
+piece load32s
+    ldrsw   x9, [x8]
+    ret
+piece load64
+    ldr     x9, [x8]
+    ret
+piece load32_zero_register
+    ldr     wzr, [x8]
+    ret
+piece load_pair
+    ldp     x9, x10, [x8]
+    ret
+piece load_simd
+    .arch_extension fp
+    ldr     d0, [x8]
+    ret
+piece load_writeback
+    ldr     w9, [x8], #4
+    ret
+piece store8
+    strb    w9, [x8]
+    ret
+piece store16
+    strh    w9, [x8]
+    ret
+piece store32
+    str     w9, [x8]
+    ret
+piece store64
+    str     x9, [x8]
+    ret
+piece store32_zero_register
+    str     wzr, [x8]
+    ret
+piece store_pair
+    stp     x9, x10, [x8]
+    ret
+piece clean_line
+    dc      civac, x8
+    ret
+piece branch
+    br      x8                      // returns when there is a RET at the target
+    ret
+
+// Load with SPSel = 0: the exception goes to the vectors at +0x000.
+piece load32_el1t
+    msr     spsel, #0
+    .global load32_el1t_at
+load32_el1t_at:
+    ldr     w9, [x8]
+    msr     spsel, #1
+    ret
+
+// Load and store with MMU and data cache off. No memory but x8 is touched in between.
+piece load32_mmu_off
+    mrs     x10, sctlr_el1
+    bic     x11, x10, #1
+    bic     x11, x11, #4
+    msr     sctlr_el1, x11
+    isb
+    .global load32_mmu_off_at
+load32_mmu_off_at:
+    ldr     w9, [x8]
+    msr     sctlr_el1, x10
+    isb
+    ret
+piece store32_mmu_off
+    mrs     x10, sctlr_el1
+    bic     x11, x10, #1
+    bic     x11, x11, #4
+    msr     sctlr_el1, x11
+    isb
+    .global store32_mmu_off_at
+store32_mmu_off_at:
+    str     w9, [x8]
+    msr     sctlr_el1, x10
+    isb
+    ret
+
+// Big-endian store and little-endian load of one register.
+piece store32_big_endian
+    mrs     x10, sctlr_el1
+    orr     x11, x10, #(1 << 25)    // SCTLR_EL1.EE
+    msr     sctlr_el1, x11
+    isb
+    .global store32_big_endian_at
+store32_big_endian_at:
+    str     w9, [x8]
+    msr     sctlr_el1, x10
+    isb
+    ret
+piece load32_big_endian
+    mrs     x10, sctlr_el1
+    orr     x11, x10, #(1 << 25)
+    msr     sctlr_el1, x11
+    isb
+    .global load32_big_endian_at
+load32_big_endian_at:
+    ldr     w9, [x8]
+    msr     sctlr_el1, x10
+    isb
+    ret
+
+// Goes to EL0 at x12, which ends in SVC or in the abort under test.
+piece user
+    msr     elr_el1, x12
+    mov     x13, #0x3c0             // EL0t, DAIF set
+    msr     spsr_el1, x13
+    eret
+
+// What runs at EL0: these sit in a page of their own, seen through the user window.
+    .balign 4096
+    .global user_page
+user_page:
+piece user_load32
+    ldr     w9, [x8]
+    svc     #0
+piece user_store32
+    str     w9, [x8]
+    svc     #0
+piece user_branch
+    br      x8
+    .balign 4096

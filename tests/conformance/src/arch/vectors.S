@@ -1,0 +1,102 @@
+// Exception vectors of EL1.
+//
+// TPIDRRO_EL0 holds 0, or the address at which `probe_run` waits for an exception that its snippet
+// may cause. Such an exception is reported in registers only, since the MMU may be off:
+//   x0 ESR, x1 FAR, x2 ELR, x3 SPSR, x4 vector offset, x5 DAIF | CurrentEL | SPSel of the handler.
+
+.macro sync_vector offset
+    .balign 128
+    mrs     x0, tpidrro_el0
+    mov     x4, #\offset
+    cbz     x0, unexpected
+    b       caught
+.endm
+
+.macro irq_vector
+    .balign 128
+    sub     sp, sp, #192
+    stp     x0, x1, [sp]
+    b       interrupt
+.endm
+
+.macro bad_vector offset
+    .balign 128
+    mov     x4, #\offset
+    b       unexpected
+.endm
+
+    .section .text.vectors, "ax"
+    .balign 2048
+    .global vectors
+vectors:
+    sync_vector 0x000
+    irq_vector
+    bad_vector 0x100
+    bad_vector 0x180
+    sync_vector 0x200
+    irq_vector
+    bad_vector 0x300
+    bad_vector 0x380
+    sync_vector 0x400
+    irq_vector
+    bad_vector 0x500
+    bad_vector 0x580
+    bad_vector 0x600
+    bad_vector 0x680
+    bad_vector 0x700
+    bad_vector 0x780
+
+caught:
+    mrs     x2, elr_el1
+    mrs     x3, spsr_el1
+    mrs     x5, daif
+    mrs     x1, CurrentEL
+    orr     x5, x5, x1
+    mrs     x1, spsel
+    orr     x5, x5, x1
+    msr     elr_el1, x0
+    mov     x1, #0x3c5              // EL1h, DAIF set
+    msr     spsr_el1, x1
+    mrs     x0, esr_el1
+    mrs     x1, far_el1
+    eret
+
+unexpected:
+    mrs     x0, esr_el1
+    mrs     x1, far_el1
+    mrs     x2, elr_el1
+    mrs     x3, spsr_el1
+    bl      unexpected_exception
+    b       .
+
+interrupt:
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x29, [sp, #144]
+    mrs     x0, elr_el1
+    mrs     x1, spsr_el1
+    stp     x30, x0, [sp, #160]
+    str     x1, [sp, #176]
+    bl      take_interrupt
+    ldr     x1, [sp, #176]
+    ldp     x30, x0, [sp, #160]
+    msr     elr_el1, x0
+    msr     spsr_el1, x1
+    ldp     x18, x29, [sp, #144]
+    ldp     x16, x17, [sp, #128]
+    ldp     x14, x15, [sp, #112]
+    ldp     x12, x13, [sp, #96]
+    ldp     x10, x11, [sp, #80]
+    ldp     x8, x9, [sp, #64]
+    ldp     x6, x7, [sp, #48]
+    ldp     x4, x5, [sp, #32]
+    ldp     x2, x3, [sp, #16]
+    ldp     x0, x1, [sp]
+    add     sp, sp, #192
+    eret

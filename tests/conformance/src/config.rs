@@ -1,0 +1,206 @@
+//! What this guest runs on and what it expects: the tree and the words on the command line.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `expect=protected` | a protected VM, enrolled from its first instruction |
+//! | `expect=normal` | a normal VM (default) |
+//! | `expect=bare` | no hypervisor: the rows that real hardware or an emulator satisfies |
+//! | `guard=on` | a normal VM of the `pkvm` dialect that is offered the guard |
+//! | `dialect=pkvm`, `dialect=list-2021` | which numbering of the guard calls is served |
+
+use core::fmt;
+
+use hyp_abi::smccc::FunctionId;
+use hyp_abi::vendor::{list_2021, pkvm};
+use hyp_abi::vplatform;
+
+use crate::arch::sysreg;
+use crate::{hyper, tree};
+
+/// The kind of host and VM, one bit each so that a row can name several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kinds(u32);
+
+impl Kinds {
+    /// No hypervisor of this ABI.
+    pub(crate) const BARE: Self = Self(1);
+    /// Normal VM, no guard.
+    pub(crate) const NORMAL: Self = Self(1 << 1);
+    /// Normal VM with the guard, dialect `pkvm`; not enrolled at start.
+    pub(crate) const NORMAL_GUARD: Self = Self(1 << 2);
+    /// Protected VM, dialect `pkvm`.
+    pub(crate) const PROTECTED: Self = Self(1 << 3);
+    /// Normal VM, dialect `list-2021`; not enrolled at start.
+    pub(crate) const LIST: Self = Self(1 << 4);
+    /// Protected VM, dialect `list-2021`.
+    pub(crate) const LIST_PROTECTED: Self = Self(1 << 5);
+
+    /// Wherever this guest runs.
+    pub(crate) const ALL: Self = Self(0x3f);
+    /// Every VM of a hypervisor of this ABI.
+    pub(crate) const VM: Self = Self(0x3e);
+    /// The guard is offered, dialect `pkvm`.
+    pub(crate) const PKVM_GUARD: Self = Self::NORMAL_GUARD.or(Self::PROTECTED);
+    /// The guard is offered, dialect `list-2021`.
+    pub(crate) const LIST_GUARD: Self = Self::LIST.or(Self::LIST_PROTECTED);
+    /// The guard is offered.
+    pub(crate) const GUARD: Self = Self::PKVM_GUARD.or(Self::LIST_GUARD);
+    /// The guard is offered and the VM starts without it.
+    pub(crate) const NOT_ENROLLED: Self = Self::NORMAL_GUARD.or(Self::LIST);
+    /// Protected VMs.
+    pub(crate) const ANY_PROTECTED: Self = Self::PROTECTED.or(Self::LIST_PROTECTED);
+    /// VMs that are not protected.
+    pub(crate) const ANY_NORMAL: Self = Self::NORMAL.or(Self::NORMAL_GUARD).or(Self::LIST);
+
+    /// Both.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in this set.
+    pub(crate) const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Facts about this run.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Which rows hold.
+    pub(crate) kind: Kinds,
+    /// Base of RAM.
+    pub(crate) ram_base: u64,
+    /// First address behind RAM.
+    pub(crate) ram_end: u64,
+    /// PL011.
+    pub(crate) uart: u64,
+    /// GICv3 distributor.
+    pub(crate) gicd: u64,
+    /// GICv3 redistributors.
+    pub(crate) gicr: u64,
+    /// OR of x1 to x30 at the entry of the first CPU.
+    pub(crate) left_in_registers: u64,
+    affinities: [u64; vplatform::MAX_VCPUS],
+    cpus: usize,
+}
+
+impl Config {
+    /// Reads tree and command line.
+    pub(crate) fn from_tree(dtb: &[u8], left_in_registers: u64) -> Self {
+        let (ram_base, ram_size) = tree::memory(dtb);
+        let mut affinities = [0; vplatform::MAX_VCPUS];
+        let mut cpus = 0;
+        tree::cpus(dtb, |affinity| {
+            if let Some(place) = affinities.get_mut(cpus) {
+                *place = affinity;
+                cpus += 1;
+            }
+        });
+        let base = |compatible: &[u8], at, otherwise| {
+            tree::reg(dtb, compatible).and_then(|r| tree::cells(r, at, 2)).unwrap_or(otherwise)
+        };
+        let has = |word: &str| tree::bootargs(dtb).split_ascii_whitespace().any(|w| w == word);
+        let is_list = has("dialect=list-2021");
+        let kind = if has("expect=bare") {
+            Kinds::BARE
+        } else if has("expect=protected") {
+            if is_list { Kinds::LIST_PROTECTED } else { Kinds::PROTECTED }
+        } else if is_list {
+            Kinds::LIST
+        } else if has("guard=on") {
+            Kinds::NORMAL_GUARD
+        } else {
+            Kinds::NORMAL
+        };
+        Self {
+            kind,
+            ram_base,
+            ram_end: ram_base + ram_size,
+            uart: base(b"arm,pl011", 0, vplatform::UART_BASE),
+            gicd: base(b"arm,gic-v3", 0, vplatform::GICD_BASE),
+            gicr: base(b"arm,gic-v3", 16, vplatform::GICR_BASE),
+            left_in_registers,
+            affinities,
+            cpus,
+        }
+    }
+
+    /// Number of vCPUs.
+    pub(crate) fn cpu_count(&self) -> usize {
+        self.cpus
+    }
+
+    /// MPIDR affinity of CPU `index`.
+    pub(crate) fn affinity(&self, index: usize) -> u64 {
+        self.affinities[index]
+    }
+
+    /// MAP in this VM's dialect.
+    pub(crate) fn map_id(&self) -> FunctionId {
+        if Kinds::LIST_GUARD.contains(self.kind) {
+            list_2021::MMIO_GUARD_MAP
+        } else {
+            pkvm::MMIO_GUARD_MAP
+        }
+    }
+
+    /// UNMAP in this VM's dialect.
+    pub(crate) fn unmap_id(&self) -> FunctionId {
+        if Kinds::LIST_GUARD.contains(self.kind) {
+            list_2021::MMIO_GUARD_UNMAP
+        } else {
+            pkvm::MMIO_GUARD_UNMAP
+        }
+    }
+
+    /// Declares a page to be MMIO; x0 of the call.
+    pub(crate) fn map(&self, ipa: u64) -> u64 {
+        hyper::call0(self.map_id(), [ipa, 0, 0])
+    }
+
+    /// Takes a declaration back; x0 of the call.
+    pub(crate) fn unmap(&self, ipa: u64) -> u64 {
+        hyper::call0(self.unmap_id(), [ipa, 0, 0])
+    }
+
+    /// Declares every page of a device.
+    pub(crate) fn map_device(&self, base: u64, size: u64) {
+        let mut at = base;
+        while Kinds::GUARD.contains(self.kind) && at < base + size {
+            let _ = self.map(at);
+            at += PAGE;
+        }
+    }
+
+    /// The console's page must be guarded before the first character. Where the guard is not in
+    /// force the call has no effect; where it fails there is no way to say so.
+    pub(crate) fn announce_console(&self) {
+        if Kinds::ANY_PROTECTED.contains(self.kind) {
+            let _ = self.map(self.uart);
+        }
+    }
+}
+
+/// Bytes of a granule.
+pub(crate) const PAGE: u64 = 4096;
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kinds::BARE => "bare machine",
+            Kinds::NORMAL => "normal VM without guard",
+            Kinds::NORMAL_GUARD => "normal VM with guard",
+            Kinds::PROTECTED => "protected VM",
+            Kinds::LIST => "normal VM, dialect list-2021",
+            _ => "protected VM, dialect list-2021",
+        };
+        write!(
+            f,
+            "{kind}, {} CPUs (MIDR {:#x}), RAM {:#x}..{:#x}",
+            self.cpus,
+            sysreg::midr_el1(),
+            self.ram_base,
+            self.ram_end
+        )
+    }
+}

@@ -1,0 +1,4 @@
+//! A GICv3 driver, small and literal.
+
+/// Takes an interrupt: nothing is enabled yet.
+pub(crate) fn take_interrupt() {}

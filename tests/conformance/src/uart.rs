@@ -1,0 +1,69 @@
+//! Console output: a polled PL011.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hyp_abi::vplatform::UART_BASE;
+
+use crate::arch::mmio::Io;
+
+/// Data register.
+pub(crate) const DR: u64 = 0x00;
+/// Flag register.
+pub(crate) const FR: u64 = 0x18;
+/// FR: transmit FIFO full.
+pub(crate) const FR_TXFF: u32 = 1 << 5;
+/// FR: receive FIFO empty.
+pub(crate) const FR_RXFE: u32 = 1 << 4;
+
+static BASE: AtomicU64 = AtomicU64::new(UART_BASE);
+
+/// Where the tree says the console is.
+pub(crate) fn set_base(base: u64) {
+    BASE.store(base, Ordering::Relaxed);
+}
+
+/// The console's registers.
+pub(crate) fn io() -> Io {
+    Io::new(BASE.load(Ordering::Relaxed))
+}
+
+/// Writes one byte once there is room.
+fn put(byte: u8) {
+    let uart = io();
+    while uart.read32(FR) & FR_TXFF != 0 {
+        core::hint::spin_loop();
+    }
+    uart.write32(DR, u32::from(byte));
+}
+
+/// One received byte, if there is one.
+pub(crate) fn get() -> Option<u8> {
+    let uart = io();
+    (uart.read32(FR) & FR_RXFE == 0).then(|| uart.read8(DR))
+}
+
+/// The console as a text sink; only the first CPU writes.
+pub(crate) struct Console;
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                put(b'\r');
+            }
+            put(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Prints one line.
+macro_rules! line {
+    ($($arg:tt)*) => {{
+        use core::fmt::Write as _;
+        // The sink never fails.
+        let _ = writeln!($crate::uart::Console, $($arg)*);
+    }};
+}
+pub(crate) use line;
