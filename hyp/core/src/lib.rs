@@ -26,4 +26,5 @@ pub mod console;
 pub mod memory;
 pub mod ports;
 pub mod stage2;
+pub mod tree;
 pub mod vm_type;

@@ -1,0 +1,155 @@
+//! The header of a flattened tree and its memory reservation block.
+
+use super::TreeError;
+use super::value::{be32_at, be64_at};
+
+/// First word of a flattened tree.
+const MAGIC: u32 = 0xd00d_feed;
+/// Bytes of the version 17 header.
+const HEADER_SIZE: usize = 40;
+/// The version that gave the structure block its size field.
+const VERSION: u32 = 17;
+/// Last version that a version 17 reader may still read.
+const LAST_COMPATIBLE: u32 = 17;
+/// Bytes of one memory reservation: address and size.
+const RESERVATION_SIZE: usize = 16;
+
+/// Bytes of the whole tree that begins with `start`, of which 8 bytes suffice.
+///
+/// For a loader that has to map a tree before it can check it; the size is only an allegation, so
+/// the caller sets its own limit.
+///
+/// # Errors
+///
+/// [`TreeError::TooShort`] for less than 8 bytes, [`TreeError::BadMagic`] when no tree begins here.
+pub fn blob_size(start: &[u8]) -> Result<usize, TreeError> {
+    let short = TreeError::TooShort { need: 8, have: start.len() };
+    let magic = be32_at(start, 0).ok_or(short)?;
+    if magic != MAGIC {
+        return Err(TreeError::BadMagic { magic });
+    }
+    size(be32_at(start, 4).ok_or(short)?)
+}
+
+/// A 32-bit size or offset as `usize`.
+fn size(value: u32) -> Result<usize, TreeError> {
+    usize::try_from(value).map_err(|_| TreeError::Block { block: "header" })
+}
+
+/// The blocks of one tree, all inside the blob.
+#[derive(Debug, Clone, Copy)]
+pub struct Header<'a> {
+    /// The whole tree, as long as its header says.
+    pub(super) blob: &'a [u8],
+    /// Offset of the structure block.
+    pub(super) structure: usize,
+    /// Offset behind the structure block.
+    pub(super) structure_end: usize,
+    /// The strings block; not empty only if its last byte is NUL.
+    pub(super) strings: &'a [u8],
+    /// Offset of the first memory reservation.
+    reservations: usize,
+}
+
+impl<'a> Header<'a> {
+    /// Checks the header of the tree that `bytes` begin with; more bytes may follow the tree.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError::TooShort`], [`TreeError::BadMagic`], [`TreeError::Version`] and
+    /// [`TreeError::Block`].
+    pub fn read(bytes: &'a [u8]) -> Result<Self, TreeError> {
+        let total = blob_size(bytes)?.max(HEADER_SIZE);
+        let short = TreeError::TooShort { need: total, have: bytes.len() };
+        let blob = bytes.get(..total).ok_or(short)?;
+        let word = |at| be32_at(blob, at).ok_or(short);
+        let (version, last_compatible) = (word(20)?, word(24)?);
+        if version < VERSION || last_compatible > LAST_COMPATIBLE {
+            return Err(TreeError::Version { version, last_compatible });
+        }
+        let (structure, structure_end) = block(blob, "structure", word(8)?, word(36)?, 4)?;
+        let (strings, strings_end) = block(blob, "strings", word(12)?, word(32)?, 1)?;
+        let strings = blob.get(strings..strings_end).unwrap_or_default();
+        // With this every name that begins inside the block also ends inside it.
+        if strings.last().is_some_and(|byte| *byte != 0) {
+            return Err(TreeError::Block { block: "strings" });
+        }
+        let (reservations, _) = block(blob, "memory reservation", word(16)?, 0, 8)?;
+        let header = Self { blob, structure, structure_end, strings, reservations };
+        header.check_reservations()?;
+        Ok(header)
+    }
+
+    /// Bytes of the whole tree.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.blob.len()
+    }
+
+    /// The memory reservation block, without its terminator.
+    #[must_use]
+    pub fn reservations(&self) -> Reservations<'a> {
+        Reservations { blob: self.blob, at: self.reservations }
+    }
+
+    /// The block has to end with an entry of two zeros inside the blob.
+    fn check_reservations(&self) -> Result<(), TreeError> {
+        let mut rest = self.reservations();
+        while rest.next().is_some() {}
+        match entry(self.blob, rest.at) {
+            Some(_) => Ok(()),
+            None => Err(TreeError::Block { block: "memory reservation" }),
+        }
+    }
+}
+
+/// Checks that a block of `len` bytes at `offset` is aligned, behind the header and in the blob.
+fn block(
+    blob: &[u8],
+    block: &'static str,
+    offset: u32,
+    len: u32,
+    align: usize,
+) -> Result<(usize, usize), TreeError> {
+    let bad = TreeError::Block { block };
+    let (start, len) = (size(offset)?, size(len)?);
+    let end = start.checked_add(len).ok_or(bad)?;
+    if start < HEADER_SIZE || end > blob.len() || !start.is_multiple_of(align) {
+        return Err(bad);
+    }
+    Ok((start, end))
+}
+
+/// One memory reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reservation {
+    /// Physical address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The two numbers at `at`, if they are there.
+fn entry(blob: &[u8], at: usize) -> Option<Reservation> {
+    Some(Reservation { base: be64_at(blob, at)?, size: be64_at(blob, at.checked_add(8)?)? })
+}
+
+/// Walks the memory reservation block up to its terminator.
+#[derive(Debug, Clone)]
+pub struct Reservations<'a> {
+    blob: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Reservations<'_> {
+    type Item = Reservation;
+
+    fn next(&mut self) -> Option<Reservation> {
+        let found = entry(self.blob, self.at)?;
+        if found == (Reservation { base: 0, size: 0 }) {
+            return None;
+        }
+        self.at = self.at.checked_add(RESERVATION_SIZE)?;
+        Some(found)
+    }
+}

@@ -1,0 +1,90 @@
+//! What can only be understood when the whole tree has been read.
+
+use super::parts::{Console, ConsoleKind, Gic, PaRange, Timers};
+use super::read::{Reader, Uart};
+use super::{MAX_BANKS, Machine};
+use crate::addr::Pa;
+use crate::tree::{NodeName, Tree, TreeError, string};
+use arrayvec::ArrayVec;
+
+impl<'a> Reader<'a> {
+    /// Puts together what could only be understood at the end.
+    pub(super) fn finish(mut self, tree: Tree<'a>) -> Result<Machine<'a>, TreeError> {
+        join(&mut self.machine.memory);
+        let maintenance = self.gic_interrupts.nth(self.gic, 0);
+        match &mut self.machine.gic {
+            Some(Gic::V2(gic)) => gic.maintenance = maintenance,
+            Some(Gic::V3(gic)) => gic.maintenance = maintenance,
+            None => {}
+        }
+        // Order of `interrupts` without names, and the names (`arm,arch_timer.yaml`); the first is
+        // the secure timer's.
+        let timer = |index, name: &[u8]| self.timer.intid(self.gic, index, name);
+        self.machine.timers = Timers {
+            physical: timer(1, b"phys"),
+            virtual_: timer(2, b"virt"),
+            hyp_physical: timer(3, b"hyp-phys"),
+            hyp_virtual: timer(4, b"hyp-virt"),
+        };
+        self.machine.initrd = match (self.initrd_start, self.initrd_end) {
+            (Some(start), Some(end)) => {
+                let size = end.checked_sub(start).filter(|size| *size != 0);
+                let bad =
+                    TreeError::content(b"chosen", "linux,initrd-end", "is not above the start");
+                Some(PaRange { base: Pa(start), size: size.ok_or(bad)? })
+            }
+            _ => None,
+        };
+        self.machine.console = self.console(tree);
+        Ok(self.machine)
+    }
+
+    /// The console that `/chosen` names, directly or by an alias, else the first PL011.
+    fn console(&self, tree: Tree<'a>) -> Option<Console> {
+        // Behind a colon stand line parameters (Devicetree Specification, 3.6).
+        let path = self.stdout_path.split(|byte| *byte == b':').next().unwrap_or_default();
+        let named = match path {
+            b"" => return self.uarts.first().map(|uart| self.pl011(uart)),
+            [b'/', ..] => tree.find(path),
+            alias => tree
+                .find(b"/aliases")
+                .and_then(|aliases| aliases.value(alias))
+                .and_then(string)
+                .and_then(|path| tree.find(path)),
+        };
+        let known = named.and_then(|node| self.uarts.iter().find(|uart| uart.inside == node.id()));
+        Some(known.map_or_else(
+            || Console {
+                kind: ConsoleKind::Unsupported(NodeName::new(path)),
+                registers: PaRange { base: Pa(0), size: 0 },
+                interrupt: None,
+            },
+            |uart| self.pl011(uart),
+        ))
+    }
+
+    fn pl011(&self, uart: &Uart<'a>) -> Console {
+        Console {
+            kind: ConsoleKind::Pl011,
+            registers: uart.registers,
+            interrupt: uart.interrupts.nth(self.gic, 0),
+        }
+    }
+}
+
+/// Sorts banks and joins those that touch or overlap.
+fn join(banks: &mut ArrayVec<PaRange, MAX_BANKS>) {
+    banks.sort_unstable();
+    let mut joined: ArrayVec<PaRange, MAX_BANKS> = ArrayVec::new();
+    for bank in banks.iter() {
+        match joined.last_mut() {
+            Some(last) if bank.base <= last.end() => {
+                let end = bank.end().max(last.end());
+                last.size = end.checked_sub(last.base).unwrap_or(last.size);
+            }
+            // As many fit as there were before.
+            _ => drop(joined.try_push(*bank)),
+        }
+    }
+    *banks = joined;
+}

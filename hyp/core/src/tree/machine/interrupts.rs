@@ -1,0 +1,74 @@
+//! Interrupt specifiers of a GIC (`arm,gic.yaml`, `arm,gic-v3.yaml`).
+
+use crate::tree::{Cells, Strings, cells};
+
+/// First INTID of a private peripheral interrupt.
+const FIRST_PPI: u32 = 16;
+/// Private peripheral interrupts.
+const PPIS: u32 = 16;
+/// First INTID of a shared peripheral interrupt.
+const FIRST_SPI: u32 = 32;
+/// Shared peripheral interrupts of a GICv2 or GICv3 (INTIDs 32 to 1019).
+const SPIS: u32 = 988;
+
+/// A node's interrupts, to be understood once the GIC is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Interrupts<'a> {
+    /// `interrupts`.
+    pub(super) list: Option<&'a [u8]>,
+    /// `interrupts-extended`, which replaces `interrupts`.
+    pub(super) extended: Option<&'a [u8]>,
+    /// `interrupt-names`.
+    pub(super) names: Option<&'a [u8]>,
+    /// Whom `interrupts` speaks to.
+    pub(super) parent: Option<u32>,
+}
+
+/// What of the GIC's node is needed to understand interrupts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Controller {
+    /// `phandle`.
+    pub(super) phandle: Option<u32>,
+    /// `#interrupt-cells`: 3, or 4 with partitioned PPIs.
+    pub(super) cells: u32,
+}
+
+impl Interrupts<'_> {
+    /// INTID of the `index`-th interrupt, or, where the node gives names, of the one called
+    /// `name`. `None` if there is none or if it does not go to the GIC.
+    pub(super) fn intid(&self, gic: Controller, index: usize, name: &[u8]) -> Option<u32> {
+        let index = match self.names {
+            Some(names) => Strings(names).position(|have| have == name)?,
+            None => index,
+        };
+        self.nth(gic, index)
+    }
+
+    /// INTID of the `index`-th interrupt.
+    pub(super) fn nth(&self, gic: Controller, index: usize) -> Option<u32> {
+        let width = usize::try_from(gic.cells).ok().filter(|width| (3..=4).contains(width))?;
+        if let Some(list) = self.extended {
+            // A list that mixes controllers has entries of several sizes; only the GIC's are known.
+            let stride = width.checked_add(1)?;
+            let first = index.checked_mul(stride)?;
+            let to_gic = |entry: usize| cells(list).nth(entry) == gic.phandle;
+            let all_to_gic = (0..=first).step_by(stride).all(to_gic);
+            return all_to_gic.then(|| specifier(list, first.checked_add(1)?)).flatten();
+        }
+        let list = self.list.filter(|_| self.parent == gic.phandle)?;
+        specifier(list, index.checked_mul(width)?)
+    }
+}
+
+/// The INTID in the specifier that begins with cell number `first`.
+fn specifier(list: &[u8], first: usize) -> Option<u32> {
+    let mut rest = Cells(list.get(first.checked_mul(4)?..)?);
+    let kind = rest.take(1)?;
+    let number = u32::try_from(rest.take(1)?).ok()?;
+    let (base, limit) = match kind {
+        0 => (FIRST_SPI, SPIS),
+        1 => (FIRST_PPI, PPIS),
+        _ => return None,
+    };
+    (number < limit).then(|| base.checked_add(number)).flatten()
+}

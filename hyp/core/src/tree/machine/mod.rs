@@ -1,0 +1,119 @@
+//! What the machine is made of, as the firmware's tree says.
+//!
+//! One walk checks the tree and reads it; at most two look-ups by path (an alias and the console
+//! it names) follow. Nothing is guessed: what the tree does not say is `None`, and the methods that
+//! demand a part ([`Machine::psci`], [`Machine::gic_v3`], …) name the cause and the remedy.
+//!
+//! Bindings: Devicetree Specification v0.4, chapters 2 and 3, and the files named in the parts
+//! under `Documentation/devicetree/bindings/` of Linux.
+
+mod finish;
+mod interrupts;
+mod parts;
+mod place;
+mod properties;
+mod read;
+
+pub use parts::{
+    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, PaRange, PsciConduit,
+    PsciNode, Reserved, Seed, Timers,
+};
+
+use super::TreeError;
+use arrayvec::ArrayVec;
+use parts::check_conduit;
+
+#[cfg(test)]
+mod tests;
+
+/// Memory banks that are kept.
+pub const MAX_BANKS: usize = 16;
+/// Reserved ranges that are kept.
+pub const MAX_RESERVED: usize = 64;
+/// CPUs that are kept.
+pub const MAX_CPUS: usize = 8;
+/// Redistributor regions of a GICv3 that are kept.
+pub const MAX_REDISTRIBUTOR_REGIONS: usize = 8;
+
+/// The machine. All addresses are physical.
+#[derive(Debug, Clone, Default)]
+pub struct Machine<'a> {
+    /// Bytes of the whole tree.
+    pub tree_size: usize,
+    /// Memory banks, sorted, without overlap, adjoining banks joined.
+    pub memory: ArrayVec<PaRange, MAX_BANKS>,
+    /// Reserved ranges of both kinds (reservation block and `/reserved-memory`), as listed. The
+    /// tree itself, the image and the initrd are not among them unless the loader added them.
+    /// Ranges without `reg`, which an operating system may place where it likes, are left out.
+    pub reserved: ArrayVec<Reserved, MAX_RESERVED>,
+    /// CPUs in the order of the tree.
+    pub cpus: ArrayVec<Cpu, MAX_CPUS>,
+    /// CPUs that the tree lists beyond [`MAX_CPUS`].
+    pub cpus_left_out: usize,
+    /// What the PSCI node says; see [`Machine::psci`].
+    pub psci_node: Option<PsciNode>,
+    /// The interrupt controller.
+    pub gic: Option<Gic>,
+    /// The generic timers' interrupts.
+    pub timers: Timers,
+    /// The console that `/chosen` names, else the first PL011.
+    pub console: Option<Console>,
+    /// Words from `/chosen/bootargs`; empty if there are none.
+    pub bootargs: &'a str,
+    /// What the loader put into memory beside the image: the bundle.
+    pub initrd: Option<PaRange>,
+    /// Entropy from firmware for this boot, to be wiped after use.
+    pub rng_seed: Option<Seed<'a>>,
+    /// The seed for address randomization, to be wiped after use.
+    pub kaslr_seed: Option<Seed<'a>>,
+}
+
+impl<'a> Machine<'a> {
+    /// Checks the tree that `bytes` begin with and reads it.
+    ///
+    /// # Errors
+    ///
+    /// The first break of the format or the first impossible value that matters here.
+    pub fn from_tree(bytes: &'a [u8]) -> Result<Self, TreeError> {
+        read::machine(bytes)
+    }
+
+    /// The value of the boot argument `postern.<name>=<value>`; the last one counts.
+    #[must_use]
+    pub fn boot_argument(&self, name: &str) -> Option<&'a str> {
+        let value =
+            |word: &'a str| word.strip_prefix("postern.")?.strip_prefix(name)?.strip_prefix('=');
+        self.bootargs.split_ascii_whitespace().filter_map(value).next_back()
+    }
+
+    /// How to call firmware's PSCI.
+    ///
+    /// # Errors
+    ///
+    /// When the node is missing, only describes PSCI 0.1, or names no known conduit.
+    pub fn psci(&self) -> Result<PsciConduit, MachineError> {
+        check_conduit(self.psci_node)
+    }
+
+    /// The GICv3's frames.
+    ///
+    /// # Errors
+    ///
+    /// When there is no GIC or it is a GICv2.
+    pub fn gic_v3(&self) -> Result<&GicV3, MachineError> {
+        match &self.gic {
+            Some(Gic::V3(gic)) => Ok(gic),
+            Some(Gic::V2(_)) => Err(MachineError::NotGicV3),
+            None => Err(MachineError::NoGic),
+        }
+    }
+
+    /// The memory banks, of which there is at least one.
+    ///
+    /// # Errors
+    ///
+    /// When the tree lists none.
+    pub fn memory(&self) -> Result<&[PaRange], MachineError> {
+        if self.memory.is_empty() { Err(MachineError::NoMemory) } else { Ok(&self.memory) }
+    }
+}

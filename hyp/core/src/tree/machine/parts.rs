@@ -1,0 +1,215 @@
+//! The parts of a machine as plain data.
+
+use super::MAX_REDISTRIBUTOR_REGIONS;
+use crate::addr::Pa;
+use crate::tree::NodeName;
+use arrayvec::ArrayVec;
+use thiserror::Error;
+
+/// A range of physical addresses; the end does not wrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PaRange {
+    /// First byte.
+    pub base: Pa,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl PaRange {
+    /// A range whose end does not wrap, else `None`.
+    #[must_use]
+    pub fn new(base: u64, size: u64) -> Option<Self> {
+        base.checked_add(size).map(|_| Self { base: Pa(base), size })
+    }
+
+    /// The first byte behind the range.
+    #[must_use]
+    pub fn end(&self) -> Pa {
+        Pa(self.base.get().saturating_add(self.size))
+    }
+
+    /// Whether all of `other` lies inside.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        self.base <= other.base && other.end() <= self.end()
+    }
+
+    /// Whether a byte lies in both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.base < other.end() && other.base < self.end()
+    }
+}
+
+/// A range that is memory but not free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved {
+    /// Where.
+    pub range: PaRange,
+    /// `no-map`: not even to be mapped, because speculation may not reach it.
+    pub no_map: bool,
+}
+
+/// How a CPU is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnableMethod {
+    /// PSCI `CPU_ON`.
+    Psci,
+    /// Writing the entry address to this address and waking the CPU by SEV.
+    SpinTable(Pa),
+    /// Not at all: no method, or one that Postern does not know.
+    Unknown,
+}
+
+/// One CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu {
+    /// Affinity fields as in `MPIDR_EL1`: Aff3 in bits 39:32, Aff2 to Aff0 in 23:0.
+    pub mpidr: u64,
+    /// How to start it.
+    pub enable_method: EnableMethod,
+}
+
+/// The instruction that calls firmware's PSCI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PsciConduit {
+    /// `HVC #0`: for a kernel at EL1; at EL2 it would call ourselves.
+    Hvc,
+    /// `SMC #0`.
+    Smc,
+}
+
+/// What a PSCI node says (`psci.yaml`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PsciNode {
+    /// Whether it claims version 0.2 or later, with the standard function ids.
+    pub standard_ids: bool,
+    /// Its `method`, if known.
+    pub method: Option<PsciConduit>,
+}
+
+/// The interrupt controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gic {
+    /// GICv2 (`arm,gic.yaml`).
+    V2(GicV2),
+    /// GICv3 or GICv4 (`arm,gic-v3.yaml`).
+    V3(GicV3),
+}
+
+/// Frames of a GICv2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GicV2 {
+    /// GICD.
+    pub distributor: PaRange,
+    /// GICC, physical CPU interface.
+    pub cpu_interface: PaRange,
+    /// GICH, hypervisor control; `None` without virtualization.
+    pub hypervisor: Option<PaRange>,
+    /// GICV, virtual CPU interface; `None` without virtualization.
+    pub virtual_cpu: Option<PaRange>,
+    /// Maintenance interrupt's INTID.
+    pub maintenance: Option<u32>,
+}
+
+/// Frames of a GICv3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GicV3 {
+    /// GICD.
+    pub distributor: PaRange,
+    /// GICR regions, each a row of redistributors.
+    pub redistributors: ArrayVec<PaRange, MAX_REDISTRIBUTOR_REGIONS>,
+    /// Bytes from one redistributor to the next where the tree overrides what `GICR_TYPER` says.
+    pub stride: Option<u64>,
+    /// Maintenance interrupt's INTID.
+    pub maintenance: Option<u32>,
+}
+
+/// INTIDs of the generic timers (`arm,arch_timer.yaml`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timers {
+    /// EL1 physical timer, CNTP (non-secure).
+    pub physical: Option<u32>,
+    /// EL1 virtual timer, CNTV.
+    pub virtual_: Option<u32>,
+    /// EL2 physical timer, CNTHP.
+    pub hyp_physical: Option<u32>,
+    /// EL2 virtual timer, CNTHV.
+    pub hyp_virtual: Option<u32>,
+}
+
+/// Which driver a console needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleKind {
+    /// Arm PrimeCell PL011.
+    Pl011,
+    /// One that Postern has no driver for.
+    Unsupported(NodeName),
+}
+
+/// The console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Console {
+    /// Which driver it needs.
+    pub kind: ConsoleKind,
+    /// Its registers; empty if it is [`ConsoleKind::Unsupported`].
+    pub registers: PaRange,
+    /// Its interrupt's INTID.
+    pub interrupt: Option<u32>,
+}
+
+/// Random bytes in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Where they are, as an offset from the start of the tree.
+    pub at: usize,
+}
+
+/// A part that Postern needs and the machine does not have, with the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum MachineError {
+    /// No memory node.
+    #[error("device tree lists no memory; add /memory nodes with a reg property")]
+    NoMemory,
+    /// No interrupt controller.
+    #[error("device tree lists no GIC, or it is disabled; Postern needs a GIC with virtualization")]
+    NoGic,
+    /// The wrong interrupt controller.
+    #[error("the machine has a GICv2; Postern needs a GICv3 (QEMU: -M virt,gic-version=3)")]
+    NotGicV3,
+    /// No PSCI.
+    #[error(
+        "device tree has no /psci node; Postern starts CPUs and powers off by firmware's PSCI: \
+         use a firmware that offers it"
+    )]
+    NoPsci,
+    /// PSCI before the function ids were standardized.
+    #[error(
+        "firmware offers only PSCI 0.1 (compatible = \"arm,psci\"); \
+         Postern needs 0.2 or later: update the firmware"
+    )]
+    OldPsci,
+    /// PSCI without a way to call it.
+    #[error("the /psci node's method is neither \"smc\" nor \"hvc\"; correct the device tree")]
+    PsciMethod,
+    /// PSCI by an instruction that calls EL2 itself.
+    #[error(
+        "the /psci node asks for HVC, which at EL2 calls Postern itself; Postern was started \
+         below another hypervisor, or the tree is meant for EL1 \
+         (QEMU: -M virt,virtualization=on)"
+    )]
+    PsciHvc,
+}
+
+/// The conduit that `node` names, if EL2 can use it.
+pub(super) fn check_conduit(node: Option<PsciNode>) -> Result<PsciConduit, MachineError> {
+    let node = node.ok_or(MachineError::NoPsci)?;
+    match node.method {
+        _ if !node.standard_ids => Err(MachineError::OldPsci),
+        None => Err(MachineError::PsciMethod),
+        Some(PsciConduit::Hvc) => Err(MachineError::PsciHvc),
+        Some(PsciConduit::Smc) => Ok(PsciConduit::Smc),
+    }
+}

@@ -1,0 +1,123 @@
+//! Where a node sits: cell widths, address translation and what is inherited from above.
+
+use super::PaRange;
+use crate::tree::{Cells, MAX_DEPTH, TreeError};
+use arrayvec::ArrayVec;
+
+/// What a node's children inherit from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Level<'a> {
+    /// What the node is for its children.
+    pub(super) role: Role,
+    /// `#address-cells`, 2 if absent.
+    pub(super) address_cells: u32,
+    /// `#size-cells`, 1 if absent.
+    pub(super) size_cells: u32,
+    /// `ranges`: absent means that addresses below cannot be reached from above.
+    pub(super) ranges: Option<&'a [u8]>,
+    /// `interrupt-parent`, its own or inherited.
+    pub(super) interrupt_parent: Option<u32>,
+}
+
+/// What a node is for its children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// `/`
+    Root,
+    /// `/cpus`
+    Cpus,
+    /// `/reserved-memory`
+    ReservedMemory,
+    /// Everything else.
+    Other,
+}
+
+/// The nodes above the current one, the root first.
+#[derive(Debug, Default)]
+pub(super) struct Ancestors<'a>(ArrayVec<Level<'a>, MAX_DEPTH>);
+
+impl<'a> Ancestors<'a> {
+    /// One level down. The walk's own depth limit keeps this from being full.
+    pub(super) fn push(&mut self, level: Level<'a>) {
+        let _full = self.0.try_push(level);
+    }
+
+    /// One level up.
+    pub(super) fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    /// The node directly above; `None` for the root.
+    pub(super) fn parent(&self) -> Option<&Level<'a>> {
+        self.0.last()
+    }
+
+    /// How many nodes are above.
+    pub(super) fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The `index`-th range of `reg` as the CPU sees it; `None` if there is none or if a bus above
+    /// does not pass it on.
+    pub(super) fn range(
+        &self,
+        node: &[u8],
+        reg: &[u8],
+        index: usize,
+    ) -> Result<Option<PaRange>, TreeError> {
+        match self.ranges(node, reg)?.nth(index) {
+            None => Ok(None),
+            Some((base, size)) => {
+                let Some(base) = self.translate(base, size) else { return Ok(None) };
+                PaRange::new(base, size)
+                    .ok_or(TreeError::content(node, "reg", "a range wraps"))
+                    .map(Some)
+            }
+        }
+    }
+
+    /// The pairs of address and size in `reg`, as the parent's bus sees them.
+    pub(super) fn ranges<'r>(
+        &self,
+        node: &[u8],
+        reg: &'r [u8],
+    ) -> Result<impl Iterator<Item = (u64, u64)> + use<'r>, TreeError> {
+        let (address_cells, size_cells) =
+            self.parent().map_or((2, 1), |parent| (parent.address_cells, parent.size_cells));
+        if !(1..=2).contains(&address_cells) || size_cells > 2 {
+            return Err(TreeError::content(node, "reg", "addresses are wider than 64 bits"));
+        }
+        // At most 4 cells, so nothing overflows here.
+        let entry = usize::try_from(address_cells.saturating_add(size_cells).saturating_mul(4));
+        if entry.is_ok_and(|entry| !reg.len().is_multiple_of(entry)) {
+            return Err(TreeError::content(node, "reg", "is not a whole number of ranges"));
+        }
+        let mut rest = Cells(reg);
+        Ok(core::iter::from_fn(move || Some((rest.take(address_cells)?, rest.take(size_cells)?))))
+    }
+
+    /// Follows `ranges` up to the root (Devicetree Specification, 2.3.8).
+    fn translate(&self, base: u64, size: u64) -> Option<u64> {
+        let (_root, below) = self.0.split_first()?;
+        let above = self.0.iter().take(below.len());
+        let steps = below.iter().zip(above).rev();
+        steps.into_iter().try_fold(base, |address, (bus, above)| step(bus, above, address, size))
+    }
+}
+
+/// One bus up: finds the window of `bus` that holds all of the range.
+fn step(bus: &Level<'_>, above: &Level<'_>, address: u64, size: u64) -> Option<u64> {
+    let mut windows = Cells(bus.ranges?);
+    if windows.is_empty() {
+        return Some(address);
+    }
+    loop {
+        let child = windows.take(bus.address_cells)?;
+        let parent = windows.take(above.address_cells)?;
+        let len = windows.take(bus.size_cells)?;
+        let Some(offset) = address.checked_sub(child) else { continue };
+        if offset.checked_add(size).is_some_and(|end| end <= len) {
+            return parent.checked_add(offset);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A checked tree and look-ups in it by path.
+
+use super::{Header, Token, Tokens, TreeError};
+
+/// A tree that a whole walk has accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree<'a> {
+    header: Header<'a>,
+    root: usize,
+}
+
+impl<'a> Tree<'a> {
+    /// Checks the tree that `bytes` begin with from header to end.
+    ///
+    /// # Errors
+    ///
+    /// Any [`TreeError`] but the two about contents.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, TreeError> {
+        let header = Header::read(bytes)?;
+        let mut tokens = Tokens::new(header);
+        let mut root = None;
+        while let Some(token) = tokens.next_token()? {
+            if let Token::Begin { inside, .. } = token {
+                root.get_or_insert(inside);
+            }
+        }
+        // An accepted walk has seen a root.
+        Ok(Self { header, root: root.unwrap_or(header.structure_end) })
+    }
+
+    /// A tree whose root's inside the caller has met in a walk that was accepted as a whole.
+    pub(super) fn walked(header: Header<'a>, root: usize) -> Self {
+        Self { header, root }
+    }
+
+    /// The tree's bytes, as long as its header says.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.header.blob
+    }
+
+    /// The checked header.
+    #[must_use]
+    pub fn header(&self) -> Header<'a> {
+        self.header
+    }
+
+    /// The root node.
+    #[must_use]
+    pub fn root(&self) -> Node<'a> {
+        Node { header: self.header, name: b"", inside: self.root }
+    }
+
+    /// The node at an absolute path. A step without unit address finds the first node with that
+    /// name and any unit address.
+    #[must_use]
+    pub fn find(&self, path: &[u8]) -> Option<Node<'a>> {
+        let path = path.strip_prefix(b"/")?;
+        path.split(|byte| *byte == b'/')
+            .filter(|step| !step.is_empty())
+            .try_fold(self.root(), |node, step| node.child(step))
+    }
+}
+
+/// One node of a checked tree.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'a> {
+    header: Header<'a>,
+    name: &'a [u8],
+    inside: usize,
+}
+
+/// One property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Property<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// Where the value is, as an offset in the blob.
+    pub at: usize,
+}
+
+impl<'a> Node<'a> {
+    /// The name with unit address; empty for the root.
+    #[must_use]
+    pub fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// Tells one node of a tree from another: where its inside begins in the blob.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        self.inside
+    }
+
+    /// The node's own properties.
+    #[must_use]
+    pub fn properties(&self) -> Properties<'a> {
+        Properties(Tokens::inside(self.header, self.inside))
+    }
+
+    /// The node's children.
+    #[must_use]
+    pub fn children(&self) -> Children<'a> {
+        Children { tokens: Tokens::inside(self.header, self.inside), header: self.header }
+    }
+
+    /// The property called `name`.
+    #[must_use]
+    pub fn property(&self, name: &[u8]) -> Option<Property<'a>> {
+        self.properties().find(|property| property.name == name)
+    }
+
+    /// The value of the property called `name`.
+    #[must_use]
+    pub fn value(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.property(name).map(|property| property.value)
+    }
+
+    /// The child called `name`, or, where `name` has no unit address, `name@…`.
+    #[must_use]
+    pub fn child(&self, name: &[u8]) -> Option<Node<'a>> {
+        self.children().find(|child| {
+            child.name.strip_prefix(name).is_some_and(|rest| {
+                rest.is_empty() || (rest.starts_with(b"@") && !name.contains(&b'@'))
+            })
+        })
+    }
+}
+
+/// Walks one node's properties.
+#[derive(Debug, Clone)]
+pub struct Properties<'a>(Tokens<'a>);
+
+impl<'a> Iterator for Properties<'a> {
+    type Item = Property<'a>;
+
+    fn next(&mut self) -> Option<Property<'a>> {
+        match self.0.next_token() {
+            Ok(Some(Token::Property { name, value, at })) => Some(Property { name, value, at }),
+            _ => None,
+        }
+    }
+}
+
+/// Walks one node's children.
+#[derive(Debug, Clone)]
+pub struct Children<'a> {
+    tokens: Tokens<'a>,
+    header: Header<'a>,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
+        loop {
+            match self.tokens.next_token().ok()?? {
+                // The node itself is depth 1, so a child that has just begun is depth 2.
+                Token::Begin { name, inside } if self.tokens.depth() == 2 => {
+                    return Some(Node { header: self.header, name, inside });
+                }
+                Token::End if self.tokens.depth() == 0 => return None,
+                _ => {}
+            }
+        }
+    }
+}
