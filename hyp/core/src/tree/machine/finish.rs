@@ -1,9 +1,10 @@
 //! What can only be understood when the whole tree has been read.
 
-use super::parts::{Console, ConsoleKind, Gic, PaRange, Timers};
+use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
 use super::{MAX_BANKS, Machine};
 use crate::addr::Pa;
+use crate::memory::PaRange;
 use crate::tree::{NodeName, Tree, TreeError, string};
 use arrayvec::ArrayVec;
 
@@ -28,10 +29,14 @@ impl<'a> Reader<'a> {
         };
         self.machine.initrd = match (self.initrd_start, self.initrd_end) {
             (Some(start), Some(end)) => {
-                let size = end.checked_sub(start).filter(|size| *size != 0);
-                let bad =
-                    TreeError::content(b"chosen", "linux,initrd-end", "is not above the start");
-                Some(PaRange { base: Pa(start), size: size.ok_or(bad)? })
+                if start >= end {
+                    return Err(TreeError::content(
+                        b"chosen",
+                        "linux,initrd-end",
+                        "is not above the start",
+                    ));
+                }
+                Some(PaRange::between(Pa(start), Pa(end)))
             }
             _ => None,
         };
@@ -56,7 +61,7 @@ impl<'a> Reader<'a> {
         Some(known.map_or_else(
             || Console {
                 kind: ConsoleKind::Unsupported(NodeName::new(path)),
-                registers: PaRange { base: Pa(0), size: 0 },
+                registers: PaRange::between(Pa(0), Pa(0)),
                 interrupt: None,
             },
             |uart| self.pl011(uart),
@@ -78,9 +83,8 @@ fn join(banks: &mut ArrayVec<PaRange, MAX_BANKS>) {
     let mut joined: ArrayVec<PaRange, MAX_BANKS> = ArrayVec::new();
     for bank in banks.iter() {
         match joined.last_mut() {
-            Some(last) if bank.base <= last.end() => {
-                let end = bank.end().max(last.end());
-                last.size = end.checked_sub(last.base).unwrap_or(last.size);
+            Some(last) if bank.base() <= last.end() => {
+                *last = PaRange::between(last.base(), bank.end().max(last.end()));
             }
             // As many fit as there were before.
             _ => drop(joined.try_push(*bank)),

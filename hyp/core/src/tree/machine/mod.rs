@@ -15,11 +15,12 @@ mod properties;
 mod read;
 
 pub use parts::{
-    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, PaRange, PsciConduit,
+    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, PsciConduit,
     PsciNode, Reserved, Seed, Timers,
 };
 
 use super::TreeError;
+use crate::memory::PaRange;
 use arrayvec::ArrayVec;
 use parts::check_conduit;
 

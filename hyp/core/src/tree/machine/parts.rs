@@ -2,44 +2,10 @@
 
 use super::MAX_REDISTRIBUTOR_REGIONS;
 use crate::addr::Pa;
+use crate::memory::PaRange;
 use crate::tree::NodeName;
 use arrayvec::ArrayVec;
 use thiserror::Error;
-
-/// A range of physical addresses; the end does not wrap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PaRange {
-    /// First byte.
-    pub base: Pa,
-    /// Bytes.
-    pub size: u64,
-}
-
-impl PaRange {
-    /// A range whose end does not wrap, else `None`.
-    #[must_use]
-    pub fn new(base: u64, size: u64) -> Option<Self> {
-        base.checked_add(size).map(|_| Self { base: Pa(base), size })
-    }
-
-    /// The first byte behind the range.
-    #[must_use]
-    pub fn end(&self) -> Pa {
-        Pa(self.base.get().saturating_add(self.size))
-    }
-
-    /// Whether all of `other` lies inside.
-    #[must_use]
-    pub fn contains(&self, other: &Self) -> bool {
-        self.base <= other.base && other.end() <= self.end()
-    }
-
-    /// Whether a byte lies in both.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.base < other.end() && other.base < self.end()
-    }
-}
 
 /// A range that is memory but not free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Where a node sits: cell widths, address translation and what is inherited from above.
 
-use super::PaRange;
+use crate::addr::Pa;
+use crate::memory::PaRange;
 use crate::tree::{Cells, MAX_DEPTH, TreeError};
 use arrayvec::ArrayVec;
 
@@ -69,7 +70,7 @@ impl<'a> Ancestors<'a> {
             None => Ok(None),
             Some((base, size)) => {
                 let Some(base) = self.translate(base, size) else { return Ok(None) };
-                PaRange::new(base, size)
+                PaRange::new(Pa(base), size)
                     .ok_or(TreeError::content(node, "reg", "a range wraps"))
                     .map(Some)
             }

@@ -1,13 +1,12 @@
 //! The one walk that reads a machine.
 
 use super::interrupts::{Controller, Interrupts};
-use super::parts::{
-    Cpu, EnableMethod, Gic, GicV2, GicV3, PaRange, PsciConduit, PsciNode, Reserved, Seed,
-};
+use super::parts::{Cpu, EnableMethod, Gic, GicV2, GicV3, PsciConduit, PsciNode, Reserved, Seed};
 use super::place::{Ancestors, Level, Role};
 use super::properties::Properties;
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
 use crate::addr::Pa;
+use crate::memory::PaRange;
 use crate::tree::{Cells, Header, NodeName, Token, Tokens, Tree, TreeError, string, u64_value};
 use arrayvec::ArrayVec;
 use core::str;
@@ -42,7 +41,7 @@ pub(super) fn machine(bytes: &[u8]) -> Result<Machine<'_>, TreeError> {
     let mut reader = Reader::default();
     reader.machine.tree_size = header.size();
     for entry in header.reservations() {
-        let range = PaRange::new(entry.base, entry.size).ok_or(TreeError::content(
+        let range = PaRange::new(Pa(entry.base), entry.size).ok_or(TreeError::content(
             b"",
             "(memory reservation block)",
             "a range wraps",
@@ -171,7 +170,7 @@ impl<'a> Reader<'a> {
         }
         let reg = node.reg.ok_or(TreeError::content(node.name, "reg", "is missing"))?;
         for (base, size) in self.above.ranges(node.name, reg)? {
-            let range = PaRange::new(base, size).ok_or(TreeError::content(
+            let range = PaRange::new(Pa(base), size).ok_or(TreeError::content(
                 node.name,
                 "reg",
                 "a range wraps",
@@ -190,7 +189,7 @@ impl<'a> Reader<'a> {
     fn reserved_memory(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
         let Some(reg) = node.reg.filter(|_| node.is_enabled()) else { return Ok(()) };
         for (base, size) in self.above.ranges(node.name, reg)? {
-            let range = PaRange::new(base, size).ok_or(TreeError::content(
+            let range = PaRange::new(Pa(base), size).ok_or(TreeError::content(
                 node.name,
                 "reg",
                 "a range wraps",
@@ -206,7 +205,7 @@ impl<'a> Reader<'a> {
             what: "reserved ranges",
             limit: MAX_RESERVED,
         };
-        if range.size == 0 {
+        if range.is_empty() {
             return Ok(());
         }
         self.machine.reserved.try_push(Reserved { range, no_map }).map_err(|_| full)

@@ -9,7 +9,7 @@ use std::string::ToString;
 use std::vec::Vec;
 
 fn range(base: u64, size: u64) -> PaRange {
-    PaRange { base: Pa(base), size }
+    PaRange::new(Pa(base), size).unwrap()
 }
 
 /// A node from name, properties and children.
