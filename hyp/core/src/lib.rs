@@ -23,6 +23,10 @@ extern crate std;
 
 pub mod addr;
 pub mod console;
+pub mod esr;
+pub mod events;
+pub mod fault;
+pub mod inject;
 pub mod memory;
 pub mod ports;
 pub mod stage2;

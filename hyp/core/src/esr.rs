@@ -1,0 +1,372 @@
+//! Why the guest trapped: the syndrome register taken apart.
+//!
+//! Every 64-bit value decodes to something: what Postern does not know is an [`Exit::Unknown`],
+//! which the shell answers with an undefined-instruction exception in the guest. Field positions
+//! are those of the Arm ARM (DDI 0487), `ESR_EL2`.
+
+/// Exception classes that a lower exception level can raise at EL2 (Arm ARM, `ESR_EL2.EC`).
+mod class {
+    pub(super) const WFX: u64 = 0x01;
+    pub(super) const CP15_32: u64 = 0x03;
+    pub(super) const CP15_64: u64 = 0x04;
+    pub(super) const CP14_32: u64 = 0x05;
+    pub(super) const CP14_LDC: u64 = 0x06;
+    pub(super) const CP10_ID: u64 = 0x08;
+    pub(super) const CP14_64: u64 = 0x0c;
+    pub(super) const SVC32: u64 = 0x11;
+    pub(super) const HVC32: u64 = 0x12;
+    pub(super) const SMC32: u64 = 0x13;
+    pub(super) const HVC64: u64 = 0x16;
+    pub(super) const SMC64: u64 = 0x17;
+    pub(super) const SYSTEM_REGISTER: u64 = 0x18;
+    pub(super) const INSTRUCTION_ABORT: u64 = 0x20;
+    pub(super) const DATA_ABORT: u64 = 0x24;
+}
+
+/// What made the guest leave, from an ESR_EL2 value of an exception from a lower level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// `HVC #imm` in AArch64 state; ELR_EL2 is already behind it.
+    Hvc {
+        /// The immediate; SMCCC uses 0 only.
+        imm: u16,
+    },
+    /// `SMC #imm` in AArch64 state; ELR_EL2 is at it.
+    Smc {
+        /// The immediate; SMCCC uses 0 only.
+        imm: u16,
+    },
+    /// A load, store or cache maintenance operation that stage 2 refused.
+    DataAbort(DataAbort),
+    /// An instruction fetch that stage 2 refused.
+    FetchAbort(FetchAbort),
+    /// An MSR, MRS or system instruction.
+    SystemRegister(SysRegAccess),
+    /// WFI, WFE, WFIT or WFET. Not trapped by Postern's settings.
+    Wait,
+    /// An exception that only AArch32 state raises.
+    AArch32 {
+        /// The exception class.
+        class: u8,
+    },
+    /// Anything else: a feature that is hidden from the guest, or a class of a later
+    /// architecture.
+    Unknown {
+        /// The exception class.
+        class: u8,
+    },
+}
+
+impl Exit {
+    /// Decodes `esr`, the value of ESR_EL2 at a synchronous exception from a lower level.
+    #[must_use]
+    pub const fn from_esr(esr: u64) -> Self {
+        match (esr >> 26) & 0x3f {
+            class::HVC64 => Self::Hvc { imm: immediate(esr) },
+            class::SMC64 => Self::Smc { imm: immediate(esr) },
+            class::DATA_ABORT => Self::DataAbort(DataAbort::from_iss(esr)),
+            class::INSTRUCTION_ABORT => Self::FetchAbort(FetchAbort::from_iss(esr)),
+            class::SYSTEM_REGISTER => Self::SystemRegister(SysRegAccess::from_iss(esr)),
+            class::WFX => Self::Wait,
+            other => {
+                let class = (other & 0x3f) as u8;
+                match other {
+                    class::CP15_32
+                    | class::CP15_64
+                    | class::CP14_32
+                    | class::CP14_LDC
+                    | class::CP10_ID
+                    | class::CP14_64
+                    | class::SVC32
+                    | class::HVC32
+                    | class::SMC32 => Self::AArch32 { class },
+                    _ => Self::Unknown { class },
+                }
+            }
+        }
+    }
+}
+
+/// ISS\[15:0\] of an HVC or SMC.
+const fn immediate(esr: u64) -> u16 {
+    (esr & 0xffff) as u16
+}
+
+/// Bit `n` of `value`.
+const fn bit(value: u64, n: u32) -> bool {
+    (value >> n) & 1 != 0
+}
+
+/// The bits of `value` from `shift` on, for a callee that cuts them to its field.
+const fn field(value: u64, shift: u32) -> u16 {
+    ((value >> shift) & 0xf) as u16
+}
+
+/// Why stage 2 refused (Arm ARM, `ESR_EL2` ISS encodings for aborts, DFSC and IFSC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No valid descriptor at `level` (-1 to 3).
+    Translation {
+        /// Table level of the walk.
+        level: i8,
+    },
+    /// An address beyond the configured size.
+    AddressSize,
+    /// The access flag is clear. Postern's tables always set it.
+    AccessFlag,
+    /// A valid descriptor that does not allow this access.
+    Permission,
+    /// The bus answered the access, or a table walk of it, with an error.
+    External,
+    /// Two TLB entries match: the guest broke the break-before-make rule in its own tables.
+    TlbConflict,
+    /// Anything else: alignment, unsupported exclusive or atomic access, parity.
+    Other {
+        /// The fault status code, 0 to 0x3f.
+        status: u8,
+    },
+}
+
+impl Cause {
+    /// Decodes the low six bits of an abort's ISS.
+    #[must_use]
+    pub const fn from_status(iss: u64) -> Self {
+        let status = (iss & 0x3f) as u8;
+        match status {
+            0x00..=0x03 | 0x29 => Self::AddressSize,
+            0x04..=0x07 => Self::Translation { level: (status & 3).cast_signed() },
+            0x2b => Self::Translation { level: -1 },
+            0x08..=0x0b => Self::AccessFlag,
+            0x0c..=0x0f => Self::Permission,
+            // 0x10 on the access, 0x13 to 0x17 on a walk; 0x18, 0x1b to 0x1f are the same with
+            // a parity or ECC error.
+            0x10 | 0x13..=0x18 | 0x1b..=0x1f => Self::External,
+            0x30 => Self::TlbConflict,
+            _ => Self::Other { status },
+        }
+    }
+}
+
+/// Bytes that one register access moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// One byte.
+    Byte,
+    /// Two bytes.
+    Half,
+    /// Four bytes.
+    Word,
+    /// Eight bytes.
+    Double,
+}
+
+impl Width {
+    /// The width whose binary logarithm is the low two bits of `sas` (`ISS.SAS`, or the size
+    /// field of a load or store).
+    #[must_use]
+    pub const fn from_log2(sas: u64) -> Self {
+        match sas & 3 {
+            0 => Self::Byte,
+            1 => Self::Half,
+            2 => Self::Word,
+            _ => Self::Double,
+        }
+    }
+
+    /// 1, 2, 4 or 8.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::Byte => 1,
+            Self::Half => 2,
+            Self::Word => 4,
+            Self::Double => 8,
+        }
+    }
+
+    /// All-ones in the bits that the access moves.
+    #[must_use]
+    pub const fn mask(self) -> u64 {
+        match self {
+            Self::Byte => 0xff,
+            Self::Half => 0xffff,
+            Self::Word => 0xffff_ffff,
+            Self::Double => u64::MAX,
+        }
+    }
+}
+
+/// Whether an access reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Memory or a system register is read.
+    Read,
+    /// Memory or a system register is written.
+    Write,
+}
+
+/// One load or store of one general register: what emulation needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Load or store.
+    pub direction: Direction,
+    /// Bytes moved.
+    pub width: Width,
+    /// The register, 0 to 31; 31 is the zero register.
+    pub register: u8,
+    /// A load extends the sign.
+    pub sign_extend: bool,
+    /// The register is X and not W: a load fills 64 bits.
+    pub is_64bit: bool,
+}
+
+/// A data abort from a lower exception level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataAbort {
+    /// Why it was refused.
+    pub cause: Cause,
+    /// Load or store. Meaningless for cache maintenance, which always says store.
+    pub direction: Direction,
+    /// The access, if the hardware describes it (`ISV`).
+    pub access: Option<Access>,
+    /// The fault is on the guest's own translation table walk.
+    pub on_walk: bool,
+    /// The instruction is cache maintenance or address translation.
+    pub is_maintenance: bool,
+    /// FAR_EL2 does not hold the address (`FnV`; only with [`Cause::External`]).
+    pub address_unknown: bool,
+}
+
+impl DataAbort {
+    /// Decodes the ISS of a data abort; bits above 24 are ignored.
+    #[must_use]
+    pub const fn from_iss(iss: u64) -> Self {
+        let direction = if bit(iss, 6) { Direction::Write } else { Direction::Read };
+        let access = if bit(iss, 24) {
+            Some(Access {
+                direction,
+                width: Width::from_log2(iss >> 22),
+                register: ((iss >> 16) & 0x1f) as u8,
+                sign_extend: bit(iss, 21),
+                is_64bit: bit(iss, 15),
+            })
+        } else {
+            None
+        };
+        Self {
+            cause: Cause::from_status(iss),
+            direction,
+            access,
+            on_walk: bit(iss, 7),
+            is_maintenance: bit(iss, 8),
+            address_unknown: bit(iss, 10),
+        }
+    }
+}
+
+/// An instruction abort from a lower exception level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchAbort {
+    /// Why it was refused.
+    pub cause: Cause,
+    /// The fault is on the guest's own translation table walk.
+    pub on_walk: bool,
+    /// FAR_EL2 does not hold the address (`FnV`; only with [`Cause::External`]).
+    pub address_unknown: bool,
+}
+
+impl FetchAbort {
+    /// Decodes the ISS of an instruction abort; bits above 24 are ignored.
+    #[must_use]
+    pub const fn from_iss(iss: u64) -> Self {
+        Self { cause: Cause::from_status(iss), on_walk: bit(iss, 7), address_unknown: bit(iss, 10) }
+    }
+}
+
+/// A system register or system instruction by its encoding.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SysReg(u16);
+
+impl SysReg {
+    /// The register `S<op0>_<op1>_C<crn>_C<crm>_<op2>`; each number is cut to its field.
+    #[must_use]
+    pub const fn new(op0: u16, op1: u16, crn: u16, crm: u16, op2: u16) -> Self {
+        Self(
+            ((op0 & 3) << 14)
+                | ((op1 & 7) << 11)
+                | ((crn & 15) << 7)
+                | ((crm & 15) << 3)
+                | (op2 & 7),
+        )
+    }
+
+    /// Op0, 0 to 3.
+    #[must_use]
+    pub const fn op0(self) -> u16 {
+        self.0 >> 14
+    }
+
+    /// Op1, 0 to 7.
+    #[must_use]
+    pub const fn op1(self) -> u16 {
+        (self.0 >> 11) & 7
+    }
+
+    /// CRn, 0 to 15.
+    #[must_use]
+    pub const fn crn(self) -> u16 {
+        (self.0 >> 7) & 15
+    }
+
+    /// CRm, 0 to 15.
+    #[must_use]
+    pub const fn crm(self) -> u16 {
+        (self.0 >> 3) & 15
+    }
+
+    /// Op2, 0 to 7.
+    #[must_use]
+    pub const fn op2(self) -> u16 {
+        self.0 & 7
+    }
+}
+
+impl core::fmt::Debug for SysReg {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (op0, op1, op2) = (self.op0(), self.op1(), self.op2());
+        write!(f, "S{op0}_{op1}_C{}_C{}_{op2}", self.crn(), self.crm())
+    }
+}
+
+/// A trapped MRS, MSR or system instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SysRegAccess {
+    /// Which one.
+    pub register: SysReg,
+    /// MRS reads, MSR writes.
+    pub direction: Direction,
+    /// The general register, 0 to 31; 31 is the zero register.
+    pub rt: u8,
+}
+
+impl SysRegAccess {
+    /// Decodes the ISS of exception class 0x18; bits above 24 are ignored.
+    #[must_use]
+    pub const fn from_iss(iss: u64) -> Self {
+        Self {
+            register: SysReg::new(
+                field(iss, 20),
+                field(iss, 14),
+                field(iss, 10),
+                field(iss, 1),
+                field(iss, 17),
+            ),
+            direction: if bit(iss, 0) { Direction::Read } else { Direction::Write },
+            rt: ((iss >> 5) & 0x1f) as u8,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "esr_tests.rs"]
+mod tests;

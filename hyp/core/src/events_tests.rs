@@ -1,0 +1,131 @@
+use super::*;
+use std::string::ToString;
+use std::vec::Vec;
+
+fn event(pc: u64) -> Event {
+    Event {
+        vm: 0,
+        vcpu: 1,
+        reason: Reason::Unguarded,
+        touch: Touch::Load,
+        bytes: 4,
+        pc,
+        va: Va(0xffff_0000_0b00_0010),
+        ipa: Ipa(0x0b00_0010),
+    }
+}
+
+#[test]
+fn comes_out_as_it_went_in_and_in_order() {
+    let log = EventLog::new();
+    let odd = Event { reason: Reason::WalkOffMemory, touch: Touch::Walk, vcpu: 7, ..event(2) };
+    log.record(event(1));
+    log.record(odd);
+    log.record(event(1));
+    let drained: Vec<_> = core::iter::from_fn(|| log.pop()).collect();
+    assert_eq!(drained.iter().map(|r| r.count).collect::<Vec<_>>(), [1, 1, 2]);
+    assert_eq!(drained[1].event, odd);
+    assert!(drained[0].is_first() && !drained[2].is_first());
+}
+
+#[test]
+fn text_names_everything() {
+    assert_eq!(
+        event(0xffff_8000_0010_2030).to_string(),
+        "vm 0 vcpu 1: load of 4 bytes at IPA 0xb000010 (VA 0xffff00000b000010, \
+         PC 0xffff800000102030): the page is neither memory nor guarded"
+    );
+}
+
+#[test]
+fn a_full_queue_drops_counts_and_recovers() {
+    let log = EventLog::new();
+    for pc in 0..300 {
+        log.record(event(pc));
+    }
+    assert_eq!(log.take_lost(), 44);
+    assert_eq!(log.take_lost(), 0);
+    // Two more laps, to see slots used again.
+    let mut seen = 0;
+    while log.pop().is_some() {
+        seen += 1;
+    }
+    assert_eq!(seen, 256);
+    for pc in 0..600 {
+        log.record(event(pc));
+        assert_eq!(log.pop().map(|r| r.event.pc), Some(pc));
+    }
+    assert_eq!(log.take_lost(), 0);
+}
+
+/// The first event of a site is not used up by finding the queue full.
+#[test]
+fn a_dropped_event_is_still_a_first_one_later() {
+    let log = EventLog::new();
+    for _ in 0..SLOTS {
+        log.record(event(1));
+    }
+    log.record(event(2));
+    assert_eq!(log.take_lost(), 1);
+    while log.pop().is_some() {}
+    log.record(event(2));
+    assert!(log.pop().unwrap().is_first());
+}
+
+#[test]
+fn sites_differ_by_reason_and_vm_and_can_be_forgotten() {
+    let log = EventLog::new();
+    log.record(event(1));
+    log.record(Event { reason: Reason::NoDevice, ..event(1) });
+    log.record(Event { vm: 1, ..event(1) });
+    for _ in 0..3 {
+        assert!(log.pop().unwrap().is_first());
+    }
+    log.forget_sites();
+    log.record(event(1));
+    assert!(log.pop().unwrap().is_first());
+}
+
+/// A guest that invents sites without end stops reaching the console.
+#[test]
+fn endless_sites_fall_silent() {
+    let log = EventLog::new();
+    let mut firsts = 0;
+    for pc in 0..100_000 {
+        log.record(event(pc * 4));
+        firsts += usize::from(log.pop().unwrap().is_first());
+    }
+    assert!(firsts <= SITES, "{firsts}");
+}
+
+#[test]
+fn many_writers_and_a_reader_lose_nothing_unseen() {
+    const EACH: u64 = 2_000;
+    let log = EventLog::new();
+    let writers = std::sync::atomic::AtomicUsize::new(4);
+    let mut drained = 0u64;
+    std::thread::scope(|scope| {
+        for vcpu in 0..4 {
+            let (log, writers) = (&log, &writers);
+            scope.spawn(move || {
+                for pc in 0..EACH {
+                    log.record(Event { vcpu, va: Va(pc ^ 0x55), ..event(pc) });
+                }
+                writers.fetch_sub(1, Ordering::Release);
+            });
+        }
+        loop {
+            let done = writers.load(Ordering::Acquire) == 0;
+            while let Some(record) = log.pop() {
+                // Words of one event stay together.
+                assert_eq!(record.event.va.0, record.event.pc ^ 0x55);
+                drained += 1;
+            }
+            if done {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!(drained + log.take_lost(), 4 * EACH);
+}

@@ -1,0 +1,168 @@
+//! The road of one access that stage 2 refused.
+
+use super::{Fault, Kind};
+use crate::addr::Ipa;
+use crate::esr::{Access, Cause, Direction};
+use crate::events::Reason;
+use crate::inject::Exception;
+
+/// What an access needs of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Read.
+    Read,
+    /// Write.
+    Write,
+    /// Execute.
+    Fetch,
+}
+
+impl Use {
+    /// What a load or a store needs.
+    #[must_use]
+    pub const fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self::Read,
+            Direction::Write => Self::Write,
+        }
+    }
+}
+
+/// What the stage-2 tables say about one page now, some time after the fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeafState {
+    /// Nothing is mapped; the page may carry a guard mark.
+    Absent,
+    /// Something is mapped and allows the access.
+    Permits,
+    /// Something is mapped and refuses the access.
+    Denies,
+}
+
+/// What the road needs to know about the VM.
+pub trait FaultView {
+    /// How the shell finds an emulated or assigned device again.
+    type Device;
+
+    /// What the tables say about `ipa` for an access of this kind.
+    fn leaf(&self, ipa: Ipa, needed: Use) -> LeafState;
+    /// Whether the VM's memory map declares memory at `ipa`, populated or not.
+    fn is_memory(&self, ipa: Ipa) -> bool;
+    /// Whether unguarded accesses outside memory abort.
+    fn is_enrolled(&self) -> bool;
+    /// Whether the page of `ipa` carries a guard mark.
+    fn is_guarded(&self, ipa: Ipa) -> bool;
+    /// Whether the VM is protected.
+    fn is_protected(&self) -> bool;
+    /// The device whose registers hold all of `bytes` bytes from `ipa`, if there is one.
+    fn device(&self, ipa: Ipa, bytes: u64) -> Option<Self::Device>;
+}
+
+/// What to do about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<D> {
+    /// Enter the guest again at the same instruction.
+    Retry,
+    /// Invalidate the VM's TLB entries on this CPU, then enter again at the same instruction:
+    /// the guest made entries of its own tables conflict.
+    InvalidateTlb,
+    /// Back the page with memory, then enter again at the same instruction. Another CPU may
+    /// have done so, or may be changing the leaf, meanwhile: look again under the writer's lock.
+    Populate,
+    /// Step past the instruction; it has no effect here.
+    Skip,
+    /// Make the guest take `exception` and record `reason`.
+    Abort {
+        /// What the guest takes.
+        exception: Exception,
+        /// Which check failed.
+        reason: Reason,
+    },
+    /// Do `access` on `device`, then step past the instruction.
+    Emulate {
+        /// The device.
+        device: D,
+        /// The access.
+        access: Access,
+    },
+    /// The hardware did not describe the access: read the instruction, decode it with
+    /// [`crate::insn`] and ask [`judge_decoded`]. Normal VMs only.
+    Decode,
+}
+
+/// The answer to `fault`.
+pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
+    match fault.cause {
+        Cause::External => return abort(fault, Reason::External),
+        Cause::TlbConflict => return Verdict::InvalidateTlb,
+        Cause::Other { .. } => return abort(fault, Reason::Unsupported),
+        Cause::Translation { .. } | Cause::AddressSize | Cause::AccessFlag | Cause::Permission => {}
+    }
+    let needed = match fault.kind {
+        Kind::Fetch => Use::Fetch,
+        Kind::Walk(needed) => needed,
+        // Maintenance reports itself as a write and needs whatever a write needs.
+        Kind::Maintenance => Use::Write,
+        Kind::Data { direction, .. } => Use::of(direction),
+    };
+    let leaf = view.leaf(fault.ipa, needed);
+    if leaf == LeafState::Permits {
+        return Verdict::Retry;
+    }
+    if view.is_memory(fault.ipa) {
+        return match leaf {
+            LeafState::Denies => abort(fault, Reason::Permission),
+            _ => Verdict::Populate,
+        };
+    }
+    match fault.kind {
+        Kind::Fetch => abort(fault, Reason::FetchOffMemory),
+        Kind::Walk(_) => abort(fault, Reason::WalkOffMemory),
+        Kind::Maintenance => Verdict::Skip,
+        Kind::Data { .. } if leaf == LeafState::Denies => abort(fault, Reason::Permission),
+        // The guard asks about the page even where no access is described: a page that was
+        // never guarded aborts for that reason and not for the instruction's form.
+        Kind::Data { access: None, .. } if !is_allowed(view, fault.ipa, 1) => {
+            abort(fault, Reason::Unguarded)
+        }
+        Kind::Data { access: None, .. } if view.is_protected() => abort(fault, Reason::NoSyndrome),
+        Kind::Data { access: None, .. } => Verdict::Decode,
+        Kind::Data { access: Some(access), .. } => judge_decoded(view, fault, access),
+    }
+}
+
+/// The answer to a fault off memory whose access is known, be it from the syndrome or from the
+/// instruction.
+pub fn judge_decoded<V: FaultView>(view: &V, fault: &Fault, access: Access) -> Verdict<V::Device> {
+    let bytes = access.width.bytes();
+    if !is_allowed(view, fault.ipa, bytes) {
+        return abort(fault, Reason::Unguarded);
+    }
+    match view.device(fault.ipa, bytes) {
+        Some(device) => Verdict::Emulate { device, access },
+        None => abort(fault, Reason::NoDevice),
+    }
+}
+
+/// Whether the guard lets an access to `bytes` bytes, 1 to 8, from `ipa` go on: the VM is not
+/// enrolled, or the pages of both the first and the last byte are guarded.
+fn is_allowed<V: FaultView>(view: &V, ipa: Ipa, bytes: u64) -> bool {
+    if !view.is_enrolled() {
+        return true;
+    }
+    let Some(last) = ipa.checked_add(bytes.saturating_sub(1)) else {
+        return false;
+    };
+    view.is_guarded(ipa) && (last.page() == ipa.page() || view.is_guarded(last))
+}
+
+/// The external abort that belongs to `fault`.
+const fn abort<D>(fault: &Fault, reason: Reason) -> Verdict<D> {
+    let address = fault.va;
+    let exception = if fault.is_fetch {
+        Exception::FetchAbort { address }
+    } else {
+        Exception::DataAbort { address }
+    };
+    Verdict::Abort { exception, reason }
+}

@@ -1,0 +1,201 @@
+//! Exceptions that EL2 makes the guest take, and the step past an instruction.
+//!
+//! A pure function from the guest's state at the trap to the state at its own vector, after the
+//! pseudocode `AArch64.TakeException` (Arm ARM, DDI 0487) for a target of EL1. The syndromes of
+//! external aborts are promised to the bit: firmware for protected VMs compares `ESR_EL1` with
+//! [`hyp_abi::esr::SEA_DATA_EL1`] to recognise an MMIO guard abort, so WnR stays 0 for stores.
+
+use hyp_abi::esr;
+
+use crate::addr::Va;
+
+bitflags::bitflags! {
+    /// Processor features that decide what happens to PSTATE when EL1 takes an exception.
+    ///
+    /// From the machine's ID registers, not from the VM's view of them: hardware behaves the
+    /// same whether or not the guest can see the feature.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct PstateFeatures: u8 {
+        /// `FEAT_PAN`.
+        const PAN = 1 << 0;
+        /// `FEAT_SSBS`.
+        const SSBS = 1 << 1;
+        /// `FEAT_MTE2`: PSTATE.TCO exists.
+        const MTE = 1 << 2;
+        /// `FEAT_NMI`: PSTATE.ALLINT exists.
+        const NMI = 1 << 3;
+    }
+}
+
+/// What to make the guest take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exception {
+    /// Synchronous external abort on a load, store or table walk at `address`.
+    DataAbort {
+        /// The whole faulting virtual address, FAR_EL2.
+        address: Va,
+    },
+    /// Synchronous external abort on the instruction fetch at `address`.
+    FetchAbort {
+        /// The whole faulting virtual address, FAR_EL2.
+        address: Va,
+    },
+    /// The instruction is undefined.
+    Undefined,
+}
+
+/// The guest's state at the trap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestState {
+    /// ELR_EL2: the instruction that trapped.
+    pub pc: u64,
+    /// SPSR_EL2: PSTATE at the trap.
+    pub pstate: u64,
+    /// VBAR_EL1.
+    pub vbar_el1: u64,
+    /// SCTLR_EL1.
+    pub sctlr_el1: u64,
+}
+
+/// What to write so that the guest finds itself at its vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Injection {
+    /// ESR_EL1.
+    pub esr_el1: u64,
+    /// FAR_EL1; `None` leaves it alone.
+    pub far_el1: Option<u64>,
+    /// ELR_EL1.
+    pub elr_el1: u64,
+    /// SPSR_EL1.
+    pub spsr_el1: u64,
+    /// ELR_EL2: the vector.
+    pub pc: u64,
+    /// SPSR_EL2: PSTATE at the vector.
+    pub pstate: u64,
+}
+
+/// SPSR bits (Arm ARM, `SPSR_EL2` for an exception from AArch64 state).
+mod spsr {
+    pub(super) const AARCH32: u64 = 1 << 4;
+    pub(super) const MODE: u64 = 0x1f;
+    pub(super) const EL: u64 = 3 << 2;
+    pub(super) const SP_ELX: u64 = 1;
+    pub(super) const EL1H: u64 = 0b0101;
+    pub(super) const DAIF: u64 = 0xf << 6;
+    pub(super) const BTYPE: u64 = 3 << 10;
+    pub(super) const SSBS: u64 = 1 << 12;
+    pub(super) const ALLINT: u64 = 1 << 13;
+    pub(super) const SS: u64 = 1 << 21;
+    pub(super) const PAN: u64 = 1 << 22;
+    pub(super) const TCO: u64 = 1 << 25;
+    /// N, Z, C, V and DIT survive an exception from AArch64 to AArch64.
+    pub(super) const KEPT: u64 = 0xf << 28 | 1 << 24;
+}
+
+/// SCTLR_EL1 bits.
+mod sctlr {
+    pub(super) const E0E: u64 = 1 << 24;
+    pub(super) const EE: u64 = 1 << 25;
+    pub(super) const SPAN: u64 = 1 << 23;
+    pub(super) const DSSBS: u64 = 1 << 44;
+    pub(super) const SPINTMASK: u64 = 1 << 62;
+}
+
+/// Whether the guest ran at EL0.
+#[must_use]
+pub const fn is_from_el0(pstate: u64) -> bool {
+    // AArch32 user mode has a mode field of 0, too.
+    pstate & (spsr::MODE & !spsr::AARCH32) == 0
+}
+
+/// Whether the guest ran in AArch32 state.
+#[must_use]
+pub const fn is_aarch32(pstate: u64) -> bool {
+    pstate & spsr::AARCH32 != 0
+}
+
+/// Whether a data access at the trap is big-endian (`BigEndian()`; SCTLR_EL1.EE and E0E).
+#[must_use]
+pub const fn is_big_endian(pstate: u64, sctlr_el1: u64) -> bool {
+    let selector = if is_from_el0(pstate) { sctlr::E0E } else { sctlr::EE };
+    sctlr_el1 & selector != 0
+}
+
+/// The state in which the guest takes `exception`.
+#[must_use]
+pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeatures) -> Injection {
+    let from_el0 = is_from_el0(guest.pstate);
+    let (esr_el1, far_el1) = match (exception, from_el0) {
+        (Exception::DataAbort { address }, false) => (esr::SEA_DATA_EL1, Some(address.get())),
+        (Exception::DataAbort { address }, true) => (esr::SEA_DATA_EL0, Some(address.get())),
+        (Exception::FetchAbort { address }, false) => (esr::SEA_FETCH_EL1, Some(address.get())),
+        (Exception::FetchAbort { address }, true) => (esr::SEA_FETCH_EL0, Some(address.get())),
+        (Exception::Undefined, _) => (esr::UNDEFINED, None),
+    };
+    Injection {
+        esr_el1,
+        far_el1,
+        elr_el1: guest.pc,
+        spsr_el1: guest.pstate,
+        pc: (guest.vbar_el1 & !0x7ff).wrapping_add(vector_offset(guest.pstate)),
+        pstate: pstate_at_vector(guest, features),
+    }
+}
+
+/// Offset of the synchronous vector in EL1's table (Arm ARM, D1.3.1.5, "Exception vectors").
+const fn vector_offset(pstate: u64) -> u64 {
+    if is_aarch32(pstate) {
+        0x600
+    } else if pstate & spsr::EL == 0 {
+        0x400
+    } else if pstate & spsr::SP_ELX != 0 {
+        0x200
+    } else {
+        0
+    }
+}
+
+/// PSTATE after `AArch64.TakeException` to EL1, as an SPSR value.
+const fn pstate_at_vector(guest: &GuestState, features: PstateFeatures) -> u64 {
+    // IL, SS, UAO and BTYPE are cleared by not being kept.
+    let mut pstate = (guest.pstate & spsr::KEPT) | spsr::DAIF | spsr::EL1H;
+    if features.contains(PstateFeatures::PAN) {
+        pstate |= guest.pstate & spsr::PAN;
+        if guest.sctlr_el1 & sctlr::SPAN == 0 {
+            pstate |= spsr::PAN;
+        }
+    }
+    if features.contains(PstateFeatures::SSBS) && guest.sctlr_el1 & sctlr::DSSBS != 0 {
+        pstate |= spsr::SSBS;
+    }
+    if features.contains(PstateFeatures::MTE) {
+        pstate |= spsr::TCO;
+    }
+    if features.contains(PstateFeatures::NMI) && guest.sctlr_el1 & sctlr::SPINTMASK == 0 {
+        pstate |= spsr::ALLINT;
+    }
+    pstate
+}
+
+/// The PC and PSTATE behind the 32-bit instruction at `pc`, which EL2 has carried out or skips.
+///
+/// A completed instruction leaves PSTATE.BTYPE at 0; clearing PSTATE.SS makes a software step
+/// that the guest armed complete (Arm ARM, D2.11, "Software Step exceptions").
+#[must_use]
+pub const fn advance(pc: u64, pstate: u64) -> (u64, u64) {
+    let cleared = if is_aarch32(pstate) { spsr::SS } else { spsr::SS | spsr::BTYPE };
+    (pc.wrapping_add(4), pstate & !cleared)
+}
+
+/// The PSTATE of a vCPU that starts: EL1h, all exceptions masked (DEN0022, 6.4).
+pub const START_PSTATE: u64 = spsr::EL1H | spsr::DAIF;
+
+/// The guest's endianness setting, as a vCPU hands it to one that it starts (DEN0022, 6.4.1).
+#[must_use]
+pub const fn starts_big_endian(sctlr_el1: u64) -> bool {
+    sctlr_el1 & sctlr::EE != 0
+}
+
+#[cfg(test)]
+#[path = "inject_tests.rs"]
+mod tests;

@@ -1,0 +1,100 @@
+use super::*;
+use proptest::prelude::*;
+
+const EL0T: u64 = 0b0000;
+const EL1T: u64 = 0b0100;
+const EL1H: u64 = 0b0101;
+const EL0_AARCH32: u64 = 0b1_0000;
+
+fn guest(pstate: u64) -> GuestState {
+    GuestState {
+        pc: 0xffff_8000_1234_5678,
+        pstate,
+        vbar_el1: 0xffff_8000_0001_0800,
+        // SPAN set: PAN is kept as it is.
+        sctlr_el1: 1 << 23,
+    }
+}
+
+const ADDRESS: Va = Va(0xffff_0000_0900_0018);
+
+/// Rows 64 to 69: exception, PSTATE, ESR_EL1, vector offset.
+#[test]
+fn rows_64_to_69() {
+    let data = Exception::DataAbort { address: ADDRESS };
+    let fetch = Exception::FetchAbort { address: ADDRESS };
+    for (row, exception, pstate, esr_el1, offset) in [
+        ("64", data, EL1H, 0x9600_0010, 0x200),
+        ("66", data, EL0T, 0x9200_0010, 0x400),
+        ("67", data, EL1T, 0x9600_0010, 0x000),
+        ("68", fetch, EL1H, 0x8600_0010, 0x200),
+        ("69", fetch, EL0T, 0x8200_0010, 0x400),
+        ("3.5, AArch32", data, EL0_AARCH32, 0x9200_0010, 0x600),
+    ] {
+        let taken = take(exception, &guest(pstate), PstateFeatures::empty());
+        assert_eq!(taken.esr_el1, esr_el1, "row {row}");
+        assert_eq!(taken.far_el1, Some(ADDRESS.0), "row {row}");
+        assert_eq!(taken.elr_el1, 0xffff_8000_1234_5678, "row {row}");
+        assert_eq!(taken.spsr_el1, pstate, "row {row}");
+        assert_eq!(taken.pc, 0xffff_8000_0001_0800 + offset, "row {row}");
+        assert_eq!(taken.pstate, 0x3c5, "row {row}");
+    }
+}
+
+#[test]
+fn row_127_undefined_has_class_0_and_leaves_the_fault_address() {
+    let taken = take(Exception::Undefined, &guest(EL1H), PstateFeatures::empty());
+    assert_eq!(taken.esr_el1 >> 26, 0);
+    assert_eq!(taken.far_el1, None);
+    assert_eq!(taken.pc & 0x7ff, 0x200);
+}
+
+#[test]
+fn flags_survive_and_step_state_does_not() {
+    // NZCV, TCO, DIT, UAO, PAN, SS, IL, SSBS, BTYPE=3 at EL0, F clear.
+    let before = 0xf000_0000 | 0x03f0_0000 | 1 << 12 | 3 << 10;
+    let taken = take(Exception::Undefined, &guest(before), PstateFeatures::all());
+    // Kept: NZCV, DIT, PAN. Set: TCO, ALLINT (SPINTMASK is 0), DAIF, EL1h.
+    assert_eq!(taken.pstate, 0xf000_0000 | 1 << 25 | 1 << 24 | 1 << 22 | 1 << 13 | 0x3c5);
+    assert_eq!(taken.spsr_el1, before);
+    let plain = take(Exception::Undefined, &guest(before), PstateFeatures::empty());
+    assert_eq!(plain.pstate, 0xf100_03c5);
+}
+
+#[test]
+fn sctlr_decides_pan_and_ssbs() {
+    let mut state = guest(EL1H);
+    state.sctlr_el1 = 0;
+    assert_ne!(take(Exception::Undefined, &state, PstateFeatures::PAN).pstate & 1 << 22, 0);
+    state.sctlr_el1 = 1 << 23;
+    assert_eq!(take(Exception::Undefined, &state, PstateFeatures::PAN).pstate & 1 << 22, 0);
+    state.sctlr_el1 = 1 << 44;
+    assert_ne!(take(Exception::Undefined, &state, PstateFeatures::SSBS).pstate & 1 << 12, 0);
+    assert_eq!(take(Exception::Undefined, &state, PstateFeatures::PAN).pstate & 1 << 12, 0);
+}
+
+#[test]
+fn a_step_past_an_instruction() {
+    assert_eq!(advance(0x1000, 1 << 21 | 3 << 10 | EL1H), (0x1004, EL1H));
+    assert_eq!(advance(u64::MAX - 3, EL1H).0, 0);
+}
+
+#[test]
+fn row_78_endianness_by_exception_level() {
+    assert!(is_big_endian(EL1H, 1 << 25));
+    assert!(!is_big_endian(EL1H, 1 << 24));
+    assert!(is_big_endian(EL0T, 1 << 24));
+    assert!(!is_big_endian(EL0T, 1 << 25));
+}
+
+proptest! {
+    /// Whatever the guest's state, it arrives at EL1h with everything masked and at a vector.
+    #[test]
+    fn always_arrives_masked_at_el1(pc: u64, pstate: u64, vbar_el1: u64, sctlr_el1: u64, f: u8) {
+        let state = GuestState { pc, pstate, vbar_el1, sctlr_el1 };
+        let taken = take(Exception::Undefined, &state, PstateFeatures::from_bits_truncate(f));
+        prop_assert_eq!(taken.pstate & 0x3df, 0x3c5);
+        prop_assert!([0, 0x200, 0x400, 0x600].contains(&(taken.pc & 0x7ff)));
+        prop_assert_eq!(taken.pstate & (1 << 20 | 1 << 21 | 3 << 10), 0);
+    }
+}
