@@ -31,4 +31,5 @@ pub mod memory;
 pub mod ports;
 pub mod stage2;
 pub mod tree;
+pub mod vgic;
 pub mod vm_type;

@@ -1,0 +1,211 @@
+//! The distributor's registers (IHI0069, section 12.9). What is reserved, absent without LPIs,
+//! message-based SPIs or extended ranges, belongs to SGIs and PPIs, or is accessed with a width the
+//! register does not have, reads as zero and ignores writes.
+
+use super::bits::{byte, edges_from_icfgr, icfgr_from_edges, low};
+use super::lr::CpuInterface;
+use super::regs::{Component, IIDR, identification, is_aligned, read_part, write_part};
+use super::spi::SPI_WORDS;
+use super::word::BitRegister;
+use super::{Kicks, Read, Vgic, spi_number};
+use core::sync::atomic::Ordering;
+use hyp_abi::vplatform::{FIRST_SPI, GICD_SIZE, MAX_VCPUS};
+use spin::RelaxStrategy;
+
+mod ctlr {
+    /// EnableGrp0 and EnableGrp1, all that can be written with one Security state.
+    pub(super) const ENABLES: u32 = 3;
+    /// Affinity routing enabled: read-as-one.
+    pub(super) const ARE: u32 = 1 << 4;
+    /// Disable Security: read-as-one.
+    pub(super) const DS: u32 = 1 << 6;
+    /// A write of this register or of ICENABLER is not yet in effect everywhere.
+    pub(super) const RWP: u32 = 1 << 31;
+}
+
+/// GICD_TYPER: ITLinesNumber, IDbits = 10, No1N (an SPI goes to the vCPU its router names, so
+/// GICD_IROUTER.IRM is RAZ/WI). No extended SPIs, LPIs, message-based SPIs, range selector, affinity 3.
+const TYPER: u32 = 3 | 9 << 19 | 1 << 25;
+
+const IPRIORITYR: u64 = 0x400;
+const ICFGR: u64 = 0xc00;
+const IROUTER: u64 = 0x6000;
+
+/// What lies at an offset.
+enum Register {
+    Ctlr,
+    Typer,
+    Iidr,
+    Bits(BitRegister, usize),
+    /// First SPI of the access.
+    Priority(u32),
+    /// SPI word, and the shift of the half that the register covers.
+    Config(usize, u32),
+    /// SPI.
+    Router(u32),
+    Identification,
+    Reserved,
+}
+
+fn decode(offset: u64, bytes: u32) -> Register {
+    if !is_aligned(offset, bytes) || offset >= GICD_SIZE {
+        return Register::Reserved;
+    }
+    match (offset, bytes) {
+        (0x0000, 4) => Register::Ctlr,
+        (0x0004, 4) => Register::Typer,
+        (0x0008, 4) => Register::Iidr,
+        (0x0080..0x0400, 4) => match BitRegister::at(offset) {
+            Some((register, word)) => {
+                word.checked_sub(1).map_or(Register::Reserved, |w| Register::Bits(register, w))
+            }
+            None => Register::Reserved,
+        },
+        (IPRIORITYR..0x0800, 1 | 4) => {
+            spi_at(low(offset.wrapping_sub(IPRIORITYR)), Register::Priority)
+        }
+        (ICFGR..0x0d00, 4) => {
+            let n = (offset.wrapping_sub(ICFGR) >> 2) as usize;
+            let shift = if n & 1 == 0 { 0 } else { 16 };
+            (n >> 1).checked_sub(1).map_or(Register::Reserved, |w| Register::Config(w, shift))
+        }
+        (IROUTER..0x8000, 4 | 8) => {
+            spi_at(low(offset.wrapping_sub(IROUTER) >> 3), Register::Router)
+        }
+        (0xffd0..0x1_0000, 4) => Register::Identification,
+        _ => Register::Reserved,
+    }
+}
+
+fn spi_at(intid: u32, register: impl FnOnce(u32) -> Register) -> Register {
+    spi_number(intid).map_or(Register::Reserved, register)
+}
+
+/// GICD_IROUTER from affinity bytes 3.2.1.0.
+fn router_of(affinity: u32) -> u64 {
+    let affinity = u64::from(affinity);
+    (affinity & 0x00ff_ffff) | (affinity & 0xff00_0000) << 8
+}
+
+/// The inverse; bit 31 (IRM) and the reserved bits are dropped.
+fn affinity_of(router: u64) -> u32 {
+    low(router & 0x00ff_ffff) | low((router >> 8) & 0xff00_0000)
+}
+
+impl<R: RelaxStrategy> Vgic<R> {
+    /// A load of `bytes` bytes at `offset` in the distributor by `vcpu`.
+    pub fn dist_read(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        bytes: u32,
+        iface: &mut impl CpuInterface,
+    ) -> Read {
+        Read::Value(match decode(offset, bytes) {
+            Register::Ctlr => {
+                let pending = self.is_write_pending(0..MAX_VCPUS);
+                let rwp = if pending { ctlr::RWP } else { 0 };
+                let enables = self.control.load(Ordering::Relaxed);
+                u64::from(enables | ctlr::ARE | ctlr::DS | rwp)
+            }
+            Register::Typer => u64::from(TYPER),
+            Register::Iidr => u64::from(IIDR),
+            Register::Bits(register, word) => {
+                if register.is_volatile() {
+                    let owners = {
+                        let spis = self.spis.lock();
+                        spis.holders(word, spis.live(word))
+                    };
+                    if let Err(kicks) = self.refresh(vcpu, owners, iface) {
+                        return Read::Again(kicks);
+                    }
+                }
+                u64::from(self.spis.lock().read(register, word))
+            }
+            Register::Priority(first) => {
+                let spis = self.spis.lock();
+                (0..bytes).rev().fold(0, |value, n| {
+                    value << 8 | u64::from(spis.priority(first.saturating_add(n)))
+                })
+            }
+            Register::Config(word, shift) => {
+                let edges = self.spis.lock().edges(word);
+                u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
+            }
+            Register::Router(spi) => {
+                read_part(router_of(self.spis.lock().route(spi)), offset, bytes)
+            }
+            Register::Identification => u64::from(identification(Component::Distributor, offset)),
+            Register::Reserved => 0,
+        })
+    }
+
+    /// A store of `bytes` bytes at `offset` in the distributor by `vcpu`.
+    pub fn dist_write(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        bytes: u32,
+        value: u64,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let groups = self.groups();
+        let mut sent = Kicks::NONE;
+        let kicks = match decode(offset, bytes) {
+            Register::Ctlr => self.write_control(low(value) & ctlr::ENABLES),
+            Register::Bits(register, word) => {
+                let value = low(value);
+                let mut spis = self.spis.lock();
+                // State of this CPU's own list registers is made exact before it is changed.
+                if register.is_volatile()
+                    && spis.holders(word, spis.live(word) & value).contains(vcpu)
+                {
+                    drop(spis);
+                    sent |= self.resync(vcpu, iface);
+                    spis = self.spis.lock();
+                }
+                spis.write(register, word, value, groups)
+            }
+            Register::Priority(first) => {
+                let mut spis = self.spis.lock();
+                let mut kicks = Kicks::NONE;
+                for (spi, priority) in (first..).zip(value.to_le_bytes()).take(bytes as usize) {
+                    kicks |= spis.set_priority(spi, priority & self.priority_mask, groups);
+                }
+                kicks
+            }
+            Register::Config(word, shift) => {
+                let mask = 0xffffu32.wrapping_shl(shift);
+                let edges = edges_from_icfgr(low(value)).wrapping_shl(shift);
+                self.spis.lock().set_edges(word, mask, edges, groups)
+            }
+            Register::Router(spi) => {
+                let mut spis = self.spis.lock();
+                let old = router_of(spis.route(spi));
+                let affinity = affinity_of(write_part(old, offset, bytes, value));
+                spis.set_route(spi, affinity, self.vcpu_at(affinity), groups)
+            }
+            Register::Typer | Register::Iidr | Register::Identification | Register::Reserved => {
+                Kicks::NONE
+            }
+        };
+        sent | self.settle(vcpu, kicks, iface)
+    }
+
+    /// The vCPU with the affinity bytes 3.2.1.0: vCPU n has 0.0.0.n.
+    pub(super) fn vcpu_at(&self, affinity: u32) -> Option<usize> {
+        usize::try_from(affinity).ok().filter(|&vcpu| vcpu < self.vcpus)
+    }
+
+    /// Changes the group enables; everybody's choice of interrupts may change.
+    fn write_control(&self, enables: u32) -> Kicks {
+        let _order = self.spis.lock();
+        if self.control.swap(enables, Ordering::AcqRel) == enables {
+            return Kicks::NONE;
+        }
+        (0..self.vcpus).fold(Kicks::NONE, Kicks::with)
+    }
+}
+
+const _: () =
+    assert!(SPI_WORDS <= 31 && FIRST_SPI == 32 && byte(TYPER as u64) as usize == SPI_WORDS);

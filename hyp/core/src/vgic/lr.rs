@@ -1,0 +1,187 @@
+//! List registers and the port to one physical CPU's virtual CPU interface.
+
+use super::bits::byte;
+
+/// The most list registers the architecture allows (IHI0069, ICH_VTR_EL2.ListRegs).
+pub const MAX_LIST_REGISTERS: usize = 16;
+
+/// The content of one list register, laid out as ICH_LR<n>_EL2 (IHI0069, section 12.4).
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListRegister(u64);
+
+impl ListRegister {
+    /// No interrupt.
+    pub const EMPTY: Self = Self(0);
+
+    const PENDING: u64 = 1 << 62;
+    const ACTIVE: u64 = 1 << 63;
+    const HW: u64 = 1 << 61;
+    const GROUP1: u64 = 1 << 60;
+    const PRIORITY_SHIFT: u32 = 48;
+    /// With HW clear, bit 41: a maintenance interrupt at deactivation.
+    const EOI: u64 = 1 << 41;
+    /// With HW set, bits 44:32: the physical interrupt deactivated with this one.
+    const PHYSICAL_SHIFT: u32 = 32;
+
+    /// An inactive interrupt of group 0; the `with_` methods add the rest.
+    #[must_use]
+    pub const fn new(intid: u32, priority: u8) -> Self {
+        Self(intid as u64 | ((priority as u64) << Self::PRIORITY_SHIFT))
+    }
+
+    /// The same, pending if `pending`.
+    #[must_use]
+    pub const fn with_pending(self, pending: bool) -> Self {
+        if pending { Self(self.0 | Self::PENDING) } else { self }
+    }
+
+    /// The same, active if `active`.
+    #[must_use]
+    pub const fn with_active(self, active: bool) -> Self {
+        if active { Self(self.0 | Self::ACTIVE) } else { self }
+    }
+
+    /// The same, in group 1 if `group1`.
+    #[must_use]
+    pub const fn with_group1(self, group1: bool) -> Self {
+        if group1 { Self(self.0 | Self::GROUP1) } else { self }
+    }
+
+    /// The same, tied to the physical interrupt of the same number: the guest's deactivation
+    /// deactivates that too.
+    #[must_use]
+    pub const fn with_physical(self) -> Self {
+        Self(self.0 | Self::HW | ((self.intid() as u64) << Self::PHYSICAL_SHIFT))
+    }
+
+    /// The same, with a maintenance interrupt when the guest deactivates it. Not to be combined
+    /// with [`Self::with_physical`].
+    #[must_use]
+    pub const fn with_eoi_interrupt(self) -> Self {
+        Self(self.0 | Self::EOI)
+    }
+
+    /// What the hardware holds or is to hold.
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// A value read from the hardware.
+    #[must_use]
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The virtual interrupt number.
+    #[must_use]
+    pub const fn intid(self) -> u32 {
+        (self.0 & 0xffff_ffff) as u32
+    }
+
+    /// The priority, 0 the highest.
+    #[must_use]
+    pub const fn priority(self) -> u8 {
+        byte(self.0 >> Self::PRIORITY_SHIFT)
+    }
+
+    /// Waiting to be acknowledged.
+    #[must_use]
+    pub const fn is_pending(self) -> bool {
+        self.0 & Self::PENDING != 0
+    }
+
+    /// Acknowledged and not deactivated.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        self.0 & Self::ACTIVE != 0
+    }
+
+    /// In group 1 (IRQ), else group 0 (FIQ).
+    #[must_use]
+    pub const fn is_group1(self) -> bool {
+        self.0 & Self::GROUP1 != 0
+    }
+
+    /// Tied to a physical interrupt.
+    #[must_use]
+    pub const fn is_physical(self) -> bool {
+        self.0 & Self::HW != 0
+    }
+
+    /// Asks for a maintenance interrupt at deactivation.
+    #[must_use]
+    pub const fn has_eoi_interrupt(self) -> bool {
+        !self.is_physical() && self.0 & Self::EOI != 0
+    }
+}
+
+impl core::fmt::Debug for ListRegister {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "LR({:#018x})", self.0)
+    }
+}
+
+/// Fields of ICH_HCR_EL2 (IHI0069, section 12.4).
+pub mod hcr {
+    /// The virtual CPU interface works.
+    pub const EN: u64 = 1 << 0;
+    /// Maintenance interrupt while EOIcount is not zero.
+    pub const LRENPIE: u64 = 1 << 2;
+    /// Maintenance interrupt while no list register is pending.
+    pub const NPIE: u64 = 1 << 3;
+    /// Maintenance interrupt while group 0 is enabled.
+    pub const VGRP0EIE: u64 = 1 << 4;
+    /// Maintenance interrupt while group 0 is disabled.
+    pub const VGRP0DIE: u64 = 1 << 5;
+    /// Maintenance interrupt while group 1 is enabled.
+    pub const VGRP1EIE: u64 = 1 << 6;
+    /// Maintenance interrupt while group 1 is disabled.
+    pub const VGRP1DIE: u64 = 1 << 7;
+    /// Trap writes of ICC_DIR_EL1.
+    pub const TDIR: u64 = 1 << 14;
+    /// Lowest bit of the count of deactivations that met no list register.
+    pub const EOI_COUNT_SHIFT: u32 = 27;
+    /// The count's mask after the shift.
+    pub const EOI_COUNT_MASK: u64 = 0x1f;
+}
+
+/// Fields of ICH_VMCR_EL2 (IHI0069, section 12.4).
+pub mod vmcr {
+    /// Group 0 enabled by the guest.
+    pub const VENG0: u64 = 1 << 0;
+    /// Group 1 enabled by the guest.
+    pub const VENG1: u64 = 1 << 1;
+    /// End of interrupt drops the priority only; ICC_DIR_EL1 deactivates.
+    pub const VEOIM: u64 = 1 << 9;
+}
+
+/// The virtual CPU interface of the physical CPU that runs this code, and what the model needs
+/// of that CPU's interrupts. Implemented on ICH_* registers at EL2, by a simulation in tests.
+pub trait CpuInterface {
+    /// Implemented list registers, 1 to 16.
+    fn list_registers(&self) -> usize;
+    /// Whether writes of ICC_DIR_EL1 can be trapped (ICH_VTR_EL2.TDS).
+    fn can_trap_deactivation(&self) -> bool;
+    /// List register `n`, below [`Self::list_registers`].
+    fn read_lr(&self, n: usize) -> ListRegister;
+    /// Replaces list register `n`, below [`Self::list_registers`].
+    fn write_lr(&mut self, n: usize, value: ListRegister);
+    /// ICH_ELRSR_EL2: a bit for each list register that holds nothing.
+    fn empty_lrs(&self) -> u32;
+    /// ICH_HCR_EL2 with the running EOIcount.
+    fn hcr(&self) -> u64;
+    /// Replaces ICH_HCR_EL2, EOIcount included.
+    fn set_hcr(&mut self, value: u64);
+    /// ICH_VMCR_EL2.
+    fn vmcr(&self) -> u64;
+    /// ICH_VMCR_EL2 as after reset (everything masked and disabled) and no active priorities
+    /// (ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2 all zero).
+    fn reset(&mut self);
+    /// Whether the physical line of a timer PPI is asserted: enabled, unmasked and expired.
+    /// Asked for INTIDs 27 and 30 only.
+    fn timer_line(&self, intid: u32) -> bool;
+    /// Deactivates the physical PPI `intid` (ICC_DIR_EL1), which this CPU acknowledged and
+    /// reported by `ppi_fired`.
+    fn deactivate_physical(&mut self, intid: u32);
+}

@@ -1,0 +1,371 @@
+//! The interrupt controller a guest sees: a GICv3 with affinity routing and one Security state
+//! (GICD_CTLR.DS = 1), without LPIs, for 1 to 8 vCPUs (IHI0069).
+//!
+//! This model owns the distributor, the redistributors and the content of the list registers; the
+//! CPU interface proper is the hardware's virtual one, reached by the port [`CpuInterface`]. It
+//! never sends anything: whoever must look at its interrupts is named in a [`Kicks`] result.
+//!
+//! While a guest runs, list registers hold the truth about what is in them, and a trap touches
+//! them only if it has to. Each vCPU's list registers are handled by its own CPU alone. What
+//! another vCPU changes meanwhile is noted, and the owner, kicked, folds and reloads; until it has,
+//! GICD_CTLR.RWP (GICR_CTLR.RWP) reads 1. A read of pending or active state that sits in
+//! another CPU's list registers asks the owner the same way and answers [`Read::Again`]: the
+//! guest executes its load once more.
+//!
+//! Locks: one for SPIs, then one for each vCPU, in that order; never two vCPUs' at a time.
+//! Between CPUs there are only the atomics of [`Cpu`]. SGIs, timer interrupts and accesses to the
+//! own redistributor take only the own vCPU's lock, which nobody else wants.
+//!
+//! A GICv2 model can share all but the register files, the SGI register and the layout of the list
+//! registers, which [`ListRegister`] hides.
+
+mod bank;
+mod bits;
+mod dist;
+mod flow;
+mod kicks;
+mod lr;
+mod redist;
+mod regs;
+mod sgi;
+mod spi;
+mod word;
+
+pub use kicks::Kicks;
+pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
+pub use sgi::SgiRegister;
+
+use bank::{Bank, PHYSICAL_PPIS};
+use bits::{Bits, bit, member};
+use core::sync::atomic::{AtomicU32, Ordering};
+use flow::Flow;
+use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
+use sgi::SgiRequest;
+use spi::SpiBank;
+use spin::RelaxStrategy;
+use spin::mutex::{TicketMutex, TicketMutexGuard};
+use word::Groups;
+
+/// In [`Cpu::attention`]: SPIs or groups changed. The bits below name vCPUs that wait for a fold.
+const LOOK: u32 = 1 << 16;
+
+/// The answer to a register read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Read {
+    /// The value, zero-extended from the width of the access.
+    Value(u64),
+    /// The state is in another CPU's list registers. Kick those named here (nobody, if that has
+    /// happened already), leave the guest's PC where it is and return to the guest, after a
+    /// YIELD: it executes its load again.
+    Again(Kicks),
+}
+
+/// What one vCPU has, and what other CPUs may touch of it without a lock.
+struct Cpu<R> {
+    bank: TicketMutex<Bank, R>,
+    /// SGIs sent here: bits 15:0 in either group, bits 31:16 only if in group 0.
+    inbox: AtomicU32,
+    /// Why the owner has to fold its list registers: [`LOOK`], and a bit for each vCPU that asked.
+    attention: AtomicU32,
+    /// vCPUs that this one asked for a fold and waits for.
+    asked: AtomicU32,
+}
+
+/// The interrupt controller of one VM. `R` is what a waiting lock does.
+pub struct Vgic<R> {
+    spis: TicketMutex<SpiBank, R>,
+    cpus: [Cpu<R>; MAX_VCPUS],
+    /// GICD_CTLR bits 1:0, written under the SPI lock.
+    control: AtomicU32,
+    /// vCPUs that run.
+    online: AtomicU32,
+    vcpus: usize,
+    priority_mask: u8,
+}
+
+impl<R: RelaxStrategy> Vgic<R> {
+    /// A controller after reset for `vcpus` vCPUs (1 to 8), with as many bits of priority as the
+    /// virtual CPU interface has (ICH_VTR_EL2.PRIbits + 1, 5 to 8). All vCPUs are off.
+    #[must_use]
+    pub fn new(vcpus: usize, priority_bits: u32) -> Self {
+        let unimplemented = 8u32.saturating_sub(priority_bits.clamp(5, 8));
+        Self {
+            spis: TicketMutex::new(SpiBank::new()),
+            cpus: core::array::from_fn(|_| Cpu {
+                bank: TicketMutex::new(Bank::new()),
+                inbox: AtomicU32::new(0),
+                attention: AtomicU32::new(0),
+                asked: AtomicU32::new(0),
+            }),
+            control: AtomicU32::new(0),
+            online: AtomicU32::new(0),
+            vcpus: vcpus.clamp(1, MAX_VCPUS),
+            priority_mask: 0xffu8.wrapping_shl(unimplemented),
+        }
+    }
+
+    /// Everything as after [`Self::new`]: the VM resets. Every vCPU is off
+    /// ([`Self::vcpu_off`]), and stays so meanwhile.
+    pub fn reset(&self) {
+        let mut spis = self.spis.lock();
+        *spis = SpiBank::new();
+        self.control.store(0, Ordering::Release);
+        for cpu in &self.cpus {
+            let mut bank = cpu.bank.lock();
+            *bank = Bank::new();
+            cpu.inbox.store(0, Ordering::Release);
+            cpu.attention.store(0, Ordering::Release);
+            cpu.asked.store(0, Ordering::Release);
+        }
+    }
+
+    /// The vCPU starts to run on this CPU (first start and CPU_ON): its CPU interface is reset,
+    /// its redistributor is not (as the distributor it keeps its state across CPU_OFF).
+    pub fn vcpu_on(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        iface.reset();
+        for n in 0..iface.list_registers() {
+            iface.write_lr(n, ListRegister::EMPTY);
+        }
+        {
+            let mut bank = cpu.bank.lock();
+            bank.hcr = hcr::EN;
+        }
+        iface.set_hcr(hcr::EN);
+        cpu.asked.store(0, Ordering::Release);
+        self.online.fetch_or(member(vcpu), Ordering::AcqRel);
+        self.resync(vcpu, iface)
+    }
+
+    /// The vCPU stops on this CPU (CPU_OFF, end or reset of the VM). Its interrupts go back into the
+    /// model; its timers' physical interrupts are deactivated, so the timers must be off.
+    pub fn vcpu_off(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        self.online.fetch_and(!member(vcpu), Ordering::AcqRel);
+        let mut spis = self.spis.lock();
+        let mut bank = cpu.bank.lock();
+        cpu.attention.store(0, Ordering::Release);
+        let kicks =
+            Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }.fold(iface);
+        bank.drop_timers(iface);
+        bank.is_crowded = false;
+        bank.has_spilled = false;
+        for n in 0..iface.list_registers() {
+            iface.write_lr(n, ListRegister::EMPTY);
+        }
+        iface.set_hcr(0);
+        drop(bank);
+        drop(spis);
+        self.look(kicks)
+    }
+
+    /// Brings this CPU's list registers up to date: call on a kick, and before a vCPU that was
+    /// waiting inside EL2 goes on.
+    pub fn sync(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        self.finish(vcpu, cpu, cpu.bank.lock(), iface)
+    }
+
+    /// The maintenance interrupt fired on this CPU.
+    pub fn maintenance(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        self.resync(vcpu, iface)
+    }
+
+    /// The physical PPI `intid` of a guest's timer (27 or 30) fired on this CPU: the caller has
+    /// acknowledged it and dropped its priority, and leaves it active. Others are ignored.
+    pub fn ppi_fired(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        let mut bank = cpu.bank.lock();
+        if intid < FIRST_SPI && PHYSICAL_PPIS & bit(intid) != 0 {
+            bank.fire(intid);
+        }
+        self.finish(vcpu, cpu, bank, iface)
+    }
+
+    /// The vCPU wrote `value` to one of the SGI registers.
+    pub fn sgi(
+        &self,
+        vcpu: usize,
+        register: SgiRegister,
+        value: u64,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let request = SgiRequest::decode(register, value, vcpu, self.vcpus);
+        let mut kicks = Kicks::NONE;
+        for target in Bits(request.targets) {
+            let target = target as usize;
+            let Some(cpu) = self.cpus.get(target) else { continue };
+            // Whoever finds the inbox empty sends the kick; the owner empties it in one go.
+            if cpu.inbox.fetch_or(request.inbox, Ordering::AcqRel) == 0 {
+                kicks = kicks.with(target);
+            }
+        }
+        if kicks.contains(vcpu) {
+            return kicks.without(vcpu) | self.sync(vcpu, iface);
+        }
+        kicks
+    }
+
+    /// The vCPU wrote `intid` to ICC_DIR_EL1, which traps only while active interrupts are left
+    /// without a list register.
+    pub fn deactivate(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        let mut spis = self.spis.lock();
+        let mut bank = cpu.bank.lock();
+        let mut flow = Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() };
+        let mut kicks = flow.fold(iface);
+        kicks |= flow.deactivate(intid);
+        drop(bank);
+        drop(spis);
+        kicks = self.look(kicks);
+        kicks | self.resync(vcpu, iface)
+    }
+
+    /// The input line of SPI `intid` (32 and up) is now `level`. The result may contain the
+    /// caller's own vCPU, which then calls [`Self::sync`] itself. Unknown numbers are ignored.
+    pub fn set_spi_line(&self, intid: u32, level: bool) -> Kicks {
+        let Some(spi) = spi_number(intid) else { return Kicks::NONE };
+        let mut spis = self.spis.lock();
+        let kicks = spis.set_line(spi, level, self.groups());
+        drop(spis);
+        self.look(kicks)
+    }
+
+    /// An edge on SPI `intid`, as [`Self::set_spi_line`].
+    pub fn pulse_spi(&self, intid: u32) -> Kicks {
+        let Some(spi) = spi_number(intid) else { return Kicks::NONE };
+        let mut spis = self.spis.lock();
+        let kicks = spis.pulse(spi, self.groups());
+        drop(spis);
+        self.look(kicks)
+    }
+
+    /// How many vCPUs there are.
+    #[must_use]
+    pub const fn vcpus(&self) -> usize {
+        self.vcpus
+    }
+
+    /// The end of every change: the short road if it suffices, else the long one.
+    fn finish(
+        &self,
+        vcpu: usize,
+        cpu: &Cpu<R>,
+        mut bank: TicketMutexGuard<'_, Bank, R>,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        if cpu.attention.load(Ordering::Acquire) == 0 {
+            if cpu.inbox.load(Ordering::Relaxed) != 0 {
+                bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));
+            }
+            if bank.deliver(self.groups(), iface) {
+                return Kicks::NONE;
+            }
+        }
+        drop(bank);
+        self.resync(vcpu, iface)
+    }
+
+    /// The long road.
+    fn resync(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        let mut spis = self.spis.lock();
+        let mut bank = cpu.bank.lock();
+        // Before the fold: who asks from now on is served by the next one.
+        cpu.attention.swap(0, Ordering::AcqRel);
+        bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));
+        let kicks =
+            Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }.resync(iface);
+        drop(bank);
+        drop(spis);
+        self.look(kicks).without(vcpu)
+    }
+
+    /// Asks each of `kicks` to look at its list registers; names those that must be kicked.
+    fn look(&self, kicks: Kicks) -> Kicks {
+        self.demand(kicks, LOOK)
+    }
+
+    /// Sets `reason` in the attention word of each of `kicks` that runs. Whoever had a reason
+    /// already has been kicked for it.
+    fn demand(&self, kicks: Kicks, reason: u32) -> Kicks {
+        let online = self.online.load(Ordering::Acquire);
+        let mut result = Kicks::NONE;
+        for vcpu in kicks.iter() {
+            let Some(cpu) = self.cpus.get(vcpu) else { continue };
+            if online & member(vcpu) != 0 && cpu.attention.fetch_or(reason, Ordering::AcqRel) == 0 {
+                result = result.with(vcpu);
+            }
+        }
+        result
+    }
+
+    /// Serves the vCPU's own part of what a register write made necessary.
+    fn settle(&self, vcpu: usize, kicks: Kicks, iface: &mut impl CpuInterface) -> Kicks {
+        let others = self.demand(kicks.without(vcpu), LOOK | member(vcpu));
+        if kicks.contains(vcpu) { others | self.resync(vcpu, iface) } else { others }
+    }
+
+    /// Makes the model's view of the list registers of `owners` fresh, before a read by `vcpu`.
+    fn refresh(
+        &self,
+        vcpu: usize,
+        owners: Kicks,
+        iface: &mut impl CpuInterface,
+    ) -> Result<(), Kicks> {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Ok(()) };
+        if owners.contains(vcpu) {
+            let kicks = self.resync(vcpu, iface);
+            if !kicks.is_empty() {
+                // Something went on to another vCPU, which need not hold up this read, but the
+                // kick has to be sent: let the guest try again.
+                return Err(kicks);
+            }
+        }
+        let online = self.online.load(Ordering::Acquire);
+        let mut asked = cpu.asked.load(Ordering::Relaxed);
+        let mut kicks = Kicks::NONE;
+        for owner in owners.without(vcpu).iter() {
+            let mask = member(owner);
+            if online & !asked & mask != 0 {
+                asked |= mask;
+                kicks |= self.demand(Kicks::NONE.with(owner), member(vcpu));
+            }
+        }
+        if Bits(asked & online).any(|n| self.waits_for(vcpu, n as usize)) {
+            cpu.asked.store(asked, Ordering::Relaxed);
+            return Err(kicks);
+        }
+        cpu.asked.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether `owner` still owes `vcpu` a fold.
+    fn waits_for(&self, vcpu: usize, owner: usize) -> bool {
+        self.cpus
+            .get(owner)
+            .is_some_and(|cpu| cpu.attention.load(Ordering::Acquire) & member(vcpu) != 0)
+    }
+
+    /// Whether a running vCPU among `owners` still owes anybody a fold: RWP.
+    fn is_write_pending(&self, owners: impl Iterator<Item = usize>) -> bool {
+        let online = self.online.load(Ordering::Acquire);
+        owners.into_iter().any(|vcpu| {
+            online & member(vcpu) != 0
+                && self
+                    .cpus
+                    .get(vcpu)
+                    .is_some_and(|cpu| cpu.attention.load(Ordering::Acquire) & !LOOK != 0)
+        })
+    }
+
+    fn groups(&self) -> Groups {
+        Groups::from_ctlr(self.control.load(Ordering::Relaxed))
+    }
+}
+
+/// SPI `intid` counted from 0, if it exists.
+fn spi_number(intid: u32) -> Option<u32> {
+    intid.checked_sub(FIRST_SPI).filter(|&spi| (spi as usize) < SPIS)
+}

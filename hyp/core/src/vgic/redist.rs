@@ -1,0 +1,222 @@
+//! The redistributors' registers (IHI0069, sections 12.10 and 12.11): for each vCPU an RD_base and
+//! an SGI_base frame of 64 KiB. There are no LPIs, so no GICR_PROPBASER and the like. What is
+//! reserved reads as zero and ignores writes.
+
+use super::bank::{Bank, PHYSICAL_PPIS, SGIS};
+use super::bits::{edges_from_icfgr, icfgr_from_edges, index, low};
+use super::lr::CpuInterface;
+use super::regs::{Component, IIDR, identification, is_aligned, read_part};
+use super::word::BitRegister;
+use super::{Cpu, Kicks, Read, Vgic, bit, member};
+use hyp_abi::vplatform::{GICR_STRIDE, PTIMER_INTID, VTIMER_INTID};
+use spin::RelaxStrategy;
+use spin::mutex::TicketMutexGuard;
+
+/// GICR_CTLR.RWP.
+const CTLR_RWP: u64 = 1 << 3;
+/// GICR_TYPER.Last.
+const TYPER_LAST: u64 = 1 << 4;
+/// GICR_WAKER.ProcessorSleep; ChildrenAsleep, the next bit, follows it at once. Interrupts are
+/// delivered whatever it says: nothing here loses power.
+const WAKER_SLEEP: u32 = 1 << 1;
+const WAKER_ASLEEP: u32 = 3 << 1;
+
+const SGI_BASE: u64 = 0x1_0000;
+const IPRIORITYR: u64 = SGI_BASE + 0x400;
+
+/// What lies at an offset in one redistributor.
+enum Register {
+    Ctlr,
+    Typer,
+    Iidr,
+    Waker,
+    Bits(BitRegister),
+    /// First interrupt of the access.
+    Priority(u32),
+    SgiConfig,
+    PpiConfig,
+    Identification,
+    Reserved,
+}
+
+fn decode(offset: u64, bytes: u32) -> Register {
+    if !is_aligned(offset, bytes) {
+        return Register::Reserved;
+    }
+    match (offset, bytes) {
+        (0x0000, 4) => Register::Ctlr,
+        (0x0004, 4) => Register::Iidr,
+        (0x0008, 4 | 8) | (0x000c, 4) => Register::Typer,
+        (0x0014, 4) => Register::Waker,
+        (0x1_0080..0x1_0400, 4) => match BitRegister::at(offset.wrapping_sub(SGI_BASE)) {
+            Some((register, 0)) => Register::Bits(register),
+            _ => Register::Reserved,
+        },
+        (IPRIORITYR..0x1_0420, 1 | 4) => Register::Priority(low(offset.wrapping_sub(IPRIORITYR))),
+        (0x1_0c00, 4) => Register::SgiConfig,
+        (0x1_0c04, 4) => Register::PpiConfig,
+        (0xffd0..0x1_0000, 4) => Register::Identification,
+        _ => Register::Reserved,
+    }
+}
+
+impl<R: RelaxStrategy> Vgic<R> {
+    /// A load of `bytes` bytes by `vcpu` at `offset` from the first redistributor.
+    pub fn redist_read(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        bytes: u32,
+        iface: &mut impl CpuInterface,
+    ) -> Read {
+        let Some((target, cpu)) = self.redistributor(offset) else { return Read::Value(0) };
+        let offset = offset & GICR_STRIDE.wrapping_sub(1);
+        Read::Value(match decode(offset, bytes) {
+            Register::Ctlr => {
+                if self.is_write_pending(core::iter::once(target)) {
+                    CTLR_RWP
+                } else {
+                    0
+                }
+            }
+            Register::Typer => {
+                // Affinity_Value in 63:32 and Processor_Number in 23:8 are both the index.
+                let n = target as u64;
+                let last = if target.wrapping_add(1) == self.vcpus { TYPER_LAST } else { 0 };
+                read_part(n << 32 | n << 8 | last, offset, bytes)
+            }
+            Register::Iidr => u64::from(IIDR),
+            Register::Waker => u64::from(if cpu.bank.lock().is_asleep { WAKER_ASLEEP } else { 0 }),
+            Register::Bits(register) => {
+                if register.is_volatile() {
+                    let is_live = cpu.bank.lock().word.live != 0;
+                    let owners = if is_live { Kicks::NONE.with(target) } else { Kicks::NONE };
+                    if let Err(kicks) = self.refresh(vcpu, owners, iface) {
+                        return Read::Again(kicks);
+                    }
+                }
+                let mut value = cpu.bank.lock().word.read(register);
+                if target == vcpu
+                    && matches!(register, BitRegister::SetPending | BitRegister::ClearPending)
+                {
+                    value |= timer_lines(iface);
+                }
+                u64::from(value)
+            }
+            Register::Priority(first) => {
+                let bank = cpu.bank.lock();
+                (0..bytes).rev().fold(0, |value, n| {
+                    let priority = bank.priority.get(index(first.saturating_add(n)));
+                    value << 8 | priority.copied().map_or(0, u64::from)
+                })
+            }
+            Register::SgiConfig => u64::from(icfgr_from_edges(SGIS)),
+            Register::PpiConfig => u64::from(icfgr_from_edges(cpu.bank.lock().word.edge >> 16)),
+            Register::Identification => {
+                u64::from(identification(Component::Redistributor, offset & 0xffff))
+            }
+            Register::Reserved => 0,
+        })
+    }
+
+    /// A store of `bytes` bytes by `vcpu` at `offset` from the first redistributor.
+    pub fn redist_write(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        bytes: u32,
+        value: u64,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let Some((target, cpu)) = self.redistributor(offset) else { return Kicks::NONE };
+        let mut bank = cpu.bank.lock();
+        let mut kicks = Kicks::NONE;
+        let changed = match decode(offset & GICR_STRIDE.wrapping_sub(1), bytes) {
+            Register::Waker => {
+                bank.is_asleep = low(value) & WAKER_SLEEP != 0;
+                0
+            }
+            Register::Bits(register) => {
+                // State of this CPU's own list registers is made exact before it is changed.
+                if register.is_volatile() && target == vcpu && bank.word.live & low(value) != 0 {
+                    drop(bank);
+                    kicks |= self.resync(vcpu, iface);
+                    bank = cpu.bank.lock();
+                }
+                bank.word.write(register, low(value))
+            }
+            Register::Priority(first) => {
+                let mut changed = 0;
+                for (n, priority) in (first..).zip(value.to_le_bytes()).take(bytes as usize) {
+                    let Some(entry) = bank.priority.get_mut(index(n)) else { break };
+                    let priority = priority & self.priority_mask;
+                    if core::mem::replace(entry, priority) != priority {
+                        changed |= bit(n);
+                    }
+                }
+                changed
+            }
+            Register::PpiConfig => {
+                // The timers' lines are levels, whatever a guest writes.
+                let writable = !SGIS & !PHYSICAL_PPIS;
+                let edges = edges_from_icfgr(low(value)) << 16;
+                let changed = (bank.word.edge ^ edges) & writable;
+                bank.word.edge ^= changed;
+                changed
+            }
+            Register::Ctlr
+            | Register::Typer
+            | Register::Iidr
+            | Register::SgiConfig
+            | Register::Identification
+            | Register::Reserved => 0,
+        };
+        kicks | self.commit(vcpu, target, cpu, bank, changed, iface)
+    }
+
+    /// Makes a change of `changed` interrupts of `target` take effect.
+    fn commit(
+        &self,
+        vcpu: usize,
+        target: usize,
+        cpu: &Cpu<R>,
+        bank: TicketMutexGuard<'_, Bank, R>,
+        changed: u32,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let word = &bank.word;
+        if changed & (word.live | word.active | word.deliverable(self.groups())) == 0 {
+            return Kicks::NONE;
+        }
+        let in_list_registers = changed & word.live != 0;
+        if target == vcpu {
+            if in_list_registers {
+                drop(bank);
+                return self.resync(vcpu, iface);
+            }
+            return self.finish(vcpu, cpu, bank, iface);
+        }
+        drop(bank);
+        self.demand(Kicks::NONE.with(target), super::LOOK | member(vcpu))
+    }
+
+    /// The vCPU to whose redistributor `offset` belongs.
+    fn redistributor(&self, offset: u64) -> Option<(usize, &Cpu<R>)> {
+        let target = usize::try_from(offset / GICR_STRIDE).ok()?;
+        if target >= self.vcpus {
+            return None;
+        }
+        Some((target, self.cpus.get(target)?))
+    }
+}
+
+/// The timer lines that are high right now; a level shows as pending before the physical
+/// interrupt was taken, too.
+fn timer_lines(iface: &impl CpuInterface) -> u32 {
+    [PTIMER_INTID, VTIMER_INTID]
+        .into_iter()
+        .filter(|&intid| iface.timer_line(intid))
+        .fold(0, |lines, intid| lines | bit(intid))
+}
+
+const _: () = assert!(GICR_STRIDE.is_power_of_two());

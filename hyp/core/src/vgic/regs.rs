@@ -1,0 +1,58 @@
+//! Register facts that the distributor and the redistributors share.
+
+use super::bits::{high, low};
+
+/// GICD_IIDR and GICR_IIDR: implementer Arm (0x43b), product 0x50, as hypervisors that model Arm's
+/// controller do.
+pub(super) const IIDR: u32 = 0x5000_043b;
+
+/// First of the identification registers, GICD_PIDR4.
+const ID_BASE: u64 = 0xffd0;
+
+/// PIDR4-7, PIDR0-3, CIDR0-3 of Arm's GICv3 distributor; PIDR2 bits 7:4 say GICv3 (IHI0069,
+/// section 12.1, GICD_PIDR2; values as GIC-500's technical reference manual lists them).
+const DISTRIBUTOR_ID: [u8; 12] = [0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1];
+/// PIDR0 of a redistributor, the only byte that differs.
+const REDISTRIBUTOR_PIDR0: u8 = 0x93;
+const PIDR0: u64 = 4;
+
+/// Whose identification register is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Component {
+    Distributor,
+    Redistributor,
+}
+
+/// The identification register at `offset`, 0 where there is none.
+pub(super) fn identification(component: Component, offset: u64) -> u32 {
+    let Some(word) = offset.checked_sub(ID_BASE).map(|distance| distance >> 2) else { return 0 };
+    if word == PIDR0 && component == Component::Redistributor {
+        return u32::from(REDISTRIBUTOR_PIDR0);
+    }
+    usize::try_from(word).ok().and_then(|n| DISTRIBUTOR_ID.get(n)).copied().map_or(0, u32::from)
+}
+
+/// Whether an access of `bytes` bytes at `offset` is naturally aligned and of a width that exists.
+pub(super) const fn is_aligned(offset: u64, bytes: u32) -> bool {
+    matches!(bytes, 1 | 2 | 4 | 8) && offset & (bytes as u64).wrapping_sub(1) == 0
+}
+
+/// What an access of 4 or 8 bytes at `offset` sees of a 64-bit register at a multiple of 8.
+pub(super) const fn read_part(register: u64, offset: u64, bytes: u32) -> u64 {
+    match (bytes, offset & 4) {
+        (8, _) => register,
+        (4, 0) => low(register) as u64,
+        (4, _) => high(register) as u64,
+        _ => 0,
+    }
+}
+
+/// A 64-bit register after a write of 4 or 8 bytes at `offset`; others change nothing.
+pub(super) const fn write_part(register: u64, offset: u64, bytes: u32, value: u64) -> u64 {
+    match (bytes, offset & 4) {
+        (8, _) => value,
+        (4, 0) => (register & !0xffff_ffff) | low(value) as u64,
+        (4, _) => (register & 0xffff_ffff) | (low(value) as u64) << 32,
+        _ => register,
+    }
+}

@@ -1,0 +1,321 @@
+//! Shared peripheral interrupts: state, routes, and who holds one in a list register.
+
+use super::bits::{Bits, bit, index};
+use super::kicks::Kicks;
+use super::lr::ListRegister;
+use super::word::{BitRegister, Groups, Word};
+use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
+
+/// Words of 32 SPIs.
+pub(super) const SPI_WORDS: usize = SPIS / 32;
+/// In `target` and `holder`: nobody.
+const NOBODY: u8 = 0xff;
+
+/// What belongs to one vCPU.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    /// Routed here.
+    routed: [u32; SPI_WORDS],
+    /// Active here, or in one of this vCPU's list registers.
+    held: [u32; SPI_WORDS],
+}
+
+/// All SPIs of a VM. An SPI is named here by its number minus 32.
+pub(super) struct SpiBank {
+    words: [Word; SPI_WORDS],
+    priority: [u8; SPIS],
+    /// Bits of GICD_IROUTER<n>: Aff3 in 31:24, Aff2, Aff1, Aff0 below.
+    route: [u32; SPIS],
+    target: [u8; SPIS],
+    holder: [u8; SPIS],
+    shares: [Share; MAX_VCPUS],
+}
+
+/// The word and the bit of `spi`.
+const fn place(spi: u32) -> (usize, u32) {
+    (index(spi >> 5), bit(spi & 31))
+}
+
+impl SpiBank {
+    /// The state after reset: everything level-sensitive, disabled, in group 0, routed to the
+    /// vCPU with affinity 0.
+    pub(super) fn new() -> Self {
+        let mut shares = [Share::default(); MAX_VCPUS];
+        if let Some(first) = shares.first_mut() {
+            first.routed = [!0; SPI_WORDS];
+        }
+        Self {
+            words: [Word::default(); SPI_WORDS],
+            priority: [0; SPIS],
+            route: [0; SPIS],
+            target: [0; SPIS],
+            holder: [NOBODY; SPIS],
+            shares,
+        }
+    }
+
+    /// The register `register` of word `word`.
+    pub(super) fn read(&self, register: BitRegister, word: usize) -> u32 {
+        self.words.get(word).map_or(0, |w| w.read(register))
+    }
+
+    /// Which SPIs of `word` sit in list registers.
+    pub(super) fn live(&self, word: usize) -> u32 {
+        self.words.get(word).map_or(0, |w| w.live)
+    }
+
+    /// Writes `register` of word `word`; says which vCPUs must look at their list registers.
+    pub(super) fn write(
+        &mut self,
+        register: BitRegister,
+        word: usize,
+        value: u32,
+        groups: Groups,
+    ) -> Kicks {
+        let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
+        let newly_active = match register {
+            BitRegister::SetActive => value & !w.active,
+            _ => 0,
+        };
+        let changed = w.write(register, value);
+        let released = match register {
+            BitRegister::ClearActive => changed & !w.live,
+            _ => 0,
+        };
+        let base = spi_base(word);
+        for n in Bits(newly_active) {
+            let spi = base.saturating_add(n);
+            if let Some(owner) = self.owner(spi) {
+                self.hold(spi, owner);
+            }
+        }
+        for n in Bits(released) {
+            self.release(base.saturating_add(n));
+        }
+        self.concerned(word, changed, groups)
+    }
+
+    /// The vCPUs that hold, or should now get, an interrupt among `bits` of `word`.
+    pub(super) fn concerned(&self, word: usize, bits: u32, groups: Groups) -> Kicks {
+        let Some(w) = self.words.get(word) else { return Kicks::NONE };
+        let base = spi_base(word);
+        Bits(bits & (w.live | w.active | w.deliverable(groups)))
+            .filter_map(|n| self.owner(base.saturating_add(n)))
+            .fold(Kicks::NONE, Kicks::with)
+    }
+
+    /// The vCPUs whose list registers hold one of `bits` of `word`.
+    pub(super) fn holders(&self, word: usize, bits: u32) -> Kicks {
+        self.shares.iter().enumerate().fold(Kicks::NONE, |kicks, (vcpu, share)| {
+            if share.held.get(word).is_some_and(|held| held & bits != 0) {
+                kicks.with(vcpu)
+            } else {
+                kicks
+            }
+        })
+    }
+
+    /// The input line of `spi` changed.
+    pub(super) fn set_line(&mut self, spi: u32, level: bool, groups: Groups) -> Kicks {
+        let (word, mask) = place(spi);
+        let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
+        let was_pending = w.pending() & mask != 0;
+        let was_high = w.line & mask != 0;
+        w.set_line(mask, level);
+        // While a list register holds a level-sensitive interrupt, only a line that goes low
+        // before the acknowledgement matters: deactivation looks at the line anyway.
+        let matters = match (w.edge & mask != 0, level) {
+            (true, true) => !was_high,
+            (true, false) => false,
+            (false, true) => !was_pending && w.live & mask == 0,
+            (false, false) => was_pending && w.live & mask != 0,
+        };
+        if matters { self.concerned(word, mask, groups) } else { Kicks::NONE }
+    }
+
+    /// Makes `spi` pending once, as an edge does.
+    pub(super) fn pulse(&mut self, spi: u32, groups: Groups) -> Kicks {
+        let (word, mask) = place(spi);
+        self.write(BitRegister::SetPending, word, mask, groups)
+    }
+
+    /// GICD_IPRIORITYR of `spi`.
+    pub(super) fn priority(&self, spi: u32) -> u8 {
+        self.priority.get(index(spi)).copied().unwrap_or(0)
+    }
+
+    /// Writes GICD_IPRIORITYR of `spi`.
+    pub(super) fn set_priority(&mut self, spi: u32, priority: u8, groups: Groups) -> Kicks {
+        let Some(entry) = self.priority.get_mut(index(spi)) else { return Kicks::NONE };
+        if core::mem::replace(entry, priority) == priority {
+            return Kicks::NONE;
+        }
+        let (word, mask) = place(spi);
+        self.concerned(word, mask, groups)
+    }
+
+    /// The edge-triggered ones of `word`.
+    pub(super) fn edges(&self, word: usize) -> u32 {
+        self.words.get(word).map_or(0, |w| w.edge)
+    }
+
+    /// Makes those of `mask` in `word` that are in `edges` edge-triggered, the others level.
+    pub(super) fn set_edges(
+        &mut self,
+        word: usize,
+        mask: u32,
+        edges: u32,
+        groups: Groups,
+    ) -> Kicks {
+        let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
+        let changed = (w.edge ^ edges) & mask;
+        w.edge ^= changed;
+        self.concerned(word, changed, groups)
+    }
+
+    /// GICD_IROUTER of `spi`, as the affinity bytes 3.2.1.0.
+    pub(super) fn route(&self, spi: u32) -> u32 {
+        self.route.get(index(spi)).copied().unwrap_or(0)
+    }
+
+    /// Writes GICD_IROUTER of `spi`. `target` is the vCPU with that affinity, if there is one.
+    pub(super) fn set_route(
+        &mut self,
+        spi: u32,
+        affinity: u32,
+        target: Option<usize>,
+        groups: Groups,
+    ) -> Kicks {
+        let Some(route) = self.route.get_mut(index(spi)) else { return Kicks::NONE };
+        *route = affinity;
+        let (word, mask) = place(spi);
+        for (vcpu, share) in self.shares.iter_mut().enumerate() {
+            if let Some(routed) = share.routed.get_mut(word) {
+                *routed &= !mask;
+                if target == Some(vcpu) {
+                    *routed |= mask;
+                }
+            }
+        }
+        if let Some(entry) = self.target.get_mut(index(spi)) {
+            *entry = target.and_then(|vcpu| u8::try_from(vcpu).ok()).unwrap_or(NOBODY);
+        }
+        self.concerned(word, mask, groups)
+    }
+
+    /// The vCPU that has to act on `spi`: the one that holds it, else the one it is routed to.
+    fn owner(&self, spi: u32) -> Option<usize> {
+        let holder = self.holder.get(index(spi)).copied().unwrap_or(NOBODY);
+        let target = self.target.get(index(spi)).copied().unwrap_or(NOBODY);
+        match (holder, target) {
+            (NOBODY, NOBODY) => None,
+            (NOBODY, vcpu) | (vcpu, _) => Some(usize::from(vcpu)),
+        }
+    }
+
+    /// SPIs of `word` that want a list register of `vcpu`: those active there, and waiting ones
+    /// that are routed there and neither active nor in a list register anywhere.
+    pub(super) fn wanted(&self, vcpu: usize, word: usize, groups: Groups) -> u32 {
+        let (Some(w), Some(share)) = (self.words.get(word), self.shares.get(vcpu)) else {
+            return 0;
+        };
+        let held = share.held.get(word).copied().unwrap_or(0);
+        let routed = share.routed.get(word).copied().unwrap_or(0);
+        (w.active & held & !w.live) | (w.deliverable(groups) & routed & !w.live & !w.active)
+    }
+
+    /// SPIs of `word` that are active at `vcpu` and in no list register.
+    pub(super) fn spilled(&self, vcpu: usize, word: usize) -> u32 {
+        let held = self.shares.get(vcpu).and_then(|share| share.held.get(word)).copied();
+        self.words.get(word).map_or(0, |w| w.active & !w.live & held.unwrap_or(0))
+    }
+
+    /// Whether `spi` is active anywhere.
+    pub(super) fn is_active(&self, spi: u32) -> bool {
+        let (word, mask) = place(spi);
+        self.words.get(word).is_some_and(|w| w.active & mask != 0)
+    }
+
+    /// Whether `spi` is in group 1.
+    pub(super) fn is_group1(&self, spi: u32) -> bool {
+        let (word, mask) = place(spi);
+        self.words.get(word).is_some_and(|w| w.group1 & mask != 0)
+    }
+
+    /// Whether `spi` is routed to `vcpu`.
+    fn is_routed(&self, vcpu: usize, spi: u32) -> bool {
+        let (word, mask) = place(spi);
+        let routed = self.shares.get(vcpu).and_then(|share| share.routed.get(word));
+        routed.is_some_and(|routed| routed & mask != 0)
+    }
+
+    /// What a list register of `vcpu` for `spi` is to hold, and the note that it does.
+    pub(super) fn load(&mut self, vcpu: usize, spi: u32, groups: Groups) -> ListRegister {
+        let (word, mask) = place(spi);
+        let priority = self.priority(spi);
+        let is_routed = self.is_routed(vcpu, spi);
+        self.hold(spi, vcpu);
+        let Some(w) = self.words.get_mut(word) else { return ListRegister::EMPTY };
+        let active = w.active & mask != 0;
+        let level = w.edge & mask == 0;
+        // Pending and active at once is for edges only.
+        let pending = w.deliverable(groups) & mask != 0 && is_routed && !(level && active);
+        // A level has to be looked at again after deactivation, and so has an edge that waits
+        // for this vCPU to be done with it before it can go to another.
+        let look_again = level || (!pending && w.pending() & mask != 0);
+        let group1 = w.group1 & mask != 0;
+        w.load(mask, pending);
+        let lr = ListRegister::new(spi.saturating_add(FIRST_SPI), priority)
+            .with_group1(group1)
+            .with_pending(pending)
+            .with_active(active);
+        if look_again { lr.with_eoi_interrupt() } else { lr }
+    }
+
+    /// `spi` leaves the list register of its holder, which held `lr`. The result is the vCPU that
+    /// should take it next, if it waits.
+    pub(super) fn fold(&mut self, spi: u32, lr: ListRegister, groups: Groups) -> Kicks {
+        let (word, mask) = place(spi);
+        let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
+        w.fold(mask, lr);
+        if w.active & mask == 0 {
+            self.release(spi);
+        }
+        self.concerned(word, mask, groups)
+    }
+
+    /// `spi`, active without a list register, was deactivated.
+    pub(super) fn deactivate(&mut self, spi: u32, groups: Groups) -> Kicks {
+        let (word, mask) = place(spi);
+        self.write(BitRegister::ClearActive, word, mask, groups)
+    }
+
+    fn hold(&mut self, spi: u32, vcpu: usize) {
+        self.release(spi);
+        let (word, mask) = place(spi);
+        let held = self.shares.get_mut(vcpu).and_then(|share| share.held.get_mut(word));
+        if let (Some(held), Some(holder), Ok(narrow)) =
+            (held, self.holder.get_mut(index(spi)), u8::try_from(vcpu))
+        {
+            *held |= mask;
+            *holder = narrow;
+        }
+    }
+
+    fn release(&mut self, spi: u32) {
+        let (word, mask) = place(spi);
+        let Some(holder) = self.holder.get_mut(index(spi)) else { return };
+        let held = self
+            .shares
+            .get_mut(usize::from(core::mem::replace(holder, NOBODY)))
+            .and_then(|share| share.held.get_mut(word));
+        if let Some(held) = held {
+            *held &= !mask;
+        }
+    }
+}
+
+/// The first SPI of `word`.
+fn spi_base(word: usize) -> u32 {
+    u32::try_from(word).unwrap_or(0).saturating_mul(32)
+}
