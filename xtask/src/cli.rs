@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::run;
+use crate::{guest, run};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -26,4 +26,11 @@ pub enum Command {
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \
         limit.")]
     Run(run::Options),
+    /// Make this machine able to build, run and test; says what it installs and why.
+    Setup,
+    /// Provide the files of a real guest, fetched or built once, and say where they are.
+    Guest {
+        /// The guest.
+        which: guest::Which,
+    },
 }

@@ -3,8 +3,10 @@
 
 mod build;
 mod cli;
+mod guest;
 mod qemu;
 mod run;
+mod setup;
 mod symbolize;
 mod units;
 mod workspace;
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Build => build::command().map(|()| 0),
         Command::Run(options) => run::command(&options),
+        Command::Setup => setup::command().map(|()| 0),
+        Command::Guest { which } => guest::command(which).map(|()| 0),
     };
     match status {
         Ok(code) => ExitCode::from(code),

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace;
+use crate::{setup, workspace};
 
 /// How cargo optimizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,10 @@ impl Profile {
 ///
 /// The target's standard library is missing and cannot be provided.
 pub fn cargo(verb: &str) -> Result<Command> {
+    let std = setup::ensure_target()?;
     let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args([verb, "--target", workspace::BARE_METAL]);
+    std.configure(&mut command);
     // The console of a guest is on our standard input: no tool may eat from it.
     command.stdin(Stdio::null());
     Ok(command)

@@ -1,0 +1,129 @@
+//! Makes the machine able to build, run and test: `cargo xtask setup`, and the `ensure_…`
+//! functions that every other command calls for exactly what it lacks.
+//!
+//! Each function first looks at what is there and does nothing when that suffices, so that a
+//! complete machine needs neither network nor administrator rights.
+
+pub(crate) mod apt;
+pub(crate) mod cache;
+pub(crate) mod exec;
+mod host;
+mod toolchain;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use host::Need;
+pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
+
+/// The program that emulates the machine.
+const QEMU: &str = "qemu-system-aarch64";
+
+/// The oldest emulator that the scenarios are known to run on.
+const OLDEST_QEMU: (u32, u32) = (7, 2);
+
+/// What building mainline Linux takes beside the native compiler; each is found by its program.
+const KERNEL_TOOLS: [Need; 8] = [
+    Need::new("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    Need::new("gcc", "gcc"),
+    Need::new("make", "make"),
+    Need::new("flex", "flex"),
+    Need::new("bison", "bison"),
+    Need::new("bc", "bc"),
+    Need::new("perl", "perl"),
+    Need::new("xz", "xz-utils"),
+];
+
+/// Tells the user what is being done; on standard error, because standard output may be a
+/// guest's console.
+pub(crate) fn say(what: &str) {
+    eprintln!("[xtask] {what}");
+}
+
+/// `cargo xtask setup`: provides everything that any other command would ask for.
+///
+/// # Errors
+/// The first thing that cannot be provided.
+pub(crate) fn command() -> Result<()> {
+    let std = ensure_target()?;
+    say(&format!("bare-metal target: {std}"));
+    ensure_lint_tools()?;
+    say("format and lint checks: cargo fmt and cargo clippy are there");
+    let qemu = ensure_qemu()?;
+    say(&format!("emulator: {}", qemu.display()));
+    ensure_cross_gcc()?;
+    say("tools for building Linux: all there");
+    for payload in [crate::guest::Which::Debian, crate::guest::Which::Mainline] {
+        let payload = crate::guest::ensure(payload)?;
+        say(&format!("guest: {} is {}", payload.version, payload.kernel.display()));
+    }
+    say(&format!("ready; downloads and built kernels are kept in {}", cache::root()?.display()));
+    Ok(())
+}
+
+/// The emulator, installed when missing.
+///
+/// # Errors
+/// If there is none and it cannot be installed, or if it is too old.
+pub(crate) fn ensure_qemu() -> Result<PathBuf> {
+    host::ensure(&[Need::new(QEMU, "qemu-system-arm")], "to run and test the hypervisor")?;
+    let Some(path) = exec::on_path(QEMU) else { bail!("{QEMU} is not on PATH after set-up") };
+    let banner = exec::output(
+        Command::new(&path).arg("--version"),
+        Duration::from_secs(30),
+        "install qemu-system-arm again, or give a working emulator with --qemu",
+    )?;
+    match qemu_version(&banner) {
+        Some(version) if version >= OLDEST_QEMU => Ok(path),
+        Some((major, minor)) => bail!(
+            "{} is QEMU {major}.{minor}, but {}.{} or newer is needed: install a newer \
+             qemu-system-arm or give one with --qemu",
+            path.display(),
+            OLDEST_QEMU.0,
+            OLDEST_QEMU.1
+        ),
+        None => bail!(
+            "tried: {} --version\ncame back: {}\nto do: install qemu-system-arm or give a working \
+             emulator with --qemu",
+            path.display(),
+            banner.trim()
+        ),
+    }
+}
+
+/// The cross compiler and all else that building Linux takes, installed when missing.
+///
+/// # Errors
+/// If something is missing and cannot be installed.
+pub(crate) fn ensure_cross_gcc() -> Result<()> {
+    host::ensure(&KERNEL_TOOLS, "to build mainline Linux for the guest")
+}
+
+/// The major and minor number in what `qemu-system-aarch64 --version` prints.
+fn qemu_version(banner: &str) -> Option<(u32, u32)> {
+    let (_, version) = banner.split_once("version ")?;
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qemu_banners() {
+        let debian = "QEMU emulator version 7.2.19 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright";
+        assert_eq!(qemu_version(debian), Some((7, 2)));
+        assert_eq!(qemu_version("QEMU emulator version 10.0.0-rc1"), Some((10, 0)));
+        assert_eq!(qemu_version("no such thing"), None);
+    }
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!((10, 0) >= OLDEST_QEMU);
+        assert!((7, 1) < OLDEST_QEMU);
+    }
+}
