@@ -4,9 +4,17 @@
 mod map;
 mod owner;
 mod physical;
+mod populate;
 mod range;
+mod space;
 
 pub use map::{Extent, MAX_EXTENTS, MapError, MemoryMap};
 pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};
 pub use physical::{FreeMemory, MAX_FREE, PhysicalError};
+pub use populate::{MemoryError, Populated};
 pub use range::{IpaRange, PaRange};
+pub(crate) use space::Writer;
+pub use space::{
+    AddressSpace, AssignedDevice, MARK_TABLES, MAX_DEVICES, MAX_EMULATED, MAX_GUARDED, SpaceError,
+    SpaceLayout, TableUse,
+};

@@ -1,0 +1,283 @@
+//! The MMIO guard: which granules a VM has declared to be devices.
+//!
+//! A declared granule carries a mark in its invalid leaf; one that belongs to an assigned device
+//! is mapped at once instead, its leaf saying that it is guarded. Memory is never marked. The
+//! calls are those of `Documentation/virt/kvm/arm/mmio-guard.rst` in Android's kernel; their wire
+//! codes belong to the call router.
+
+pub(crate) mod cache;
+
+use core::sync::atomic::Ordering;
+
+use spin::RelaxStrategy;
+use thiserror::Error;
+
+use crate::addr::{Ipa, PAGE_SIZE};
+use crate::memory::{AddressSpace, Writer};
+use crate::ports::Ports;
+use crate::stage2::{
+    DeviceType, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
+};
+
+/// Granules that one range call handles at most; its caller goes on with the rest.
+pub const RANGE_LIMIT: u64 = 512;
+
+/// Why a call of the guard is refused.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum GuardError {
+    /// The VM has not enrolled.
+    #[error("the VM has not enrolled in the MMIO guard")]
+    NotEnrolled,
+    /// The address is not a multiple of the granule.
+    #[error("{0} is not a multiple of the granule")]
+    Unaligned(Ipa),
+    /// The address is above the VM's address space.
+    #[error("{0} is above the VM's address space")]
+    OutOfRange(Ipa),
+    /// The address is the VM's memory.
+    #[error("{0} is memory")]
+    Memory(Ipa),
+    /// The granule is not guarded.
+    #[error("{0} is not guarded")]
+    NotGuarded(Ipa),
+    /// A range of no granules.
+    #[error("a range of no granules")]
+    EmptyRange,
+    /// The VM's budget of table frames is used up.
+    #[error("the guard has used up its tables at {0}")]
+    NoTables(Ipa),
+    /// The tables are damaged.
+    #[error("{0}")]
+    Tables(EditError),
+}
+
+/// Why a page of an assigned device is not mapped.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceError {
+    /// No device is assigned there.
+    #[error("no device is assigned at {0}")]
+    NotAssigned(Ipa),
+    /// The VM has enrolled and has not guarded the page.
+    #[error("{0} is not guarded")]
+    NotGuarded(Ipa),
+    /// The tables refused.
+    #[error("the device cannot be mapped: {0}")]
+    Edit(#[from] EditError),
+}
+
+impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+    /// Whether an access outside memory and guarded granules aborts.
+    #[inline]
+    pub fn is_enrolled(&self) -> bool {
+        self.enrolled.load(Ordering::Acquire)
+    }
+
+    /// Switches the guard on for the whole VM: on every vCPU, at once, until the next reset.
+    /// Enrolling twice changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardError::Tables`] where the tables are damaged.
+    pub fn enroll(&self) -> Result<(), GuardError> {
+        if self.is_enrolled() {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        // From here on no device page is mapped that is not guarded; those that are go.
+        self.enrolled.store(true, Ordering::Release);
+        let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
+        for device in &self.layout.devices {
+            let mut ipa = device.ipa.base();
+            while ipa < device.ipa.end() {
+                let taken = editor.take_page(ipa, PageState::Device);
+                if let Err(error @ EditError::Damaged(_)) = taken {
+                    return Err(GuardError::Tables(error));
+                }
+                let Some(next) = ipa.checked_add(PAGE_SIZE) else { break };
+                ipa = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the granule of `ipa` is guarded. Takes no lock.
+    #[inline]
+    pub fn is_guarded(&self, ipa: Ipa) -> bool {
+        match self.cache.get(ipa) {
+            Some(guarded) => guarded,
+            None => self.leaf_is_guarded(ipa),
+        }
+    }
+
+    #[inline]
+    fn leaf_is_guarded(&self, ipa: Ipa) -> bool {
+        matches!(
+            self.lookup(ipa),
+            Leaf::Guarded | Leaf::Valid(Mapping { state: PageState::GuardedDevice, .. })
+        )
+    }
+
+    /// Declares the granule at `ipa` to be MMIO. Declaring it again changes nothing.
+    ///
+    /// The registers of an assigned device are mapped by this, as `kind` or else as the device's
+    /// own type.
+    ///
+    /// # Errors
+    ///
+    /// In this order: the VM has not enrolled; `ipa` is not aligned, above the address space, or
+    /// memory; no table frame is left.
+    #[inline]
+    pub fn guard_map(&self, ipa: Ipa, kind: Option<DeviceType>) -> Result<(), GuardError> {
+        self.check_call(ipa)?;
+        if !self.in_range(ipa) {
+            return Err(GuardError::OutOfRange(ipa));
+        }
+        if self.is_guarded(ipa) {
+            return Ok(());
+        }
+        if self.is_memory(ipa) {
+            return Err(GuardError::Memory(ipa));
+        }
+        let mut writer = self.writer.lock();
+        let Writer { pool, .. } = &mut *writer;
+        let mut editor = Editor::new(self.tables, &self.ports, pool);
+        self.place_mark(&mut editor, ipa, kind).map_err(|error| match error {
+            EditError::NoTables(ipa) => GuardError::NoTables(ipa),
+            other => GuardError::Tables(other),
+        })
+    }
+
+    /// Takes back that the granule at `ipa` is MMIO. The registers of an assigned device are
+    /// unmapped by this.
+    ///
+    /// # Errors
+    ///
+    /// In this order: the VM has not enrolled; `ipa` is not aligned; the granule is not guarded.
+    pub fn guard_unmap(&self, ipa: Ipa) -> Result<(), GuardError> {
+        self.check_call(ipa)?;
+        let mut writer = self.writer.lock();
+        let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
+        let removed = match self.lookup(ipa) {
+            Leaf::Guarded => editor.clear_mark(ipa),
+            Leaf::Valid(Mapping { state: PageState::GuardedDevice, .. }) => {
+                editor.take_page(ipa, PageState::GuardedDevice).map(|_| ())
+            }
+            Leaf::Valid(_) | Leaf::Empty => return Err(GuardError::NotGuarded(ipa)),
+        };
+        removed.map_err(GuardError::Tables)?;
+        self.cache.set(ipa, false);
+        Ok(())
+    }
+
+    /// Declares up to `count` granules from `base` to be MMIO; answers how many, at least one
+    /// and at most [`RANGE_LIMIT`]. It stops before the first granule that cannot be guarded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AddressSpace::guard_map`] for the first granule, and a `count` of 0.
+    pub fn guard_map_range(&self, base: Ipa, count: u64) -> Result<u64, GuardError> {
+        self.check_call(base)?;
+        each_granule(base, count, |ipa| self.guard_map(ipa, None))
+    }
+
+    /// Takes back up to `count` declarations from `base`; answers how many, at least one and at
+    /// most [`RANGE_LIMIT`]. It stops before the first granule that is not guarded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AddressSpace::guard_unmap`] for the first granule, and a `count` of 0.
+    pub fn guard_unmap_range(&self, base: Ipa, count: u64) -> Result<u64, GuardError> {
+        self.check_call(base)?;
+        each_granule(base, count, |ipa| self.guard_unmap(ipa))
+    }
+
+    /// Maps the page of an assigned device that the VM has touched at `ipa`. Not needed after
+    /// [`AddressSpace::guard_map`].
+    ///
+    /// # Errors
+    ///
+    /// Where no device is assigned, or the VM has enrolled and the page is not guarded.
+    pub fn map_device(&self, ipa: Ipa) -> Result<(), DeviceError> {
+        let ipa = ipa.page();
+        let device = self.device_at(ipa).ok_or(DeviceError::NotAssigned(ipa))?;
+        let pa = device.translate(ipa).ok_or(DeviceError::NotAssigned(ipa))?;
+        let mut writer = self.writer.lock();
+        if let Leaf::Valid(_) = self.lookup(ipa) {
+            return Ok(());
+        }
+        // Asked under the lock: whoever enrols unmaps what was mapped before.
+        if self.is_enrolled() {
+            return Err(DeviceError::NotGuarded(ipa));
+        }
+        let leaf = LeafEntry {
+            pa,
+            attributes: Self::device_attributes(device, None),
+            state: PageState::Device,
+        };
+        let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
+        editor.map_leaf(ipa, Level::L3, leaf, Purpose::Marks)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn check_call(&self, ipa: Ipa) -> Result<(), GuardError> {
+        if !self.is_enrolled() {
+            return Err(GuardError::NotEnrolled);
+        }
+        if !ipa.is_aligned(PAGE_SIZE) {
+            return Err(GuardError::Unaligned(ipa));
+        }
+        Ok(())
+    }
+
+    /// Guards the granule at `ipa`, which is aligned, in range and not memory. With the writer
+    /// lock held.
+    pub(crate) fn place_mark(
+        &self,
+        editor: &mut Editor<'_, P>,
+        ipa: Ipa,
+        kind: Option<DeviceType>,
+    ) -> Result<(), EditError> {
+        match (self.lookup(ipa), self.device_at(ipa)) {
+            // Another vCPU was faster.
+            (Leaf::Guarded, _)
+            | (Leaf::Valid(Mapping { state: PageState::GuardedDevice, .. }), _) => {}
+            (Leaf::Empty, None) => editor.mark(ipa)?,
+            (Leaf::Empty, Some(device)) => {
+                let leaf = LeafEntry {
+                    pa: device.translate(ipa).ok_or(EditError::WrongState(ipa))?,
+                    attributes: Self::device_attributes(device, kind),
+                    state: PageState::GuardedDevice,
+                };
+                editor.map_leaf(ipa, Level::L3, leaf, Purpose::Marks)?;
+            }
+            (Leaf::Valid(_), _) => return Err(EditError::Occupied(ipa)),
+        }
+        self.cache.set(ipa, true);
+        Ok(())
+    }
+}
+
+/// Calls `step` for up to `count` granules from `base` until it refuses; answers how many it did
+/// not refuse, or its error where that is none.
+fn each_granule(
+    base: Ipa,
+    count: u64,
+    mut step: impl FnMut(Ipa) -> Result<(), GuardError>,
+) -> Result<u64, GuardError> {
+    if count == 0 {
+        return Err(GuardError::EmptyRange);
+    }
+    let mut done = 0u64;
+    let mut ipa = base;
+    while done < count.min(RANGE_LIMIT) {
+        match step(ipa) {
+            Ok(()) => done = done.saturating_add(1),
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+        let Some(next) = ipa.checked_add(PAGE_SIZE) else { break };
+        ipa = next;
+    }
+    Ok(done)
+}

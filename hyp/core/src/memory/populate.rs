@@ -1,0 +1,253 @@
+//! Memory that comes into being when it is touched.
+//!
+//! A 2 MiB block is zeroed, cleaned and then mapped. That is long for a CPU with its interrupts
+//! masked, so the work stops after a piece when an interrupt waits; the guest takes the interrupt
+//! and comes back for the rest. The block is claimed meanwhile and zeroed without the lock: other
+//! vCPUs go on with other blocks, and one that needs this block takes over if its claimant has
+//! gone away.
+
+use arrayvec::ArrayVec;
+use hyp_abi::vplatform::MAX_VCPUS;
+use spin::RelaxStrategy;
+use thiserror::Error;
+
+use crate::addr::{BLOCK_2M, Ipa, PAGE_SIZE, Pa};
+use crate::memory::space::{AddressSpace, Writer};
+use crate::ports::Ports;
+use crate::stage2::{
+    Attributes, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
+};
+
+/// Bytes zeroed between two looks at the interrupts.
+const PIECE: u64 = 64 << 10;
+/// One claim in work for each vCPU and as many set aside.
+const MAX_CLAIMS: usize = 2 * MAX_VCPUS;
+
+/// How far populating got. In each case the guest executes its instruction again; what differs is
+/// what must happen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Populated {
+    /// The page is mapped.
+    Mapped,
+    /// Another vCPU is at work on it.
+    Busy,
+    /// An interrupt waits; the rest follows when the guest comes back.
+    Interrupted,
+}
+
+/// Why memory cannot be populated, read or written.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryError {
+    /// The VM has no memory there.
+    #[error("{0} is not the VM's memory")]
+    NotMemory(Ipa),
+    /// Nothing has touched the memory yet.
+    #[error("{0} is not populated")]
+    NotPopulated(Ipa),
+    /// The tables refused. No guest can bring that about.
+    #[error("memory cannot be mapped: {0}")]
+    Edit(#[from] EditError),
+}
+
+/// A block that is being zeroed.
+#[derive(Debug)]
+struct Claim {
+    block: Ipa,
+    /// Bytes done, or where the claimant will say how many.
+    done: u64,
+    working: bool,
+}
+
+/// Blocks that are being zeroed, oldest first.
+#[derive(Debug)]
+pub(crate) struct Claims(ArrayVec<Claim, MAX_CLAIMS>);
+
+impl Claims {
+    pub(crate) const fn new() -> Self {
+        Self(ArrayVec::new_const())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Claims `block` for the caller; answers how many of its bytes are zero already, or `None`
+    /// while somebody else is at work on it.
+    fn claim(&mut self, block: Ipa) -> Option<u64> {
+        if let Some(claim) = self.0.iter_mut().find(|claim| claim.block == block) {
+            if claim.working {
+                return None;
+            }
+            claim.working = true;
+            return Some(claim.done);
+        }
+        if self.0.is_full() {
+            // What was set aside longest begins anew when it is touched again.
+            let oldest = self.0.iter().position(|claim| !claim.working)?;
+            self.0.remove(oldest);
+        }
+        self.0.try_push(Claim { block, done: 0, working: true }).ok()?;
+        Some(0)
+    }
+
+    /// Sets the caller's claim aside with `done` bytes zeroed.
+    fn pause(&mut self, block: Ipa, done: u64) {
+        if let Some(claim) = self.0.iter_mut().find(|claim| claim.block == block) {
+            claim.done = done;
+            claim.working = false;
+        }
+    }
+
+    fn finish(&mut self, block: Ipa) {
+        self.0.retain(|claim| claim.block != block);
+    }
+}
+
+const fn ram(pa: Pa) -> LeafEntry {
+    LeafEntry { pa, attributes: Attributes::RAM, state: PageState::Owned }
+}
+
+impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+    /// Makes sure that the memory at `ipa` is mapped, zeroed if it was not.
+    ///
+    /// `interrupted` says whether an interrupt waits for this CPU. It is asked after each 64 KiB;
+    /// each call makes at least that much progress.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::NotMemory`] where the VM has no memory.
+    pub fn populate(
+        &self,
+        ipa: Ipa,
+        mut interrupted: impl FnMut() -> bool,
+    ) -> Result<Populated, MemoryError> {
+        let memory = &self.layout.memory;
+        let pa = memory.translate(ipa).ok_or(MemoryError::NotMemory(ipa))?;
+        let block = Level::L2.base(ipa);
+        let mut done = {
+            let mut writer = self.writer.lock();
+            let Writer { pool, claims } = &mut *writer;
+            let mut editor = Editor::new(self.tables, &self.ports, pool);
+            let slot = editor.slot(ipa)?;
+            if slot.is_leaf() {
+                return Ok(Populated::Mapped);
+            }
+            if slot.level == Level::L3 {
+                self.ports.zero(pa.page(), PAGE_SIZE);
+                self.ports.synchronize_fetches();
+                editor.map_leaf(ipa.page(), Level::L3, ram(pa.page()), Purpose::Memory)?;
+                return Ok(Populated::Mapped);
+            }
+            match claims.claim(block) {
+                Some(done) => done,
+                None => {
+                    drop(writer);
+                    R::relax();
+                    return Ok(Populated::Busy);
+                }
+            }
+        };
+        let start = memory.translate(block).ok_or(MemoryError::NotMemory(ipa))?;
+        while done < BLOCK_2M {
+            self.ports.zero(Pa(start.0.saturating_add(done)), PIECE);
+            done = done.saturating_add(PIECE);
+            if done < BLOCK_2M && interrupted() {
+                self.writer.lock().claims.pause(block, done);
+                return Ok(Populated::Interrupted);
+            }
+        }
+        self.ports.synchronize_fetches();
+        let mut writer = self.writer.lock();
+        let Writer { pool, claims } = &mut *writer;
+        claims.finish(block);
+        Editor::new(self.tables, &self.ports, pool).map_leaf(
+            block,
+            Level::L2,
+            ram(start),
+            Purpose::Memory,
+        )?;
+        Ok(Populated::Mapped)
+    }
+
+    /// Writes `data` into the VM's memory at `ipa`, populating what it touches: payload at the
+    /// start and after a reset. Only while no vCPU of the VM runs.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::NotMemory`] with the first address that is not memory; what lies before it
+    /// has been written.
+    pub fn load(&self, ipa: Ipa, data: &[u8]) -> Result<(), MemoryError> {
+        let mut ipa = ipa;
+        let mut data = data;
+        let mut writer = self.writer.lock();
+        while !data.is_empty() {
+            let Writer { pool, claims } = &mut *writer;
+            let mut editor = Editor::new(self.tables, &self.ports, pool);
+            let pa = self.layout.memory.translate(ipa).ok_or(MemoryError::NotMemory(ipa))?;
+            let slot = editor.slot(ipa)?;
+            // Whole blocks, but for a block that has been split.
+            let unit = if slot.level == Level::L3 { Level::L3 } else { Level::L2 };
+            let offset = ipa.0 & unit.size().saturating_sub(1);
+            let (part, rest) = split(data, unit.size().saturating_sub(offset));
+            let bytes = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            let base = Pa(pa.0.saturating_sub(offset));
+            if slot.is_leaf() {
+                self.ports.write(pa, part);
+                self.ports.synchronize_fetches();
+            } else {
+                claims.finish(unit.base(ipa));
+                self.zero_around(base, unit.size(), offset, bytes);
+                self.ports.write(pa, part);
+                self.ports.synchronize_fetches();
+                editor.map_leaf(unit.base(ipa), unit, ram(base), Purpose::Memory)?;
+            }
+            data = rest;
+            // At the end of the last part this may wrap, and is not looked at again.
+            ipa = Ipa(ipa.0.wrapping_add(bytes));
+        }
+        Ok(())
+    }
+
+    /// Zeroes the pages of `size` bytes at `base` that `bytes` at `offset` do not fill.
+    fn zero_around(&self, base: Pa, size: u64, offset: u64, bytes: u64) {
+        let head = offset.next_multiple_of(PAGE_SIZE);
+        let filled = offset.saturating_add(bytes) & !PAGE_SIZE.saturating_sub(1);
+        let tail = filled.max(head);
+        for (from, to) in [(0, head), (tail, size)] {
+            if from < to {
+                self.ports.zero(Pa(base.0.saturating_add(from)), to.saturating_sub(from));
+            }
+        }
+    }
+
+    /// Reads the VM's memory at `ipa` into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// Where a page is not memory or not populated. The buffer's contents mean nothing then.
+    pub fn read(&self, ipa: Ipa, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        let mut ipa = ipa;
+        let mut buffer = buffer;
+        while !buffer.is_empty() {
+            if !self.is_memory(ipa) {
+                return Err(MemoryError::NotMemory(ipa));
+            }
+            let Leaf::Valid(Mapping { pa, .. }) = self.lookup(ipa) else {
+                return Err(MemoryError::NotPopulated(ipa));
+            };
+            let room = PAGE_SIZE.saturating_sub(ipa.page_offset());
+            let bytes = usize::try_from(room).unwrap_or(usize::MAX).min(buffer.len());
+            let (part, rest) = buffer.split_at_mut_checked(bytes).unwrap_or_default();
+            self.ports.read(pa, part);
+            buffer = rest;
+            ipa = Ipa(ipa.0.wrapping_add(u64::try_from(bytes).unwrap_or(0)));
+        }
+        Ok(())
+    }
+}
+
+fn split(data: &[u8], at: u64) -> (&[u8], &[u8]) {
+    let at = usize::try_from(at).unwrap_or(usize::MAX).min(data.len());
+    data.split_at_checked(at).unwrap_or((data, &[]))
+}

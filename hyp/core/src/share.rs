@@ -1,0 +1,124 @@
+//! Sharing: pages of its memory that a VM lets others use, and pages it gives back.
+//!
+//! The state lives in the owner's leaf. What the other side may do with a shared page is for
+//! whoever maps it there to ask.
+
+use spin::RelaxStrategy;
+use thiserror::Error;
+
+use crate::addr::{Ipa, PAGE_SIZE};
+use crate::memory::{AddressSpace, MemoryError, Populated};
+use crate::ports::Ports;
+use crate::stage2::{EditError, Editor, Leaf, Mapping, PageState};
+
+/// Why a call about a page of memory is refused.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum ShareError {
+    /// The address is not a multiple of the granule.
+    #[error("{0} is not a multiple of the granule")]
+    Unaligned(Ipa),
+    /// The address is not the VM's memory: a hole, a guarded granule, above the address space.
+    #[error("{0} is not memory")]
+    NotMemory(Ipa),
+    /// The page is not in the state that the call is for.
+    #[error("{0} is shared already, or is not shared")]
+    WrongState(Ipa),
+    /// Not refused: an interrupt waits, or another vCPU is bringing the memory into being. The
+    /// guest must execute the call again.
+    #[error("the memory at {0} is not there yet")]
+    Again(Ipa),
+    /// The tables are damaged.
+    #[error("{0}")]
+    Tables(EditError),
+}
+
+impl ShareError {
+    fn from_edit(error: EditError) -> Self {
+        match error {
+            EditError::WrongState(ipa) => Self::WrongState(ipa),
+            other => Self::Tables(other),
+        }
+    }
+}
+
+impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+    /// Lets others use the page at `ipa`. Memory that nothing has touched yet is populated.
+    ///
+    /// `interrupted` says whether an interrupt waits, as for [`AddressSpace::populate`].
+    ///
+    /// # Errors
+    ///
+    /// Where `ipa` is not aligned, not memory, or shared already; and [`ShareError::Again`].
+    pub fn share(&self, ipa: Ipa, interrupted: impl FnMut() -> bool) -> Result<(), ShareError> {
+        self.check_page(ipa)?;
+        if self.lookup(ipa) == Leaf::Empty {
+            match self.populate(ipa, interrupted) {
+                Ok(Populated::Mapped) => {}
+                Ok(Populated::Busy | Populated::Interrupted) => {
+                    return Err(ShareError::Again(ipa));
+                }
+                Err(MemoryError::Edit(error)) => return Err(ShareError::Tables(error)),
+                Err(MemoryError::NotMemory(_) | MemoryError::NotPopulated(_)) => {
+                    return Err(ShareError::NotMemory(ipa));
+                }
+            }
+        }
+        self.change(ipa, PageState::Owned, PageState::SharedOwned).map_err(|error| match error {
+            // Given back by another vCPU a moment ago, or in the middle of a split when looked at.
+            ShareError::WrongState(_) if self.lookup(ipa) == Leaf::Empty => ShareError::Again(ipa),
+            error => error,
+        })
+    }
+
+    /// Takes the page at `ipa` back for the VM alone. Its contents stay.
+    ///
+    /// # Errors
+    ///
+    /// Where `ipa` is not aligned, not memory, or not shared.
+    pub fn unshare(&self, ipa: Ipa) -> Result<(), ShareError> {
+        self.check_page(ipa)?;
+        self.change(ipa, PageState::SharedOwned, PageState::Owned)
+    }
+
+    /// Gives back the page that contains `ipa`: it is unmapped and zeroed. Nothing happens where
+    /// nothing is mapped. Touching it again brings a page of zeroes.
+    ///
+    /// # Errors
+    ///
+    /// Where `ipa` is above the address space, guarded, or the page is shared.
+    pub fn relinquish(&self, ipa: Ipa) -> Result<(), ShareError> {
+        let ipa = ipa.page();
+        if !self.in_range(ipa) {
+            return Err(ShareError::NotMemory(ipa));
+        }
+        let mut writer = self.writer.lock();
+        match self.lookup(ipa) {
+            Leaf::Empty => return Ok(()),
+            Leaf::Valid(Mapping { state: PageState::Owned, .. }) => {}
+            Leaf::Guarded => return Err(ShareError::NotMemory(ipa)),
+            Leaf::Valid(_) => return Err(ShareError::WrongState(ipa)),
+        }
+        let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
+        let pa = editor.take_page(ipa, PageState::Owned).map_err(ShareError::from_edit)?;
+        // The page cannot be reached any more, so what is zeroed stays zero.
+        self.ports.zero(pa, PAGE_SIZE);
+        Ok(())
+    }
+
+    fn change(&self, ipa: Ipa, from: PageState, to: PageState) -> Result<(), ShareError> {
+        let mut writer = self.writer.lock();
+        let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
+        editor.set_state(ipa, from, to).map_err(ShareError::from_edit)
+    }
+
+    #[inline]
+    fn check_page(&self, ipa: Ipa) -> Result<(), ShareError> {
+        if !ipa.is_aligned(PAGE_SIZE) {
+            return Err(ShareError::Unaligned(ipa));
+        }
+        if !self.is_memory(ipa) {
+            return Err(ShareError::NotMemory(ipa));
+        }
+        Ok(())
+    }
+}

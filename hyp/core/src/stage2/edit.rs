@@ -1,0 +1,475 @@
+//! Changes to a VM's tables.
+//!
+//! Each change first finds out that it can be done, table frames included, and only then writes;
+//! one that fails has written nothing. What was valid is never replaced by something else that is
+//! valid: the entry is cleared, the TLBs are emptied, and only then it is written again (Arm ARM
+//! DDI 0487, "Using break-before-make when updating translation table entries"). The page state
+//! is the exception, since the hardware ignores its bits.
+
+use core::sync::atomic::Ordering;
+
+use arrayvec::ArrayVec;
+use thiserror::Error;
+
+use crate::addr::{Ipa, PAGE_SIZE, Pa};
+use crate::memory::IpaRange;
+use crate::ports::{TableMemory, Tlb};
+use crate::stage2::descriptor::{Descriptor, EMPTY, GUARD_MARK, LeafEntry};
+use crate::stage2::pool::{Purpose, TablePool};
+use crate::stage2::walk::{Slot, Tables};
+use crate::stage2::{Attributes, Level, PageState};
+
+/// Why tables were not changed.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum EditError {
+    /// The address is above the IPA size.
+    #[error("{0} is above the VM's address space")]
+    OutOfRange(Ipa),
+    /// An address or size is not a multiple of the page size.
+    #[error("{0} or its size is not a multiple of the page size")]
+    Unaligned(Ipa),
+    /// Something is mapped or marked there.
+    #[error("{0} is mapped or marked already")]
+    Occupied(Ipa),
+    /// Nothing is mapped there, or not in the state that was expected.
+    #[error("{0} is not mapped in the state that the change needs")]
+    WrongState(Ipa),
+    /// The budget of table frames is used up.
+    #[error("no table frame is left for {0}")]
+    NoTables(Ipa),
+    /// An entry points to something that is no table of this VM.
+    #[error("the tables above {0} are damaged")]
+    Damaged(Ipa),
+}
+
+/// The right to change one VM's tables: lives as long as its writer lock is held.
+pub struct Editor<'a, P> {
+    tables: Tables,
+    ports: &'a P,
+    pool: &'a mut TablePool,
+}
+
+impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
+    /// The right to change `tables`, with frames from `pool`. The caller holds their writer lock.
+    #[must_use]
+    pub const fn new(tables: Tables, ports: &'a P, pool: &'a mut TablePool) -> Self {
+        Self { tables, ports, pool }
+    }
+
+    /// The lowest entry for `ipa`.
+    pub(crate) fn slot(&self, ipa: Ipa) -> Result<Slot<'a>, EditError> {
+        if !self.tables.geometry().contains(ipa) {
+            return Err(EditError::OutOfRange(ipa));
+        }
+        self.tables.slot(self.ports, ipa).ok_or(EditError::Damaged(ipa))
+    }
+
+    /// Makes sure that there is a table of `level` above `ipa`, with nothing in it if it is new.
+    ///
+    /// # Errors
+    ///
+    /// Where a leaf is in the way or no frame is left.
+    pub fn ensure_table(
+        &mut self,
+        ipa: Ipa,
+        level: Level,
+        purpose: Purpose,
+    ) -> Result<(), EditError> {
+        let slot = self.slot(ipa)?;
+        if slot.level >= level {
+            return Ok(());
+        }
+        if slot.descriptor != Descriptor::Empty {
+            return Err(EditError::Occupied(ipa));
+        }
+        self.link(&slot, ipa, level, EMPTY, purpose)
+    }
+
+    /// Writes `value`, an entry of `level`, for `ipa` where nothing is yet.
+    fn place(
+        &mut self,
+        ipa: Ipa,
+        level: Level,
+        value: u64,
+        purpose: Purpose,
+    ) -> Result<(), EditError> {
+        let slot = self.slot(ipa)?;
+        if slot.descriptor != Descriptor::Empty || slot.level > level {
+            return Err(EditError::Occupied(ipa));
+        }
+        self.link(&slot, ipa, level, value, purpose)
+    }
+
+    /// Stores `value` for `ipa` at `level`, building the tables between there and the empty
+    /// `slot` from the bottom up; the one store into `slot` makes all of it visible.
+    fn link(
+        &mut self,
+        slot: &Slot<'_>,
+        ipa: Ipa,
+        level: Level,
+        value: u64,
+        purpose: Purpose,
+    ) -> Result<(), EditError> {
+        let mut missing: ArrayVec<Level, 3> = ArrayVec::new();
+        let mut below = slot.level;
+        while below < level {
+            below = below.next().ok_or(EditError::Damaged(ipa))?;
+            missing.try_push(below).map_err(|_| EditError::Damaged(ipa))?;
+        }
+        if self.pool.room(purpose) < u64::try_from(missing.len()).unwrap_or(u64::MAX) {
+            return Err(EditError::NoTables(ipa));
+        }
+        let mut value = value;
+        for level in missing.into_iter().rev() {
+            let (pa, table) =
+                self.pool.take(self.ports, purpose).ok_or(EditError::NoTables(ipa))?;
+            let entry = table.entry(level.index(ipa)).ok_or(EditError::Damaged(ipa))?;
+            entry.store(value, Ordering::Relaxed);
+            value = Descriptor::table(pa);
+        }
+        slot.entry.store(value, Ordering::Release);
+        Ok(())
+    }
+
+    /// Maps one page or block of `level` at `ipa`, where nothing is yet.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there already, an address is not a multiple of the leaf, or no frame is
+    /// left.
+    pub fn map_leaf(
+        &mut self,
+        ipa: Ipa,
+        level: Level,
+        leaf: LeafEntry,
+        purpose: Purpose,
+    ) -> Result<(), EditError> {
+        if !ipa.is_aligned(level.size()) || !leaf.pa.is_aligned(level.size()) {
+            return Err(EditError::Unaligned(ipa));
+        }
+        if !level.has_leaves() {
+            return Err(EditError::WrongState(ipa));
+        }
+        self.place(ipa, level, leaf.encode(level), purpose)?;
+        self.ports.publish();
+        Ok(())
+    }
+
+    /// Maps `range` to `pa` on, with the largest leaves that fit, where nothing is yet.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there already, an address is not a multiple of the page size or above
+    /// the IPA size, or frames are too few.
+    pub fn map(
+        &mut self,
+        range: IpaRange,
+        pa: Pa,
+        attributes: Attributes,
+        state: PageState,
+        purpose: Purpose,
+    ) -> Result<(), EditError> {
+        let base = range.base();
+        if !range.is_aligned(PAGE_SIZE) || !pa.is_aligned(PAGE_SIZE) {
+            return Err(EditError::Unaligned(base));
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        let needed = self.count_tables(range, pa)?;
+        if self.pool.room(purpose) < needed {
+            return Err(EditError::NoTables(base));
+        }
+        for piece in self.pieces(range, pa) {
+            let Piece { ipa, pa, level } = piece?;
+            let leaf = LeafEntry { pa, attributes, state };
+            self.place(ipa, level, leaf.encode(level), purpose)?;
+        }
+        self.ports.publish();
+        Ok(())
+    }
+
+    /// Cuts `range` into the largest leaves that alignment and the tables there are allow.
+    fn pieces(
+        &self,
+        range: IpaRange,
+        pa: Pa,
+    ) -> impl Iterator<Item = Result<Piece, EditError>> + use<'a, P> {
+        let tables = self.tables;
+        let ports = self.ports;
+        let mut next = Some((range, pa));
+        core::iter::from_fn(move || {
+            let (range, pa) = next.take().filter(|(range, _)| !range.is_empty())?;
+            let ipa = range.base();
+            if !tables.geometry().contains(ipa) {
+                return Some(Err(EditError::OutOfRange(ipa)));
+            }
+            let Some(slot) = tables.slot(ports, ipa) else {
+                return Some(Err(EditError::Damaged(ipa)));
+            };
+            if slot.descriptor != Descriptor::Empty {
+                return Some(Err(EditError::Occupied(ipa)));
+            }
+            let fits = |level: &Level| {
+                *level >= slot.level
+                    && ipa.is_aligned(level.size())
+                    && pa.is_aligned(level.size())
+                    && range.size() >= level.size()
+            };
+            let level = [Level::L1, Level::L2].into_iter().find(fits).unwrap_or(Level::L3);
+            let rest = IpaRange::between(ipa.checked_add(level.size())?, range.end());
+            next = pa.checked_add(level.size()).map(|pa| (rest, pa));
+            Some(Ok(Piece { ipa, pa, level }))
+        })
+    }
+
+    /// How many tables mapping `range` takes. Fails where something is in the way.
+    fn count_tables(&self, range: IpaRange, pa: Pa) -> Result<u64, EditError> {
+        let mut needed = 0u64;
+        // The last table counted at each level below the root: pieces come in order, so a table
+        // that was counted is counted no second time.
+        let mut counted: [(Level, Option<Ipa>); 3] =
+            [(Level::L0, None), (Level::L1, None), (Level::L2, None)];
+        for piece in self.pieces(range, pa) {
+            let Piece { ipa, level, .. } = piece?;
+            let slot = self.slot(ipa)?;
+            for (parent, last) in &mut counted {
+                if *parent < slot.level || *parent >= level {
+                    continue;
+                }
+                let table = Some(parent.base(ipa));
+                if *last != table {
+                    *last = table;
+                    needed = needed.saturating_add(1);
+                }
+            }
+        }
+        Ok(needed)
+    }
+
+    /// Unmaps every page of `range` that is mapped; marks stay. Blocks at its borders are split,
+    /// with frames of `purpose`.
+    ///
+    /// # Errors
+    ///
+    /// Where a border is not a multiple of the page size or above the IPA size, or frames for the
+    /// splits are too few.
+    pub fn unmap(&mut self, range: IpaRange, purpose: Purpose) -> Result<(), EditError> {
+        let base = range.base();
+        if !range.is_aligned(PAGE_SIZE) {
+            return Err(EditError::Unaligned(base));
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        let Some(last) = range.end().0.checked_sub(1).map(Ipa) else { return Ok(()) };
+        if !self.tables.geometry().contains(last) {
+            return Err(EditError::OutOfRange(last));
+        }
+        let needed = self.count_splits(range)?;
+        if self.pool.room(purpose) < needed {
+            return Err(EditError::NoTables(base));
+        }
+        for border in [base, range.end()] {
+            self.split_at(border, purpose)?;
+        }
+        let mut run = InvalidateRun::default();
+        let mut ipa = base;
+        while ipa < range.end() {
+            let slot = self.slot(ipa)?;
+            if let Descriptor::Leaf(_) = slot.descriptor {
+                slot.entry.store(EMPTY, Ordering::Release);
+                run.add(&self.tables, self.ports, ipa, slot.level.size());
+            }
+            let Some(next) = slot.level.base(ipa).checked_add(slot.level.size()) else { break };
+            ipa = next;
+        }
+        run.finish(&self.tables, self.ports);
+        Ok(())
+    }
+
+    /// How many splits make the borders of `range` fall between leaves.
+    fn count_splits(&self, range: IpaRange) -> Result<u64, EditError> {
+        let mut blocks: ArrayVec<(Level, Ipa), 4> = ArrayVec::new();
+        for border in [range.base(), range.end()] {
+            if !self.tables.geometry().contains(border) {
+                continue;
+            }
+            let slot = self.slot(border)?;
+            if !matches!(slot.descriptor, Descriptor::Leaf(_)) {
+                continue;
+            }
+            for level in [Level::L1, Level::L2] {
+                let block = (level, level.base(border));
+                if level >= slot.level && block.1 != border && !blocks.contains(&block) {
+                    blocks.try_push(block).map_err(|_| EditError::Damaged(border))?;
+                }
+            }
+        }
+        u64::try_from(blocks.len()).map_err(|_| EditError::Damaged(range.base()))
+    }
+
+    /// Splits the block around `border`, if any, until a leaf begins there.
+    fn split_at(&mut self, border: Ipa, purpose: Purpose) -> Result<(), EditError> {
+        while self.tables.geometry().contains(border) {
+            let slot = self.slot(border)?;
+            match slot.descriptor {
+                Descriptor::Leaf(leaf) if slot.level.base(border) != border => {
+                    self.split(&slot, border, leaf, purpose)?;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the block `leaf` in `slot` by a table of the next level that maps the same.
+    fn split(
+        &mut self,
+        slot: &Slot<'_>,
+        ipa: Ipa,
+        leaf: LeafEntry,
+        purpose: Purpose,
+    ) -> Result<(), EditError> {
+        let below = slot.level.next().ok_or(EditError::WrongState(ipa))?;
+        let (pa, table) = self.pool.take(self.ports, purpose).ok_or(EditError::NoTables(ipa))?;
+        table.fill(|index| {
+            let offset = u64::try_from(index).unwrap_or(0).wrapping_shl(below.shift());
+            // The block is aligned to its size, so this is a sum.
+            LeafEntry { pa: Pa(leaf.pa.0 | offset), ..leaf }.encode(below)
+        });
+        // Whoever faults on the gap finds memory whose leaf is not there, waits for the lock that
+        // we hold, and then finds it mapped.
+        slot.entry.store(EMPTY, Ordering::Release);
+        let size = slot.level.size();
+        self.ports.invalidate(self.tables.vmid(), slot.level.base(ipa), size, size);
+        slot.entry.store(Descriptor::table(pa), Ordering::Release);
+        self.ports.publish();
+        Ok(())
+    }
+
+    /// Splits down to a page the block around `ipa`, whose leaf must have one of the states that
+    /// `allowed` says.
+    fn page(
+        &mut self,
+        ipa: Ipa,
+        allowed: impl Fn(PageState) -> bool,
+    ) -> Result<(Slot<'a>, LeafEntry), EditError> {
+        let found = self.slot(ipa)?;
+        match found.descriptor {
+            Descriptor::Leaf(leaf) if allowed(leaf.state) => {
+                if found.level == Level::L3 {
+                    return Ok((found, leaf));
+                }
+            }
+            _ => return Err(EditError::WrongState(ipa)),
+        }
+        let levels = if found.level == Level::L1 { 2 } else { 1 };
+        if self.pool.room(Purpose::Memory) < levels {
+            return Err(EditError::NoTables(ipa));
+        }
+        let mut slot = found;
+        loop {
+            match slot.descriptor {
+                Descriptor::Leaf(leaf) if slot.level == Level::L3 => return Ok((slot, leaf)),
+                Descriptor::Leaf(leaf) => self.split(&slot, ipa, leaf, Purpose::Memory)?,
+                _ => return Err(EditError::Damaged(ipa)),
+            }
+            slot = self.slot(ipa)?;
+        }
+    }
+
+    /// Changes the state of the page at `ipa` from `from` to `to`.
+    ///
+    /// Only bits that the hardware ignores change, so no TLB has anything to forget.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::WrongState`] where the page is not mapped in state `from`;
+    /// [`EditError::NoTables`] where no frame is left for the split.
+    pub fn set_state(&mut self, ipa: Ipa, from: PageState, to: PageState) -> Result<(), EditError> {
+        let (slot, leaf) = self.page(ipa, |state| state == from)?;
+        let leaf = LeafEntry { state: to, ..leaf };
+        slot.entry.store(leaf.encode(Level::L3), Ordering::Release);
+        Ok(())
+    }
+
+    /// Unmaps the page at `ipa`, which must have the state `state`; answers where it lies. When
+    /// this returns no CPU can reach it through this VM's tables any more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Editor::set_state`].
+    pub fn take_page(&mut self, ipa: Ipa, state: PageState) -> Result<Pa, EditError> {
+        let (slot, leaf) = self.page(ipa, |found| found == state)?;
+        slot.entry.store(EMPTY, Ordering::Release);
+        self.ports.invalidate(self.tables.vmid(), ipa.page(), PAGE_SIZE, PAGE_SIZE);
+        Ok(leaf.pa)
+    }
+
+    /// Marks the page at `ipa`, where nothing is yet, as guarded.
+    ///
+    /// # Errors
+    ///
+    /// Where something is mapped or marked already, or no frame is left.
+    pub fn mark(&mut self, ipa: Ipa) -> Result<(), EditError> {
+        // No walker ever caches this entry, so there is nothing to publish or to invalidate.
+        self.place(ipa, Level::L3, GUARD_MARK, Purpose::Marks)
+    }
+
+    /// Takes the mark from the page at `ipa`. The table stays.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::WrongState`] where there is no mark.
+    pub fn clear_mark(&self, ipa: Ipa) -> Result<(), EditError> {
+        let slot = self.slot(ipa)?;
+        if slot.descriptor != Descriptor::Guard {
+            return Err(EditError::WrongState(ipa));
+        }
+        slot.entry.store(EMPTY, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// From more leaves than this on, forgetting everything is less work.
+const MAX_SINGLE: u64 = 512;
+
+/// One leaf to be written.
+struct Piece {
+    ipa: Ipa,
+    pa: Pa,
+    level: Level,
+}
+
+/// Entries next to each other and of one size that were cleared and must leave the TLBs.
+#[derive(Default)]
+struct InvalidateRun {
+    pending: Option<(Ipa, u64, u64)>,
+}
+
+impl InvalidateRun {
+    fn add(&mut self, tables: &Tables, tlb: &impl Tlb, ipa: Ipa, leaf: u64) {
+        match &mut self.pending {
+            Some((start, bytes, size))
+                if *size == leaf && start.checked_add(*bytes) == Some(ipa) =>
+            {
+                *bytes = bytes.saturating_add(leaf);
+            }
+            _ => {
+                self.finish(tables, tlb);
+                self.pending = Some((ipa, leaf, leaf));
+            }
+        }
+    }
+
+    fn finish(&mut self, tables: &Tables, tlb: &impl Tlb) {
+        if let Some((start, bytes, leaf)) = self.pending.take() {
+            if bytes.checked_div(leaf).is_none_or(|leaves| leaves > MAX_SINGLE) {
+                tlb.invalidate_vmid(tables.vmid());
+            } else {
+                tlb.invalidate(tables.vmid(), start, bytes, leaf);
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The one walker: from an address down to the entry that decides about it.
+//!
+//! Reading needs no lock. An entry changes by a single store, a table is complete before anything
+//! points to it and is never freed while the VM may run; so whatever a reader finds was true at
+//! one moment during its walk.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::addr::{Ipa, Pa};
+use crate::ports::{Table, TableMemory};
+use crate::stage2::descriptor::Descriptor;
+use crate::stage2::{Attributes, Geometry, Level, PageState, Vmid};
+
+/// One VM's tables: where they begin and what shape they have.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables {
+    root: Pa,
+    geometry: Geometry,
+    vmid: Vmid,
+}
+
+/// What stage 2 says about a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaf {
+    /// It is mapped.
+    Valid(Mapping),
+    /// It is not mapped, and the VM has declared it to be MMIO.
+    Guarded,
+    /// It is not mapped.
+    Empty,
+}
+
+/// A mapped page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapping {
+    /// Where the byte asked about lies.
+    pub pa: Pa,
+    /// Bytes that the leaf covers: 4 KiB, 2 MiB or 1 GiB.
+    pub size: u64,
+    /// How it is mapped.
+    pub attributes: Attributes,
+    /// Whose it is.
+    pub state: PageState,
+}
+
+/// The lowest entry there is for an address: a leaf, a mark or nothing, never a table.
+pub(crate) struct Slot<'t> {
+    pub(crate) entry: &'t AtomicU64,
+    pub(crate) level: Level,
+    pub(crate) descriptor: Descriptor,
+}
+
+impl Slot<'_> {
+    /// Whether a page or block is mapped here.
+    pub(crate) const fn is_leaf(&self) -> bool {
+        matches!(self.descriptor, Descriptor::Leaf(_))
+    }
+}
+
+impl Tables {
+    /// Tables of `geometry` whose root lies at `root`, aligned to its size.
+    #[must_use]
+    pub const fn new(root: Pa, geometry: Geometry, vmid: Vmid) -> Self {
+        Self { root, geometry, vmid }
+    }
+
+    /// VTTBR_EL2 for these tables: root and VMID. CnP stays clear.
+    #[must_use]
+    pub const fn vttbr(&self) -> u64 {
+        self.root.0 | ((self.vmid.get() as u64) << 48)
+    }
+
+    /// Their shape.
+    #[inline]
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The tag of their entries in a TLB.
+    #[must_use]
+    pub const fn vmid(&self) -> Vmid {
+        self.vmid
+    }
+
+    /// The root's tables.
+    pub(crate) fn roots<'t>(
+        &self,
+        memory: &'t impl TableMemory,
+    ) -> impl Iterator<Item = Option<&'t Table>> {
+        let root = self.root;
+        (0..self.geometry.root_tables()).map(move |number| {
+            memory.table(root.checked_add(number.checked_mul(crate::addr::PAGE_SIZE)?)?)
+        })
+    }
+
+    /// The lowest entry for `ipa`.
+    ///
+    /// `None` above the IPA size, and where an entry points to a table that `memory` does not
+    /// know: then EL2 has damaged its tables.
+    #[inline]
+    pub(crate) fn slot<'t>(&self, memory: &'t impl TableMemory, ipa: Ipa) -> Option<Slot<'t>> {
+        if !self.geometry.contains(ipa) {
+            return None;
+        }
+        let mut level = self.geometry.start();
+        let mut pa = self.root.checked_add(self.geometry.root_offset(ipa))?;
+        loop {
+            let entry = memory.table(pa)?.entry(level.index(ipa))?;
+            match Descriptor::decode(entry.load(Ordering::Acquire), level) {
+                Descriptor::Table(next) => {
+                    pa = next;
+                    level = level.next()?;
+                }
+                descriptor => return Some(Slot { entry, level, descriptor }),
+            }
+        }
+    }
+
+    /// What these tables say about `ipa`. Above the IPA size everything is empty.
+    #[inline]
+    pub fn lookup(&self, memory: &impl TableMemory, ipa: Ipa) -> Leaf {
+        let Some(slot) = self.slot(memory, ipa) else { return Leaf::Empty };
+        match slot.descriptor {
+            Descriptor::Guard => Leaf::Guarded,
+            Descriptor::Leaf(leaf) => {
+                let offset = ipa.0 & slot.level.size().wrapping_sub(1);
+                Leaf::Valid(Mapping {
+                    pa: Pa(leaf.pa.0 | offset),
+                    size: slot.level.size(),
+                    attributes: leaf.attributes,
+                    state: leaf.state,
+                })
+            }
+            Descriptor::Empty | Descriptor::Table(_) | Descriptor::Unknown => Leaf::Empty,
+        }
+    }
+}
