@@ -29,6 +29,7 @@ pub mod fault;
 pub mod guard;
 pub mod inject;
 pub mod memory;
+pub mod pl011;
 pub mod ports;
 pub mod share;
 pub mod stage2;
