@@ -4,10 +4,11 @@
 
 use super::bits::{byte, edges_from_icfgr, icfgr_from_edges, low};
 use super::lr::CpuInterface;
-use super::regs::{Component, IIDR, identification, is_aligned, read_part, write_part};
+use super::regs::{Component, IIDR, bytes_of, identification, is_aligned, read_part, write_part};
 use super::spi::SPI_WORDS;
 use super::word::BitRegister;
 use super::{Kicks, Read, Vgic, spi_number};
+use crate::esr::Width;
 use core::sync::atomic::Ordering;
 use hyp_abi::vplatform::{FIRST_SPI, GICD_SIZE, MAX_VCPUS};
 use spin::RelaxStrategy;
@@ -47,32 +48,33 @@ enum Register {
     Reserved,
 }
 
-fn decode(offset: u64, bytes: u32) -> Register {
-    if !is_aligned(offset, bytes) || offset >= GICD_SIZE {
+fn decode(offset: u64, width: Width) -> Register {
+    use Width::{Byte, Double, Word};
+    if !is_aligned(offset, width) || offset >= GICD_SIZE {
         return Register::Reserved;
     }
-    match (offset, bytes) {
-        (0x0000, 4) => Register::Ctlr,
-        (0x0004, 4) => Register::Typer,
-        (0x0008, 4) => Register::Iidr,
-        (0x0080..0x0400, 4) => match BitRegister::at(offset) {
+    match (offset, width) {
+        (0x0000, Word) => Register::Ctlr,
+        (0x0004, Word) => Register::Typer,
+        (0x0008, Word) => Register::Iidr,
+        (0x0080..0x0400, Word) => match BitRegister::at(offset) {
             Some((register, word)) => {
                 word.checked_sub(1).map_or(Register::Reserved, |w| Register::Bits(register, w))
             }
             None => Register::Reserved,
         },
-        (IPRIORITYR..0x0800, 1 | 4) => {
+        (IPRIORITYR..0x0800, Byte | Word) => {
             spi_at(low(offset.wrapping_sub(IPRIORITYR)), Register::Priority)
         }
-        (ICFGR..0x0d00, 4) => {
+        (ICFGR..0x0d00, Word) => {
             let n = (offset.wrapping_sub(ICFGR) >> 2) as usize;
             let shift = if n & 1 == 0 { 0 } else { 16 };
             (n >> 1).checked_sub(1).map_or(Register::Reserved, |w| Register::Config(w, shift))
         }
-        (IROUTER..0x8000, 4 | 8) => {
+        (IROUTER..0x8000, Word | Double) => {
             spi_at(low(offset.wrapping_sub(IROUTER) >> 3), Register::Router)
         }
-        (0xffd0..0x1_0000, 4) => Register::Identification,
+        (0xffd0..0x1_0000, Word) => Register::Identification,
         _ => Register::Reserved,
     }
 }
@@ -93,15 +95,15 @@ fn affinity_of(router: u64) -> u32 {
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
-    /// A load of `bytes` bytes at `offset` in the distributor by `vcpu`.
+    /// A load at `offset` in the distributor by `vcpu`.
     pub fn dist_read(
         &self,
         vcpu: usize,
         offset: u64,
-        bytes: u32,
+        width: Width,
         iface: &mut impl CpuInterface,
     ) -> Read {
-        Read::Value(match decode(offset, bytes) {
+        Read::Value(match decode(offset, width) {
             Register::Ctlr => {
                 let pending = self.is_write_pending(0..MAX_VCPUS);
                 let rwp = if pending { ctlr::RWP } else { 0 };
@@ -124,7 +126,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Priority(first) => {
                 let spis = self.spis.lock();
-                (0..bytes).rev().fold(0, |value, n| {
+                (0..width.bytes()).map(low).rev().fold(0, |value, n| {
                     value << 8 | u64::from(spis.priority(first.saturating_add(n)))
                 })
             }
@@ -133,25 +135,25 @@ impl<R: RelaxStrategy> Vgic<R> {
                 u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
             }
             Register::Router(spi) => {
-                read_part(router_of(self.spis.lock().route(spi)), offset, bytes)
+                read_part(router_of(self.spis.lock().route(spi)), offset, width)
             }
             Register::Identification => u64::from(identification(Component::Distributor, offset)),
             Register::Reserved => 0,
         })
     }
 
-    /// A store of `bytes` bytes at `offset` in the distributor by `vcpu`.
+    /// A store at `offset` in the distributor by `vcpu`.
     pub fn dist_write(
         &self,
         vcpu: usize,
         offset: u64,
-        bytes: u32,
+        width: Width,
         value: u64,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let groups = self.groups();
         let mut sent = Kicks::NONE;
-        let kicks = match decode(offset, bytes) {
+        let kicks = match decode(offset, width) {
             Register::Ctlr => self.write_control(low(value) & ctlr::ENABLES),
             Register::Bits(register, word) => {
                 let value = low(value);
@@ -169,7 +171,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             Register::Priority(first) => {
                 let mut spis = self.spis.lock();
                 let mut kicks = Kicks::NONE;
-                for (spi, priority) in (first..).zip(value.to_le_bytes()).take(bytes as usize) {
+                for (spi, priority) in (first..).zip(bytes_of(value, width)) {
                     kicks |= spis.set_priority(spi, priority & self.priority_mask, groups);
                 }
                 kicks
@@ -182,7 +184,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             Register::Router(spi) => {
                 let mut spis = self.spis.lock();
                 let old = router_of(spis.route(spi));
-                let affinity = affinity_of(write_part(old, offset, bytes, value));
+                let affinity = affinity_of(write_part(old, offset, width, value));
                 spis.set_route(spi, affinity, self.vcpu_at(affinity), groups)
             }
             Register::Typer | Register::Iidr | Register::Identification | Register::Reserved => {

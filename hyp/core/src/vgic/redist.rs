@@ -5,9 +5,10 @@
 use super::bank::{Bank, PHYSICAL_PPIS, SGIS};
 use super::bits::{edges_from_icfgr, icfgr_from_edges, index, low};
 use super::lr::CpuInterface;
-use super::regs::{Component, IIDR, identification, is_aligned, read_part};
+use super::regs::{Component, IIDR, bytes_of, identification, is_aligned, read_part};
 use super::word::BitRegister;
 use super::{Cpu, Kicks, Read, Vgic, bit, member};
+use crate::esr::Width;
 use hyp_abi::vplatform::{GICR_STRIDE, PTIMER_INTID, VTIMER_INTID};
 use spin::RelaxStrategy;
 use spin::mutex::TicketMutexGuard;
@@ -39,39 +40,42 @@ enum Register {
     Reserved,
 }
 
-fn decode(offset: u64, bytes: u32) -> Register {
-    if !is_aligned(offset, bytes) {
+fn decode(offset: u64, width: Width) -> Register {
+    use Width::{Byte, Double, Word};
+    if !is_aligned(offset, width) {
         return Register::Reserved;
     }
-    match (offset, bytes) {
-        (0x0000, 4) => Register::Ctlr,
-        (0x0004, 4) => Register::Iidr,
-        (0x0008, 4 | 8) | (0x000c, 4) => Register::Typer,
-        (0x0014, 4) => Register::Waker,
-        (0x1_0080..0x1_0400, 4) => match BitRegister::at(offset.wrapping_sub(SGI_BASE)) {
+    match (offset, width) {
+        (0x0000, Word) => Register::Ctlr,
+        (0x0004, Word) => Register::Iidr,
+        (0x0008, Word | Double) | (0x000c, Word) => Register::Typer,
+        (0x0014, Word) => Register::Waker,
+        (0x1_0080..0x1_0400, Word) => match BitRegister::at(offset.wrapping_sub(SGI_BASE)) {
             Some((register, 0)) => Register::Bits(register),
             _ => Register::Reserved,
         },
-        (IPRIORITYR..0x1_0420, 1 | 4) => Register::Priority(low(offset.wrapping_sub(IPRIORITYR))),
-        (0x1_0c00, 4) => Register::SgiConfig,
-        (0x1_0c04, 4) => Register::PpiConfig,
-        (0xffd0..0x1_0000, 4) => Register::Identification,
+        (IPRIORITYR..0x1_0420, Byte | Word) => {
+            Register::Priority(low(offset.wrapping_sub(IPRIORITYR)))
+        }
+        (0x1_0c00, Word) => Register::SgiConfig,
+        (0x1_0c04, Word) => Register::PpiConfig,
+        (0xffd0..0x1_0000, Word) => Register::Identification,
         _ => Register::Reserved,
     }
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
-    /// A load of `bytes` bytes by `vcpu` at `offset` from the first redistributor.
+    /// A load by `vcpu` at `offset` from the first redistributor.
     pub fn redist_read(
         &self,
         vcpu: usize,
         offset: u64,
-        bytes: u32,
+        width: Width,
         iface: &mut impl CpuInterface,
     ) -> Read {
         let Some((target, cpu)) = self.redistributor(offset) else { return Read::Value(0) };
         let offset = offset & GICR_STRIDE.wrapping_sub(1);
-        Read::Value(match decode(offset, bytes) {
+        Read::Value(match decode(offset, width) {
             Register::Ctlr => {
                 if self.is_write_pending(core::iter::once(target)) {
                     CTLR_RWP
@@ -83,7 +87,7 @@ impl<R: RelaxStrategy> Vgic<R> {
                 // Affinity_Value in 63:32 and Processor_Number in 23:8 are both the index.
                 let n = target as u64;
                 let last = if target.wrapping_add(1) == self.vcpus { TYPER_LAST } else { 0 };
-                read_part(n << 32 | n << 8 | last, offset, bytes)
+                read_part(n << 32 | n << 8 | last, offset, width)
             }
             Register::Iidr => u64::from(IIDR),
             Register::Waker => u64::from(if cpu.bank.lock().is_asleep { WAKER_ASLEEP } else { 0 }),
@@ -105,7 +109,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Priority(first) => {
                 let bank = cpu.bank.lock();
-                (0..bytes).rev().fold(0, |value, n| {
+                (0..width.bytes()).map(low).rev().fold(0, |value, n| {
                     let priority = bank.priority.get(index(first.saturating_add(n)));
                     value << 8 | priority.copied().map_or(0, u64::from)
                 })
@@ -119,19 +123,19 @@ impl<R: RelaxStrategy> Vgic<R> {
         })
     }
 
-    /// A store of `bytes` bytes by `vcpu` at `offset` from the first redistributor.
+    /// A store by `vcpu` at `offset` from the first redistributor.
     pub fn redist_write(
         &self,
         vcpu: usize,
         offset: u64,
-        bytes: u32,
+        width: Width,
         value: u64,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let Some((target, cpu)) = self.redistributor(offset) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
         let mut kicks = Kicks::NONE;
-        let changed = match decode(offset & GICR_STRIDE.wrapping_sub(1), bytes) {
+        let changed = match decode(offset & GICR_STRIDE.wrapping_sub(1), width) {
             Register::Waker => {
                 bank.is_asleep = low(value) & WAKER_SLEEP != 0;
                 0
@@ -147,7 +151,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Priority(first) => {
                 let mut changed = 0;
-                for (n, priority) in (first..).zip(value.to_le_bytes()).take(bytes as usize) {
+                for (n, priority) in (first..).zip(bytes_of(value, width)) {
                     let Some(entry) = bank.priority.get_mut(index(n)) else { break };
                     let priority = priority & self.priority_mask;
                     if core::mem::replace(entry, priority) != priority {

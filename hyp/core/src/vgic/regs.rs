@@ -1,6 +1,7 @@
 //! Register facts that the distributor and the redistributors share.
 
 use super::bits::{high, low};
+use crate::esr::Width;
 
 /// GICD_IIDR and GICR_IIDR: implementer Arm (0x43b), product 0x50, as hypervisors that model Arm's
 /// controller do.
@@ -32,27 +33,32 @@ pub(super) fn identification(component: Component, offset: u64) -> u32 {
     usize::try_from(word).ok().and_then(|n| DISTRIBUTOR_ID.get(n)).copied().map_or(0, u32::from)
 }
 
-/// Whether an access of `bytes` bytes at `offset` is naturally aligned and of a width that exists.
-pub(super) const fn is_aligned(offset: u64, bytes: u32) -> bool {
-    matches!(bytes, 1 | 2 | 4 | 8) && offset & (bytes as u64).wrapping_sub(1) == 0
+/// Whether an access of `width` at `offset` is naturally aligned.
+pub(super) const fn is_aligned(offset: u64, width: Width) -> bool {
+    offset & width.bytes().wrapping_sub(1) == 0
 }
 
 /// What an access of 4 or 8 bytes at `offset` sees of a 64-bit register at a multiple of 8.
-pub(super) const fn read_part(register: u64, offset: u64, bytes: u32) -> u64 {
-    match (bytes, offset & 4) {
-        (8, _) => register,
-        (4, 0) => low(register) as u64,
-        (4, _) => high(register) as u64,
+pub(super) const fn read_part(register: u64, offset: u64, width: Width) -> u64 {
+    match (width, offset & 4) {
+        (Width::Double, _) => register,
+        (Width::Word, 0) => low(register) as u64,
+        (Width::Word, _) => high(register) as u64,
         _ => 0,
     }
 }
 
 /// A 64-bit register after a write of 4 or 8 bytes at `offset`; others change nothing.
-pub(super) const fn write_part(register: u64, offset: u64, bytes: u32, value: u64) -> u64 {
-    match (bytes, offset & 4) {
-        (8, _) => value,
-        (4, 0) => (register & !0xffff_ffff) | low(value) as u64,
-        (4, _) => (register & 0xffff_ffff) | (low(value) as u64) << 32,
+pub(super) const fn write_part(register: u64, offset: u64, width: Width, value: u64) -> u64 {
+    match (width, offset & 4) {
+        (Width::Double, _) => value,
+        (Width::Word, 0) => (register & !0xffff_ffff) | low(value) as u64,
+        (Width::Word, _) => (register & 0xffff_ffff) | (low(value) as u64) << 32,
         _ => register,
     }
+}
+
+/// The bytes that a store of `width` writes, lowest address first.
+pub(super) fn bytes_of(value: u64, width: Width) -> impl Iterator<Item = u8> {
+    value.to_le_bytes().into_iter().zip(0..width.bytes()).map(|(byte, _)| byte)
 }
