@@ -1,4 +1,32 @@
 //! Postern's EL2 image.
+//!
+//! The order of boot is in [`boot`]; everything below EL2's own machine (drivers, maps, vectors)
+//! is in `arch`, `mm` and `drivers`, and whatever decides is in `hyp-core`.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod arch;
+#[cfg(target_os = "none")]
+mod boot;
+#[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
+mod drivers;
+#[cfg(target_os = "none")]
+mod exit;
+#[cfg(target_os = "none")]
+mod firmware;
+#[cfg(target_os = "none")]
+mod mm;
+#[cfg(target_os = "none")]
+mod panic;
+#[cfg(target_os = "none")]
+mod smp;
+#[cfg(target_os = "none")]
+mod vcpu;
 
 /// The image runs at EL2 only; on the host there is nothing to run.
 #[cfg(not(target_os = "none"))]

@@ -1,0 +1,68 @@
+//! Cache maintenance by virtual address, to the point of coherency, and zeroing.
+
+use core::arch::asm;
+
+use super::barrier::{dsb_ish, dsb_sy, isb};
+use super::sysreg;
+
+/// Smallest data cache line, in bytes (CTR_EL0.DminLine).
+fn line() -> usize {
+    4 << ((sysreg::ctr_el0() >> 16) & 0xf)
+}
+
+macro_rules! by_line {
+    ($($(#[$doc:meta])* $name:ident = $instruction:literal;)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name(va: usize, len: usize) {
+            let step = line();
+            let end = va.saturating_add(len);
+            let mut at = va & !(step - 1);
+            while at < end {
+                // SAFETY: cleaning changes no data, and what is invalidated is cleaned first; the
+                // caller has the range mapped.
+                unsafe { asm!($instruction, in(reg) at, options(nostack, preserves_flags)) };
+                at += step;
+            }
+            dsb_sy();
+        }
+    )*};
+}
+
+by_line! {
+    /// Writes `[va, va + len)` back to memory, so that an observer without caches sees it: a guest
+    /// whose MMU is off, above all.
+    clean_to_poc = "dc cvac, {}";
+    /// As [`clean_to_poc`], and drops the lines, so that the next read comes from memory.
+    clean_invalidate_to_poc = "dc civac, {}";
+}
+
+/// Makes all CPUs fetch instructions anew, after code was written and cleaned.
+pub(crate) fn invalidate_instructions() {
+    // SAFETY: invalidation only makes fetches happen again.
+    unsafe { asm!("ic ialluis", options(nostack, preserves_flags)) };
+    dsb_ish();
+    isb();
+}
+
+/// Zeroes `[va, va + len)`, both multiples of 2048.
+///
+/// # Safety
+///
+/// The range must be mapped writable, Normal, and nothing may refer to what it holds.
+pub(crate) unsafe fn zero(va: usize, len: usize) {
+    let end = va + len;
+    let dczid = sysreg::dczid_el0();
+    let mut at = va;
+    if dczid & (1 << 4) != 0 {
+        // DC ZVA is prohibited (DCZID_EL0.DZP).
+        // SAFETY: the caller's promise.
+        unsafe { core::ptr::write_bytes(va as *mut u8, 0, len) };
+        return;
+    }
+    let block = 4 << (dczid & 0xf);
+    while at < end {
+        // SAFETY: the caller's promise; blocks are at most 2048 bytes (DCZID_EL0.BS <= 9).
+        unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
+        at += block;
+    }
+}

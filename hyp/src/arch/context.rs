@@ -1,0 +1,143 @@
+//! A guest's registers as EL2 holds them while the guest is stopped.
+
+use core::arch::asm;
+use core::mem::offset_of;
+
+use super::{percpu, sysreg};
+
+/// General registers of a vCPU, saved and restored by `vectors.s`.
+///
+/// ELR_EL2, SPSR_EL2, ESR_EL2, FAR_EL2 and HPFAR_EL2 stay in hardware: nothing nests at EL2, so
+/// they describe the guest until the return to it.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub(crate) struct Frame {
+    /// x0 to x30. In the short lane (`trap_call`, `trap_irq`) x19 to x28 are stale.
+    pub(crate) x: [u64; 31],
+    /// Stack that the vectors switch to.
+    stack: u64,
+}
+
+const _: () = assert!(offset_of!(Frame, stack) == 8 * 31);
+
+impl Frame {
+    /// All registers zero.
+    pub(crate) const fn new() -> Self {
+        Self { x: [0; 31], stack: 0 }
+    }
+
+    /// Register `index` as an instruction's operand: 31 is the zero register.
+    pub(crate) fn get(&self, index: usize) -> u64 {
+        self.x.get(index).copied().unwrap_or(0)
+    }
+
+    /// Sets register `index`; writes to 31 vanish.
+    pub(crate) fn set(&mut self, index: usize, value: u64) {
+        if let Some(register) = self.x.get_mut(index) {
+            *register = value;
+        }
+    }
+}
+
+/// A frame and what belongs to it: a vCPU as the vectors see it.
+///
+/// The handlers are declared with `&mut Framed<…>` as their first argument; they are the only
+/// code that holds such a reference while a guest is loaded, each on its own CPU.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Framed<T> {
+    /// The registers. First, because the vectors pass its address.
+    pub(crate) frame: Frame,
+    /// The rest of the vCPU.
+    pub(crate) state: T,
+}
+
+/// EL1 state a vCPU starts with (Arm ARM, D1.2.4 "PE state on reset to AArch64 state"; PSCI
+/// CPU_ON, DEN0022 6.4).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryState {
+    /// First instruction.
+    pub(crate) pc: u64,
+    /// x0: device tree, or CPU_ON's context.
+    pub(crate) x0: u64,
+    /// What the guest reads in MPIDR_EL1.
+    pub(crate) vmpidr: u64,
+    /// What the guest reads in MIDR_EL1.
+    pub(crate) vpidr: u64,
+}
+
+/// PSTATE of a vCPU that starts: EL1h, DAIF masked.
+const PSTATE_START: u64 = 0x3c5;
+/// SCTLR_EL1 out of reset: RES1 bits of v8.0, MMU and caches off.
+const SCTLR_EL1_RESET: u64 = 0x30d0_0800;
+
+/// Puts this CPU's EL1 into its reset state and enters the guest, for ever: from here on EL2 runs
+/// only in the handlers of `vcpu.rs`, on this CPU's stack from its top.
+///
+/// Stage 2 and the trap registers must be set (`stage2::install`).
+pub(crate) fn enter_reset<T>(vcpu: &'static mut Framed<T>, entry: &EntryState) -> ! {
+    reset_el1(&mut vcpu.frame, entry);
+    enter(vcpu)
+}
+
+/// Rewrites EL1's system registers and `frame` for a vCPU that starts over; what follows is a
+/// return through the vectors' long lane (x19 to x28 count) or [`enter`].
+pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
+    frame.x = [0; 31];
+    frame.set(0, entry.x0);
+    sysreg::set_vmpidr_el2(entry.vmpidr);
+    sysreg::set_vpidr_el2(entry.vpidr);
+    sysreg::set_sctlr_el1(SCTLR_EL1_RESET);
+    sysreg::set_tcr_el1(0);
+    sysreg::set_ttbr0_el1(0);
+    sysreg::set_ttbr1_el1(0);
+    sysreg::set_mair_el1(0);
+    sysreg::set_amair_el1(0);
+    sysreg::set_vbar_el1(0);
+    sysreg::set_cpacr_el1(0);
+    sysreg::set_contextidr_el1(0);
+    sysreg::set_tpidr_el0(0);
+    sysreg::set_tpidrro_el0(0);
+    sysreg::set_tpidr_el1(0);
+    sysreg::set_sp_el0(0);
+    sysreg::set_sp_el1(0);
+    sysreg::set_elr_el1(0);
+    sysreg::set_spsr_el1(0);
+    sysreg::set_esr_el1(0);
+    sysreg::set_far_el1(0);
+    sysreg::set_afsr0_el1(0);
+    sysreg::set_afsr1_el1(0);
+    sysreg::set_par_el1(0);
+    sysreg::set_csselr_el1(0);
+    sysreg::set_mdscr_el1(0);
+    sysreg::set_cntkctl_el1(0);
+    sysreg::set_cntp_ctl_el0(0);
+    sysreg::set_cntv_ctl_el0(0);
+    sysreg::set_cntp_cval_el0(0);
+    sysreg::set_cntv_cval_el0(0);
+    set_pstate(PSTATE_START);
+    sysreg::set_elr_el2(entry.pc);
+    super::barrier::isb();
+}
+
+/// Sets the PSTATE the guest continues with. A mode that is not EL0t, EL1t or EL1h of AArch64
+/// would be a return into EL2 or an illegal one and becomes EL1h.
+pub(crate) fn set_pstate(pstate: u64) {
+    let pstate = match pstate & 0x1f {
+        0b0_0000 | 0b0_0100 | 0b0_0101 => pstate,
+        _ => (pstate & !0x1f) | 0b0_0101,
+    };
+    // SAFETY: the mode is below EL2, checked above.
+    unsafe { sysreg::set_spsr_el2(pstate) };
+}
+
+/// Returns to the guest with the registers of `vcpu`; ELR_EL2 and SPSR_EL2 say where.
+/// The calling CPU's stack is abandoned, so this also ends a handler that must load x19 to x28.
+pub(crate) fn enter<T>(vcpu: &'static mut Framed<T>) -> ! {
+    vcpu.frame.stack = percpu::stack_for(vcpu);
+    // SAFETY: `enter_frame` loads the registers from the frame, which lives for ever, and leaves
+    // EL2; SPSR_EL2 names a lower level (`set_pstate` is its only writer besides hardware).
+    unsafe {
+        asm!("mov sp, {vcpu}", "b enter_frame", vcpu = in(reg) vcpu, options(noreturn));
+    }
+}

@@ -1,0 +1,58 @@
+//! Hints and waiting.
+
+use core::arch::asm;
+
+/// Relaxes a spin loop by YIELD. `core::hint::spin_loop` is an ISB on AArch64, and an emulator
+/// that counts instructions never lets another CPU run then.
+#[derive(Debug)]
+pub(crate) struct Yield;
+
+impl spin::RelaxStrategy for Yield {
+    #[inline(always)]
+    fn relax() {
+        yield_now();
+    }
+}
+
+/// A lock between CPUs, first come first served.
+pub(crate) type Lock<T> = spin::mutex::TicketMutex<T, Yield>;
+/// A value that is set once, at boot.
+pub(crate) type Once<T> = spin::once::Once<T, Yield>;
+
+/// Says that this CPU spins.
+#[inline(always)]
+pub(crate) fn yield_now() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
+/// Waits for an interrupt. Interrupts stay masked at EL2: one that is pending ends the wait and is
+/// taken by acknowledging it.
+#[inline(always)]
+pub(crate) fn wait_for_interrupt() {
+    // Earlier stores are out before the CPU sleeps.
+    super::barrier::dsb_sy();
+    // SAFETY: a hint.
+    unsafe { asm!("wfi", options(nostack, preserves_flags)) };
+}
+
+/// Waits for [`send_event`] of another CPU, or for nothing in particular.
+pub(crate) fn wait_for_event() {
+    // SAFETY: a hint.
+    unsafe { asm!("wfe", options(nostack, preserves_flags)) };
+}
+
+/// Wakes CPUs in [`wait_for_event`], after earlier stores.
+pub(crate) fn send_event() {
+    super::barrier::dsb_ishst();
+    // SAFETY: a hint.
+    unsafe { asm!("sev", options(nostack, preserves_flags)) };
+}
+
+/// Stops this CPU for good.
+pub(crate) fn park() -> ! {
+    loop {
+        // SAFETY: a hint.
+        unsafe { asm!("wfe", options(nomem, nostack, preserves_flags)) };
+    }
+}

@@ -1,0 +1,158 @@
+//! The order of boot, from the first Rust instruction to the VM.
+
+use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
+use hyp_core::addr::Pa;
+use hyp_core::memory::{FreeMemory, PaRange};
+use hyp_core::tree::machine::{ConsoleKind, EnableMethod, Machine};
+use log::{LevelFilter, info, warn};
+
+use crate::arch::boot::EntryKind;
+use crate::arch::{cpu, ich, percpu, sysreg};
+use crate::drivers::gicv3;
+use crate::drivers::pl011::Pl011;
+use crate::exit::fail;
+use crate::{console, firmware, mm, smp};
+
+/// Bytes of EL2's heap.
+const HEAP_SIZE: u64 = 1 << 20;
+
+/// The boot CPU, called by `boot.s`: MMU on, image mapped, stack set, interrupts masked.
+pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
+    mm::el2_map::init(Pa(image));
+    // Without a tree there is no console to complain on.
+    let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { cpu::park() };
+    let machine = Machine::from_tree(tree);
+    if let Ok(machine) = &machine {
+        start_console(machine);
+    }
+    let machine = machine.unwrap_or_else(|_| cpu::park());
+
+    match EntryKind::from_raw(kind) {
+        EntryKind::El2 => {}
+        EntryKind::El1 => refuse_el1(&machine),
+        EntryKind::E2hStuck => fail(
+            BAD_INPUT,
+            format_args!(
+                "this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; \
+                 choose another CPU model"
+            ),
+        ),
+    }
+    mm::el2_map::guard_stacks();
+    percpu::set_online();
+    let conduit = machine.psci().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    firmware::init(conduit);
+    info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
+
+    let tree = PaRange::new(Pa(tree_pa), tree.len() as u64);
+    let mut memory = free_memory(&machine, tree.unwrap_or(PaRange::between(Pa(0), Pa(0))));
+    let heap = memory
+        .allocate(HEAP_SIZE, HEAP_SIZE)
+        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("memory for EL2: {error}")));
+    mm::heap::give(heap.base(), heap.size())
+        .and_then(|()| mm::ports::init())
+        .unwrap_or_else(|error| fail(HYP_FAILED, format_args!("EL2's map: {error}")));
+
+    start_gic(&machine);
+    start_cpus(&machine);
+    describe(&machine, &memory);
+    console::go_live();
+    crate::vcpu::start(&machine, memory)
+}
+
+/// Another CPU, called by `boot.s` in the same state.
+pub(crate) extern "C" fn secondary_main() -> ! {
+    match gicv3::init_cpu() {
+        Ok(()) => percpu::set_online(),
+        Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),
+    }
+    smp::wait_for_work()
+}
+
+fn start_console(machine: &Machine<'_>) {
+    let Some(console) = machine.console else { return };
+    let level = match machine.boot_argument("log") {
+        Some("error") => LevelFilter::Error,
+        Some("warn") => LevelFilter::Warn,
+        Some("debug") => LevelFilter::Debug,
+        Some("trace") => LevelFilter::Trace,
+        _ => LevelFilter::Info,
+    };
+    if console.kind == ConsoleKind::Pl011
+        && let Ok(registers) = mm::el2_map::device(console.registers.base(), Pl011::SIZE)
+    {
+        console::init(Pl011::new(registers), level);
+    }
+}
+
+fn refuse_el1(machine: &Machine<'_>) -> ! {
+    // Here firmware, or whoever is at EL2, is called as a kernel would call it.
+    if let Some(conduit) = machine.psci_node.and_then(|node| node.method) {
+        firmware::init(conduit);
+    }
+    fail(
+        BAD_INPUT,
+        format_args!(
+            "started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
+             (QEMU: -M virt,virtualization=on)"
+        ),
+    )
+}
+
+/// Memory that nobody has: the banks less what the tree, the loader and EL2 itself occupy.
+fn free_memory(machine: &Machine<'_>, tree: PaRange) -> FreeMemory {
+    let mut free = FreeMemory::new();
+    let banks = machine.memory().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    let too_many = |error| fail(BAD_INPUT, format_args!("{error}"));
+    for bank in banks {
+        free.add(*bank).unwrap_or_else(too_many);
+    }
+    let image = mm::el2_map::image_range();
+    let taken = [PaRange::between(image.start, image.end), tree];
+    let reserved = machine.reserved.iter().map(|reserved| reserved.range);
+    for range in reserved.chain(machine.initrd).chain(taken) {
+        free.reserve(range).unwrap_or_else(too_many);
+    }
+    free
+}
+
+fn start_gic(machine: &Machine<'_>) {
+    let gic = machine.gic_v3().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    let map = |range: PaRange| {
+        mm::el2_map::device(range.base(), range.size())
+            .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("GIC at {range}: {error}")))
+    };
+    let distributor = map(gic.distributor);
+    gicv3::init(distributor, gic.redistributors.iter().copied().map(map).collect(), gic.stride);
+    gicv3::init_cpu().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+}
+
+/// Starts the other CPUs and waits until they are there; goes on without one that is not.
+fn start_cpus(machine: &Machine<'_>) {
+    let own = sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY;
+    let others = machine.cpus.iter().filter(|cpu| cpu.mpidr != own);
+    for (index, cpu) in (1..percpu::MAX_CPUS).zip(others) {
+        if cpu.enable_method != EnableMethod::Psci {
+            warn!("CPU {:#x} stays off: its enable-method is not psci", cpu.mpidr);
+        } else if let Err(error) = smp::start(index, cpu.mpidr) {
+            warn!("CPU {:#x} stays off: {error}", cpu.mpidr);
+        }
+    }
+    if machine.cpus_left_out > 0 {
+        info!("{} more CPUs stay off: Postern uses {}", machine.cpus_left_out, percpu::MAX_CPUS);
+    }
+}
+
+/// Says what was found.
+fn describe(machine: &Machine<'_>, memory: &FreeMemory) {
+    let (major, minor) = firmware::version().unwrap_or((0, 0));
+    info!(
+        "{} CPU(s), {} MiB of memory free, PSCI {major}.{minor}, GICv3 with {} list registers",
+        percpu::online_count(),
+        memory.total() >> 20,
+        ich::list_registers(),
+    );
+    if machine.initrd.is_none() {
+        fail(BAD_INPUT, format_args!("no bundle: load one as the initrd (cargo xtask run does)"));
+    }
+}

@@ -1,0 +1,185 @@
+//! The terminal: hypervisor log and guest output share one ring and one UART.
+//!
+//! Until [`go_live`] output is sent at once, by polling; from then on the transmit interrupt
+//! drains the ring and nothing waits for the UART. A crash and the last line poll again.
+
+use core::fmt::{self, Write};
+
+use arrayvec::ArrayString;
+use hyp_core::console::Console;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::arch::cpu::Lock;
+use crate::arch::{cpu, sysreg};
+use crate::drivers::pl011::Pl011;
+
+/// Longest log line; what is longer is cut.
+const LINE: usize = 256;
+/// Bytes on their way to the UART.
+const OUT: usize = 4096;
+/// Bytes of log lines that wait for the guest to end its line.
+const HELD: usize = 4096;
+
+static TERMINAL: Lock<Terminal> =
+    Lock::new(Terminal { console: Console::new(), uart: None, live: false });
+
+#[derive(Debug)]
+struct Terminal {
+    console: Console<OUT, HELD>,
+    uart: Option<Pl011>,
+    live: bool,
+}
+
+impl Terminal {
+    /// Moves what the FIFO takes; the rest follows by interrupt, or at once before [`go_live`].
+    fn drain(&mut self) {
+        let Some(uart) = self.uart else { return };
+        while uart.has_room() {
+            let Some(byte) = self.console.pop() else { break };
+            uart.put(byte);
+        }
+        if self.live {
+            uart.set_interrupts(true, !self.console.is_drained());
+        } else {
+            self.drain_polled();
+        }
+    }
+
+    fn drain_polled(&mut self) {
+        let Some(uart) = self.uart else { return };
+        while let Some(byte) = self.console.pop() {
+            uart.put(byte);
+        }
+    }
+}
+
+/// Starts logging to `uart`.
+pub(crate) fn init(uart: Pl011, level: LevelFilter) {
+    let mut terminal = TERMINAL.lock();
+    terminal.console.set_frequency(sysreg::cntfrq_el0());
+    terminal.uart = Some(uart);
+    drop(terminal);
+    // Fails only if there is a logger already: this one.
+    let _ = log::set_logger(&Logger);
+    log::set_max_level(level);
+}
+
+/// From here on the UART's interrupt calls [`interrupt`].
+pub(crate) fn go_live() {
+    let mut terminal = TERMINAL.lock();
+    terminal.live = true;
+    terminal.drain();
+}
+
+/// Takes one byte of guest output; `false` while there is no room for it.
+pub(crate) fn guest_byte(byte: u8) -> bool {
+    let mut terminal = TERMINAL.lock();
+    let taken = terminal.console.guest_byte(byte);
+    terminal.drain();
+    taken
+}
+
+/// Serves the UART's interrupt: sends what waits, hands received bytes to `receive`.
+pub(crate) fn interrupt(mut receive: impl FnMut(u8)) {
+    let mut terminal = TERMINAL.lock();
+    let Some(uart) = terminal.uart else { return };
+    uart.acknowledge();
+    terminal.drain();
+    drop(terminal);
+    while let Some(byte) = uart.try_get() {
+        receive(byte);
+    }
+}
+
+/// When [`tick`] is due, in ticks of the physical counter.
+pub(crate) fn deadline() -> Option<u64> {
+    TERMINAL.lock().console.deadline()
+}
+
+/// Lets log lines through that have waited long enough for the guest.
+pub(crate) fn tick() {
+    let mut terminal = TERMINAL.lock();
+    terminal.console.tick(sysreg::cntpct_el0());
+    terminal.drain();
+}
+
+/// Whether the ring can take guest output: the guest's own `FR.TXFF`, negated.
+pub(crate) fn is_drained() -> bool {
+    TERMINAL.lock().console.is_drained()
+}
+
+/// Sends all that waits and then `text` as lines of their own, polling. For the last words: works
+/// with the lock held by whoever crashed, then without what waits in the ring.
+pub(crate) fn last_words(text: fmt::Arguments<'_>) {
+    let mut tries = 1_000_000_u32;
+    let mut terminal = loop {
+        if let Some(terminal) = TERMINAL.try_lock() {
+            break terminal;
+        }
+        tries -= 1;
+        if tries == 0 {
+            return;
+        }
+        cpu::yield_now();
+    };
+    terminal.console.flush();
+    terminal.drain_polled();
+    let Some(uart) = terminal.uart else { return };
+    // Writing cannot fail.
+    let _ = Raw(uart).write_fmt(text);
+    uart.wait_idle();
+}
+
+/// Writes to the UART without the ring, `\n` as `\r\n`.
+struct Raw(Pl011);
+
+impl Write for Raw {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.0.put(b'\r');
+            }
+            self.0.put(byte);
+        }
+        Ok(())
+    }
+}
+
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let prefix = match record.level() {
+            Level::Error => "[postern] ERROR: ",
+            Level::Warn => "[postern] WARNING: ",
+            _ => "[postern] ",
+        };
+        let mut line = ArrayString::<LINE>::new();
+        // A line that is too long is cut.
+        let _ = write!(Cut(&mut line), "{prefix}{}", record.args());
+        let mut terminal = TERMINAL.lock();
+        terminal.console.log_line(&line, sysreg::cntpct_el0());
+        terminal.drain();
+    }
+
+    fn flush(&self) {}
+}
+
+/// Writes as much as fits.
+struct Cut<'a>(&'a mut ArrayString<LINE>);
+
+impl Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for letter in text.chars() {
+            self.0.try_push(letter).map_err(|_| fmt::Error)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! How a run ends.
+
+use core::fmt;
+
+use crate::{console, firmware};
+
+/// Says the machine-readable last word and switches the machine off. Codes: `hyp_abi::exit`.
+pub(crate) fn exit(code: u8) -> ! {
+    console::last_words(format_args!("{} {code}\n", hyp_abi::exit::EXIT_PREFIX));
+    firmware::system_off()
+}
+
+/// Ends with an error whose text names the cause and the remedy.
+pub(crate) fn fail(code: u8, message: fmt::Arguments<'_>) -> ! {
+    log::error!("{message}");
+    exit(code)
+}

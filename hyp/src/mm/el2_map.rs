@@ -1,0 +1,276 @@
+//! EL2's stage-1 map. Grows at boot and hardly changes afterwards.
+//!
+//! `boot.s` made the first tables; later ones come from an arena in the image, so that every
+//! table's address follows from its physical one and no allocator is needed before there is a map.
+//! Entries only go from invalid to valid, which needs no invalidation; the exceptions are guard
+//! pages, removed while one CPU runs, and the windows (`window.rs`).
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hyp_core::addr::{BLOCK_2M, PAGE_SIZE, Pa};
+use hyp_core::ports::Table;
+
+use super::layout;
+use crate::arch::cpu::Lock;
+use crate::arch::{barrier, boot, percpu, tlb, word};
+use crate::drivers::mmio::Mmio;
+
+/// Tables beyond those of `boot.s`.
+const ARENA_TABLES: usize = 32;
+/// Largest tree that is mapped (Linux, Documentation/arch/arm64/booting.rst: 2 MiB).
+const MAX_TREE: usize = 2 << 20;
+const PAGE: usize = word(PAGE_SIZE);
+const BLOCK: usize = word(BLOCK_2M);
+
+static ARENA: [Table; ARENA_TABLES] = [const { Table::new() }; ARENA_TABLES];
+static MAP: Lock<Map> = Lock::new(Map {
+    tables_used: 0,
+    devices: layout::DEVICES,
+    owned: layout::OWNED,
+    read_only: layout::READ_ONLY,
+});
+/// Where the image was loaded.
+static IMAGE_PA: AtomicU64 = AtomicU64::new(0);
+
+/// Descriptor bits of stage 1 at EL2 (Arm ARM, D8.3 "Translation table descriptor formats").
+mod bits {
+    pub(super) const VALID: u64 = 1;
+    /// A table above level 3, a page at level 3.
+    pub(super) const TABLE_OR_PAGE: u64 = 0b11;
+    pub(super) const BLOCK: u64 = 0b01;
+    /// AttrIndx 1 in `boot.s`'s MAIR: Device-nGnRE.
+    pub(super) const DEVICE: u64 = 1 << 2;
+    /// AP\[1\], RES1 at EL2.
+    pub(super) const AP1: u64 = 1 << 6;
+    pub(super) const READ_ONLY: u64 = 1 << 7;
+    pub(super) const INNER_SHAREABLE: u64 = 0b11 << 8;
+    pub(super) const ACCESSED: u64 = 1 << 10;
+    pub(super) const EXECUTE_NEVER: u64 = 1 << 54;
+    pub(super) const ADDRESS: u64 = 0xffff_ffff_f000;
+}
+
+/// What a mapping is for. Nothing mapped here is ever executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    ReadOnly,
+    ReadWrite,
+    Device,
+}
+
+impl Kind {
+    const fn attributes(self) -> u64 {
+        let kind = match self {
+            Self::ReadOnly => bits::READ_ONLY,
+            Self::ReadWrite => 0,
+            Self::Device => bits::DEVICE,
+        };
+        kind | bits::AP1 | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER
+    }
+}
+
+/// The descriptor of a 2 MiB block for a window.
+pub(super) const fn window_block(pa: Pa) -> u64 {
+    pa.get() | Kind::ReadWrite.attributes() | bits::BLOCK
+}
+
+/// Records where the image lies. Before anything else here.
+pub(crate) fn init(image: Pa) {
+    IMAGE_PA.store(image.get(), Ordering::Relaxed);
+}
+
+/// Takes the guard pages of all stacks out of the map; while there is one CPU.
+pub(crate) fn guard_stacks() {
+    for slot in 0..percpu::MAX_CPUS {
+        for page in percpu::GUARD_PAGES {
+            let va = boot::stacks_start() + slot * percpu::SLOT_SIZE + page;
+            if let Some(entry) = table_of(va, 3).and_then(|table| table.entry(index(va, 3))) {
+                entry.store(0, Ordering::Relaxed);
+                tlb::invalidate_el2(va);
+            }
+        }
+    }
+}
+
+/// Physical address of something in the image.
+pub(crate) fn image_pa(va: usize) -> Pa {
+    Pa((va - layout::IMAGE) as u64 + IMAGE_PA.load(Ordering::Relaxed))
+}
+
+/// Physical range of the image, stacks included.
+pub(crate) fn image_range() -> Range<Pa> {
+    image_pa(boot::image_start())..image_pa(boot::image_end())
+}
+
+/// Why a range cannot be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MapError {
+    /// EL2's map has no room left for it.
+    NoRoom,
+    /// The address wraps or the range is empty.
+    BadRange,
+}
+
+impl core::fmt::Display for MapError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::NoRoom => "EL2's address space has no room left for it",
+            Self::BadRange => "the range is empty or wraps",
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Map {
+    tables_used: usize,
+    devices: usize,
+    owned: usize,
+    read_only: usize,
+}
+
+/// Index of `va` in a table of `level`.
+const fn index(va: usize, level: u32) -> usize {
+    (va >> (39 - 9 * level)) & 0x1ff
+}
+
+/// The table behind a descriptor.
+fn table_at(descriptor: u64) -> &'static Table {
+    let offset = (descriptor & bits::ADDRESS) - IMAGE_PA.load(Ordering::Relaxed);
+    // SAFETY: table descriptors are only written by `boot.s` and by `Map::descend`, both from
+    // page-aligned tables in the image, which stay for ever and are only accessed as atomics.
+    unsafe { &*((layout::IMAGE + word(offset)) as *const Table) }
+}
+
+/// The table that holds `va`'s entry of `level`, if it exists.
+fn table_of(va: usize, level: u32) -> Option<&'static Table> {
+    let mut table = table_at(image_pa(boot::root_table()).get());
+    for above in 0..level {
+        let entry = table.entry(index(va, above))?.load(Ordering::Relaxed);
+        if entry & bits::TABLE_OR_PAGE != bits::TABLE_OR_PAGE {
+            return None;
+        }
+        table = table_at(entry);
+    }
+    Some(table)
+}
+
+impl Map {
+    /// As [`table_of`], making what is missing.
+    fn descend(&mut self, va: usize, level: u32) -> Result<&'static Table, MapError> {
+        let mut table = table_at(image_pa(boot::root_table()).get());
+        for above in 0..level {
+            let entry = table.entry(index(va, above)).ok_or(MapError::BadRange)?;
+            if entry.load(Ordering::Relaxed) & bits::VALID == 0 {
+                let fresh = ARENA.get(self.tables_used).ok_or(MapError::NoRoom)?;
+                self.tables_used += 1;
+                let pa = image_pa(core::ptr::from_ref(fresh) as usize);
+                entry.store(pa.get() | bits::TABLE_OR_PAGE, Ordering::Release);
+            }
+            table = table_at(entry.load(Ordering::Relaxed));
+        }
+        Ok(table)
+    }
+
+    /// Maps whole pages that are not mapped yet, in blocks where both sides allow it.
+    fn map(&mut self, va: usize, pa: u64, bytes: usize, kind: Kind) -> Result<(), MapError> {
+        let mut done = 0;
+        while done < bytes {
+            let at = va + done;
+            let from = pa + done as u64;
+            let whole_block =
+                at.is_multiple_of(BLOCK) && from.is_multiple_of(BLOCK_2M) && bytes - done >= BLOCK;
+            let (level, size, shape) =
+                if whole_block { (2, BLOCK, bits::BLOCK) } else { (3, PAGE, bits::TABLE_OR_PAGE) };
+            let table = self.descend(at, level)?;
+            let entry = table.entry(index(at, level)).ok_or(MapError::BadRange)?;
+            entry.store(from | kind.attributes() | shape, Ordering::Release);
+            done += size;
+        }
+        barrier::dsb_ishst();
+        barrier::isb();
+        Ok(())
+    }
+}
+
+/// Pages that cover `bytes` from `pa`: base, size and the offset of the first byte.
+fn pages(pa: Pa, bytes: u64) -> Result<(u64, usize, usize), MapError> {
+    let end = pa.get().checked_add(bytes).filter(|end| *end < 1 << 48 && bytes > 0);
+    let end = end.ok_or(MapError::BadRange)?.next_multiple_of(PAGE_SIZE);
+    let base = pa.page().get();
+    Ok((base, word(end - base), word(pa.page_offset())))
+}
+
+/// Maps `bytes` from `pa` somewhere in the region that `cursor` walks through, congruent to `pa`
+/// modulo 2 MiB, with an unmapped page before the next mapping. Returns the address of `pa`.
+fn place(
+    cursor: impl FnOnce(&mut Map) -> &mut usize,
+    limit: usize,
+    pa: Pa,
+    bytes: u64,
+    kind: Kind,
+) -> Result<usize, MapError> {
+    let (base, size, offset) = pages(pa, bytes)?;
+    let mut map = MAP.lock();
+    let cursor = cursor(&mut map);
+    let mut va = *cursor - *cursor % BLOCK + word(base) % BLOCK;
+    if va < *cursor {
+        va += BLOCK;
+    }
+    if va > limit || size > limit - va {
+        return Err(MapError::NoRoom);
+    }
+    *cursor = va + size + PAGE;
+    map.map(va, base, size, kind)?;
+    Ok(va + offset)
+}
+
+/// Maps a device's registers.
+pub(crate) fn device(pa: Pa, bytes: u64) -> Result<Mmio, MapError> {
+    let va = place(|map| &mut map.devices, layout::WINDOWS, pa, bytes, Kind::Device)?;
+    // SAFETY: just mapped as Device for these bytes, for ever.
+    Ok(unsafe { Mmio::new(va, word(bytes)) })
+}
+
+/// Maps memory that EL2 reads in place and never writes: the bundle.
+///
+/// The caller keeps the range out of every allocation, so that nobody else writes it either.
+pub(crate) fn read_only(pa: Pa, bytes: u64) -> Result<&'static [u8], MapError> {
+    let va = place(|map| &mut map.read_only, layout::END, pa, bytes, Kind::ReadOnly)?;
+    // SAFETY: just mapped as Normal memory for these bytes, for ever; any byte is a valid u8.
+    Ok(unsafe { core::slice::from_raw_parts(va as *const u8, word(bytes)) })
+}
+
+/// Maps memory that EL2 keeps for itself; returns its address.
+///
+/// The caller has taken the range out of what can be allocated and hands it to one owner.
+pub(super) fn owned(pa: Pa, bytes: u64) -> Result<usize, MapError> {
+    place(|map| &mut map.owned, layout::READ_ONLY, pa, bytes, Kind::ReadWrite)
+}
+
+/// Maps the firmware's tree, read-only: a page to learn its size, then the rest. `None` where
+/// there cannot be one at `pa`, or it is larger than 2 MiB. To be called once.
+pub(crate) fn firmware_tree(pa: Pa) -> Option<&'static [u8]> {
+    if pa.get() == 0 || !pa.is_aligned(8) || pa.get() >= 1 << 47 {
+        return None;
+    }
+    let offset = word(pa.page_offset());
+    let mut map = MAP.lock();
+    map.map(layout::TREE, pa.page().get(), PAGE, Kind::ReadOnly).ok()?;
+    let va = layout::TREE + offset;
+    // The header's first words, magic and size, lie in the first page: 8-byte aligned.
+    // SAFETY: mapped above; any byte is a valid u8.
+    let start = unsafe { core::slice::from_raw_parts(va as *const u8, 8) };
+    let size = hyp_core::tree::blob_size(start).ok().filter(|size| *size <= MAX_TREE)?;
+    let rest = (offset + size).next_multiple_of(PAGE) - PAGE;
+    map.map(layout::TREE + PAGE, pa.page().get() + PAGE_SIZE, rest, Kind::ReadOnly).ok()?;
+    // SAFETY: mapped above, for ever; nobody writes the tree.
+    Some(unsafe { core::slice::from_raw_parts(va as *const u8, size) })
+}
+
+/// The level-2 table of the windows, one entry for each CPU; made at boot.
+pub(super) fn window_table() -> Result<&'static Table, MapError> {
+    let table = MAP.lock().descend(layout::WINDOWS, 2)?;
+    barrier::dsb_ishst();
+    barrier::isb();
+    Ok(table)
+}

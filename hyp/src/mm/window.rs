@@ -1,0 +1,101 @@
+//! The window: 2 MiB of EL2's address space per CPU through which guest memory is touched.
+//!
+//! Open for one operation at a time, on the CPU it belongs to, with interrupts masked; otherwise
+//! its entry is invalid. Only this CPU uses the addresses, so invalidating its own TLB is enough:
+//! what another CPU may have cached of them by speculation it never uses.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hyp_core::addr::{BLOCK_2M, Pa};
+use hyp_core::ports::Table;
+
+use super::el2_map::{self, MapError};
+use super::layout::{WINDOW_SIZE, WINDOWS};
+use crate::arch::cpu::Once;
+use crate::arch::{barrier, cache, percpu, tlb, word};
+
+static TABLE: Once<&'static Table> = Once::new();
+
+/// Prepares the windows of all CPUs.
+pub(super) fn init() -> Result<(), MapError> {
+    let table = el2_map::window_table()?;
+    TABLE.call_once(|| table);
+    Ok(())
+}
+
+/// An open window onto one 2 MiB block. Closed on drop.
+struct Window {
+    base: usize,
+    entry: &'static AtomicU64,
+}
+
+impl Window {
+    /// Opens this CPU's window onto the block of memory around `pa`; `None` before [`init`] or
+    /// when it is open already, which would be a bug.
+    fn open(pa: Pa) -> Option<Self> {
+        let cpu = percpu::index();
+        let entry = TABLE.get()?.entry(cpu)?;
+        if entry.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        entry.store(el2_map::window_block(Pa(pa.get() & !(BLOCK_2M - 1))), Ordering::Relaxed);
+        barrier::dsb_ishst();
+        barrier::isb();
+        Some(Self { base: WINDOWS + cpu * WINDOW_SIZE, entry })
+    }
+
+    /// Address of `pa`, whose block this is.
+    const fn at(&self, pa: Pa) -> usize {
+        self.base + word(pa.get() & (BLOCK_2M - 1))
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.entry.store(0, Ordering::Relaxed);
+        tlb::invalidate_el2_local(self.base);
+    }
+}
+
+/// Runs `f` with the address of `pa`. A range that leaves its block, or a window that is open
+/// already, is a bug of EL2's: a guest can bring neither about.
+fn with(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
+    let room = BLOCK_2M - (pa.get() & (BLOCK_2M - 1));
+    assert!(bytes as u64 <= room, "window: {pa} + {bytes:#x} leaves its block");
+    match Window::open(pa) {
+        Some(window) => f(window.at(pa)),
+        None => panic!("window: not there, or open already"),
+    }
+}
+
+/// Zeroes `bytes` from `pa`, multiples of the page size, and cleans them to the point of
+/// coherency.
+pub(super) fn zero(pa: Pa, bytes: usize) {
+    with(pa, bytes, |va| {
+        // SAFETY: the window maps the range as Normal memory and no reference points into it.
+        unsafe { cache::zero(va, bytes) };
+        cache::clean_to_poc(va, bytes);
+    });
+}
+
+/// Copies `data` to `pa` and cleans it to the point of coherency.
+pub(super) fn write(pa: Pa, data: &[u8]) {
+    with(pa, data.len(), |va| {
+        // SAFETY: the window maps the range; EL2 holds no reference into guest memory, so `data`
+        // lies elsewhere.
+        unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), va as *mut u8, data.len()) };
+        cache::clean_to_poc(va, data.len());
+    });
+}
+
+/// Copies from `pa` into `buffer`. Lines are dropped first: a guest with its caches off wrote
+/// past them.
+pub(super) fn read(pa: Pa, buffer: &mut [u8]) {
+    with(pa, buffer.len(), |va| {
+        cache::clean_invalidate_to_poc(va, buffer.len());
+        // SAFETY: as in `write`.
+        unsafe {
+            core::ptr::copy_nonoverlapping(va as *const u8, buffer.as_mut_ptr(), buffer.len());
+        }
+    });
+}

@@ -1,0 +1,87 @@
+//! The end of EL2 by its own fault: registers, a raw backtrace, the last line.
+//!
+//! Nothing a guest does leads here. `xtask` turns the addresses into names.
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::arch::{backtrace, cpu, percpu, sysreg};
+use crate::console::last_words;
+use crate::exit::exit;
+
+/// Set by the first CPU that crashes; later ones, and a crash within the crash, only stop.
+static CRASHED: AtomicBool = AtomicBool::new(false);
+
+/// General registers at an exception from EL2, as `vectors.s` stores them.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct CrashRegisters {
+    /// x0 to x30, then SP.
+    registers: [u64; 32],
+    /// Number of the vector, 0 to 7.
+    vector: u64,
+}
+
+/// Stops here unless this is the first crash.
+fn begin() {
+    if CRASHED.swap(true, Ordering::AcqRel) {
+        cpu::park();
+    }
+}
+
+/// Prints the frames from `fp` on and ends.
+fn end(first: u64, fp: u64) -> ! {
+    last_words(format_args!("[postern] ERROR: backtrace: {first:#x}"));
+    for address in backtrace::from(fp) {
+        last_words(format_args!(" {address:#x}"));
+    }
+    last_words(format_args!("\n"));
+    exit(hyp_abi::exit::HYP_FAILED)
+}
+
+/// Every exception that EL2 takes from itself lands here, on the emergency stack.
+pub(crate) extern "C" fn fatal_exception(crash: &CrashRegisters) -> ! {
+    begin();
+    let kind = match crash.vector & 3 {
+        0 => "synchronous exception",
+        1 => "IRQ",
+        2 => "FIQ",
+        _ => "SError",
+    };
+    let pc = sysreg::elr_el2();
+    last_words(format_args!(
+        "[postern] ERROR: EL2 crashed on CPU {}: {kind}, vector {}\n\
+         [postern] ERROR: ESR {:#018x} FAR {:#018x} ELR {pc:#018x} SPSR {:#010x}\n",
+        percpu::index(),
+        crash.vector,
+        sysreg::esr_el2(),
+        sysreg::far_el2(),
+        sysreg::spsr_el2(),
+    ));
+    for (row, four) in crash.registers.chunks(4).enumerate() {
+        last_words(format_args!("[postern] ERROR: x{:<2}", 4 * row));
+        for value in four {
+            last_words(format_args!(" {value:016x}"));
+        }
+        last_words(format_args!("{}\n", if row == 7 { " (last: sp)" } else { "" }));
+    }
+    let [.., fp, _, _] = crash.registers;
+    end(pc, fp)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    begin();
+    let text = info.message();
+    match info.location() {
+        Some(at) => last_words(format_args!(
+            "[postern] ERROR: EL2 panicked on CPU {} at {}:{}: {text}\n",
+            percpu::index(),
+            at.file(),
+            at.line()
+        )),
+        None => last_words(format_args!("[postern] ERROR: EL2 panicked: {text}\n")),
+    }
+    let fp = backtrace::frame_pointer();
+    end(panic as *const () as u64, fp)
+}
