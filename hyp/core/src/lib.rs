@@ -22,15 +22,18 @@
 extern crate std;
 
 pub mod addr;
+pub mod calls;
 pub mod console;
 pub mod esr;
 pub mod events;
 pub mod fault;
+pub mod features;
 pub mod guard;
 pub mod inject;
 pub mod memory;
 pub mod pl011;
 pub mod ports;
+pub mod psci;
 pub mod share;
 pub mod stage2;
 pub mod tree;

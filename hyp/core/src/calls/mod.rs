@@ -1,0 +1,190 @@
+//! The call router: an SMCCC call in, an [`Outcome`] out (DEN0028).
+//!
+//! All calls take the same short road, known and unknown ones: one match over the identifier, no
+//! lock unless the service itself needs one. x0 to x3 are always written, x4 and up never. The
+//! services' own errors become wire codes here and nowhere else.
+
+mod arch;
+mod psci;
+mod trng;
+mod vendor;
+
+pub use arch::{Mitigation, Workaround};
+pub use trng::UUID as TRNG_UUID;
+
+use hyp_abi::smccc::{self, FunctionId};
+use hyp_abi::{psci as psci_abi, trng as trng_abi, vendor as vendor_abi};
+
+use crate::addr::Ipa;
+use crate::features::Features;
+use crate::psci::Power;
+
+/// What the shell does after a call.
+///
+/// ELR_EL2 is behind an HVC and at an SMC when they trap. For every outcome but
+/// [`Outcome::Undefined`] and [`Outcome::Replay`] the guest goes on behind the instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Write x0 to x3 and go on.
+    Done([u64; 4]),
+    /// Wait until an interrupt is pending for the vCPU, then write 0 to x0 to x3 and go on.
+    Suspend,
+    /// Turn the vCPU off ([`Power::turn_off`]) and wait for a start.
+    CpuOff,
+    /// Stop the VM; it does not run again.
+    SystemOff,
+    /// Reset the VM.
+    SystemReset,
+    /// Make the guest take an undefined-instruction exception at the instruction.
+    Undefined,
+    /// Let interrupts in, then have the guest issue the same call again, registers untouched.
+    Replay,
+}
+
+/// Why a memory or guard service did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The page is in the wrong state, the address is bad, or a quota is used up. Nothing was
+    /// changed.
+    Refused,
+    /// An interrupt came before the work was done: the guest shall call again.
+    Interrupted,
+}
+
+/// What the router needs from the VM, on behalf of the vCPU that calls.
+pub trait CallServices {
+    /// What the VM is offered.
+    fn features(&self) -> Features;
+    /// The VM's power states.
+    fn power(&self) -> &Power;
+    /// Makes vCPU `index`, which was just started, notice it.
+    fn wake(&self, index: usize);
+    /// SCTLR_EL1.EE of the vCPU that calls.
+    fn caller_is_big_endian(&self) -> bool;
+    /// How the machine stands to a vulnerability.
+    fn mitigation(&self, workaround: Workaround) -> Mitigation;
+    /// Carries out a workaround for which [`CallServices::mitigation`] says
+    /// [`Mitigation::Mitigated`].
+    fn mitigate(&self, workaround: Workaround);
+    /// 192 fresh random bits, least significant word first; `None` while there is no seed.
+    fn entropy(&self) -> Option<[u64; 3]>;
+
+    /// Whether the VM is enrolled in the guard.
+    fn is_enrolled(&self) -> bool;
+    /// Enrols the VM; again is fine.
+    fn enroll(&self);
+    /// Guards the granule at `ipa`; again is fine.
+    ///
+    /// # Errors
+    ///
+    /// Unaligned, beyond the address space, memory, or out of table frames.
+    fn guard_map(&self, ipa: Ipa) -> Result<(), Refusal>;
+    /// Removes the mark at `ipa`.
+    ///
+    /// # Errors
+    ///
+    /// Unaligned, or no mark there.
+    fn guard_unmap(&self, ipa: Ipa) -> Result<(), Refusal>;
+    /// Guards up to `granules` granules (at least 1) from `ipa`, at most as many as fit into one
+    /// call's time. Answers how many were done, at least 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`CallServices::guard_map`], for the first granule.
+    fn guard_map_range(&self, ipa: Ipa, granules: u64) -> Result<u64, Refusal>;
+    /// Removes the marks of up to `granules` granules from `ipa`; see
+    /// [`CallServices::guard_map_range`].
+    ///
+    /// # Errors
+    ///
+    /// As [`CallServices::guard_unmap`], for the first granule.
+    fn guard_unmap_range(&self, ipa: Ipa, granules: u64) -> Result<u64, Refusal>;
+
+    /// Shares the page at `ipa`, populating it first where need be.
+    ///
+    /// # Errors
+    ///
+    /// Unaligned, not memory, or not owned by the VM alone.
+    fn share(&self, ipa: Ipa) -> Result<(), Refusal>;
+    /// Takes a shared page back.
+    ///
+    /// # Errors
+    ///
+    /// Unaligned or not shared.
+    fn unshare(&self, ipa: Ipa) -> Result<(), Refusal>;
+    /// Zeroes and unmaps the page that contains `ipa`; nothing where nothing is mapped.
+    ///
+    /// # Errors
+    ///
+    /// The page is shared or not memory.
+    fn relinquish(&self, ipa: Ipa) -> Result<(), Refusal>;
+}
+
+/// Answers `HVC #imm` with x0 to x3 in `regs`.
+pub fn hvc<S: CallServices>(services: &S, imm: u16, regs: [u64; 4]) -> Outcome {
+    // SMCCC reserves every immediate but 0 (DEN0028, 2.9).
+    if imm != 0 { NOT_SUPPORTED } else { dispatch(services, regs) }
+}
+
+/// Answers `SMC #imm` with x0 to x3 in `regs`. Never reaches firmware.
+pub fn smc<S: CallServices>(services: &S, imm: u16, regs: [u64; 4]) -> Outcome {
+    if services.features().contains(Features::SMC_CALLS) {
+        hvc(services, imm, regs)
+    } else {
+        Outcome::Undefined
+    }
+}
+
+/// Answers a call through either conduit.
+fn dispatch<S: CallServices>(services: &S, regs: [u64; 4]) -> Outcome {
+    let [x0, args @ ..] = regs;
+    let id = FunctionId::from_x0(x0);
+    match id {
+        smccc::VERSION => Outcome::Done([smccc::VERSION_1_1, 0, 0, 0]),
+        smccc::ARCH_FEATURES => arch::features(services, args),
+        smccc::ARCH_WORKAROUND_1 => arch::workaround(services, Workaround::One),
+        smccc::ARCH_WORKAROUND_2 => arch::workaround(services, Workaround::Two),
+        smccc::ARCH_WORKAROUND_3 => arch::workaround(services, Workaround::Three),
+
+        psci_abi::VERSION => Outcome::Done([psci_abi::VERSION_1_1, 0, 0, 0]),
+        psci_abi::CPU_SUSPEND_32 | psci_abi::CPU_SUSPEND_64 => Outcome::Suspend,
+        psci_abi::CPU_OFF => Outcome::CpuOff,
+        psci_abi::CPU_ON_32 | psci_abi::CPU_ON_64 => psci::cpu_on(services, id, args),
+        psci_abi::AFFINITY_INFO_32 | psci_abi::AFFINITY_INFO_64 => {
+            psci::affinity_info(services, id, args)
+        }
+        psci_abi::MIGRATE_INFO_TYPE => Outcome::Done([psci_abi::MIGRATE_NOT_REQUIRED, 0, 0, 0]),
+        psci_abi::SYSTEM_OFF => Outcome::SystemOff,
+        psci_abi::SYSTEM_RESET => Outcome::SystemReset,
+        psci_abi::SYSTEM_RESET2_32 | psci_abi::SYSTEM_RESET2_64 => psci::reset2(args),
+        psci_abi::FEATURES => psci::features(args),
+
+        trng_abi::VERSION
+        | trng_abi::FEATURES
+        | trng_abi::GET_UUID
+        | trng_abi::RND_32
+        | trng_abi::RND_64 => trng::call(services, id, args),
+
+        vendor_abi::CALL_UID => Outcome::Done(vendor_abi::KVM_UID.map(u64::from)),
+        vendor_abi::FEATURES => Outcome::Done(services.features().vendor_bitmap().map(u64::from)),
+        FunctionId(vendor::FIRST..=vendor::LAST) => vendor::call(services, id, args),
+
+        _ => NOT_SUPPORTED,
+    }
+}
+
+/// The answer to a call that is not there.
+const NOT_SUPPORTED: Outcome = done(smccc::NOT_SUPPORTED);
+
+/// One result, sign-extended to 64 bits also for 32-bit calls; the other results are 0.
+const fn done(x0: i64) -> Outcome {
+    Outcome::Done([x0.cast_unsigned(), 0, 0, 0])
+}
+
+/// The arguments as the convention of `id` has them: 32-bit calls see the low halves.
+fn by_convention(id: FunctionId, args: [u64; 3]) -> [u64; 3] {
+    if id.is_64bit() { args } else { args.map(|arg| arg & 0xffff_ffff) }
+}
+
+#[cfg(test)]
+mod tests;

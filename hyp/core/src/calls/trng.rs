@@ -1,0 +1,64 @@
+//! TRNG calls (DEN0098, version 1.0).
+
+use hyp_abi::smccc::FunctionId;
+use hyp_abi::trng::{
+    self, INVALID_PARAMETERS, MAX_BITS_32, MAX_BITS_64, NO_ENTROPY, NOT_SUPPORTED,
+};
+
+use super::{CallServices, Outcome, by_convention, done};
+use crate::features::Features;
+
+/// Names this generator: 286940f4-5a3a-49d5-9308-f9bf246d2d2a, as W0 to W3.
+pub const UUID: [u32; 4] = [0xf440_6928, 0xd549_3a5a, 0xbff9_0893, 0x2a2d_6d24];
+
+/// Answers one of the five calls.
+pub(super) fn call<S: CallServices>(services: &S, id: FunctionId, args: [u64; 3]) -> Outcome {
+    if !services.features().contains(Features::TRNG) {
+        return done(NOT_SUPPORTED);
+    }
+    let [argument, ..] = by_convention(id, args);
+    match id {
+        trng::VERSION => Outcome::Done([trng::VERSION_1_0, 0, 0, 0]),
+        trng::FEATURES => done(match FunctionId::from_x0(argument) {
+            trng::VERSION | trng::FEATURES | trng::GET_UUID | trng::RND_32 | trng::RND_64 => 0,
+            _ => NOT_SUPPORTED,
+        }),
+        trng::GET_UUID => Outcome::Done(UUID.map(u64::from)),
+        trng::RND_32 => random(services, argument, MAX_BITS_32, |[low, high, _]| {
+            let half = 0xffff_ffff;
+            [high & half, low >> 32, low & half]
+        }),
+        _ => random(services, argument, MAX_BITS_64, |[low, middle, high]| [high, middle, low]),
+    }
+}
+
+/// `bits` random bits as `layout` places the words, least significant first, into x1 to x3.
+fn random<S: CallServices>(
+    services: &S,
+    bits: u64,
+    limit: u64,
+    layout: impl Fn([u64; 3]) -> [u64; 3],
+) -> Outcome {
+    // The interface wants INVALID_PARAMETERS for 0 bits, too (KVM answers success).
+    if !(1..=limit).contains(&bits) {
+        return done(INVALID_PARAMETERS);
+    }
+    let Some([low, middle, high]) = services.entropy() else {
+        return done(NO_ENTROPY);
+    };
+    let cut = [
+        low & low_bits(bits),
+        middle & low_bits(bits.saturating_sub(64)),
+        high & low_bits(bits.saturating_sub(128)),
+    ];
+    let [x1, x2, x3] = layout(cut);
+    Outcome::Done([0, x1, x2, x3])
+}
+
+/// A mask of the low `count` bits; all of them from 64 on.
+fn low_bits(count: u64) -> u64 {
+    u32::try_from(count)
+        .ok()
+        .and_then(|count| 1u64.checked_shl(count))
+        .map_or(u64::MAX, |bit| bit.wrapping_sub(1))
+}
