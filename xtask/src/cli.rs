@@ -26,6 +26,8 @@ pub enum Command {
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \
         limit.")]
     Run(run::Options),
+    /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
+    Test,
     /// Make this machine able to build, run and test; says what it installs and why.
     Setup,
     /// Provide the files of a real guest, fetched or built once, and say where they are.

@@ -8,6 +8,7 @@ mod qemu;
 mod run;
 mod setup;
 mod symbolize;
+mod test;
 mod units;
 mod workspace;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Build => build::command().map(|()| 0),
         Command::Run(options) => run::command(&options),
+        Command::Test => test::command(),
         Command::Setup => setup::command().map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),
     };

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use cross::Profile;
+pub use cross::cargo as bare_metal_cargo;
 
 use crate::workspace;
 

@@ -88,26 +88,10 @@ impl Machine {
     }
 }
 
-/// A command as a person could type it.
-pub fn shown_command(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| {
-            let word = word.to_string_lossy();
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@".contains(c);
-            if !word.is_empty() && word.chars().all(plain) {
-                word.into_owned()
-            } else {
-                format!("'{}'", word.replace('\'', r"'\''"))
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::exec::command_line;
 
     fn machine(machine: &str) -> Machine {
         Machine {
@@ -141,7 +125,7 @@ mod tests {
             bundle: Some(Path::new("b")),
             arguments: "postern.log=debug x",
         };
-        let words = shown_command(&machine("virt").command(boot, Keyboard::Plain));
+        let words = command_line(&machine("virt").command(boot, Keyboard::Plain));
         assert_eq!(
             words,
             "qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a72 \

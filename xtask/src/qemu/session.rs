@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::setup::exec::command_line;
+
 /// How often a quiet run looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
 /// What QEMU may take to end by itself when asked, which restores the terminal.
@@ -45,7 +47,7 @@ impl Session {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("could not start {}", super::shown_command(command)))?;
+            .with_context(|| format!("could not start {}", command_line(command)))?;
         let (sender, output) = mpsc::channel();
         for stream in [
             child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),

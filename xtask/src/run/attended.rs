@@ -9,7 +9,8 @@ use hyp_abi::exit;
 
 use super::console::{LastWord, Lines};
 use super::terminal::Terminal;
-use crate::qemu::{Boot, Ending, Keyboard, Machine, Session, shown_command, watch_for_stop};
+use crate::qemu::{Boot, Ending, Keyboard, Machine, Session, watch_for_stop};
+use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 
 /// Exit status after Ctrl-C or a kill, as shells have it: 128 + SIGINT.
@@ -25,9 +26,9 @@ pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration
     let terminal = Terminal::remember();
     let keyboard = terminal.keyboard();
     let mut command = machine.command(boot, keyboard);
-    eprintln!("xtask: {}", shown_command(&command));
+    eprintln!("[xtask] {}", command_line(&command));
     if keyboard == Keyboard::Terminal {
-        eprintln!("xtask: Ctrl-A x ends the run");
+        eprintln!("[xtask] Ctrl-A x ends the run");
     }
     let session = Session::start(&mut command, limit)?;
 
@@ -41,7 +42,7 @@ pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration
         for line in lines.feed(piece) {
             last.hear(&line);
             for name in explain(&mut symbols, elf, &line) {
-                eprintln!("xtask:   {name}");
+                eprintln!("[xtask]   {name}");
             }
         }
         Ok(Vec::new())
@@ -51,7 +52,7 @@ pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration
         println!();
     }
     drop(terminal);
-    Ok(status(ending, last.code(), keyboard, limit, &shown_command(&command)))
+    Ok(status(ending, last.code(), keyboard, limit, &command_line(&command)))
 }
 
 /// Names for the addresses in `line`; the symbols are read at the first crash line only.
@@ -76,24 +77,24 @@ fn status(
     match (ending, code) {
         (Ending::TimeLimit, _) => {
             let seconds = limit.unwrap_or_default().as_secs();
-            eprintln!("xtask: stopped after {seconds} s, the limit given with --timeout");
+            eprintln!("[xtask] stopped after {seconds} s, the limit given with --timeout");
             exit::TIME_LIMIT
         }
         (Ending::Interrupted, _) => INTERRUPTED,
         (Ending::Exited(_), Some(code)) => code.min(exit::HYP_FAILED),
         (Ending::Exited(status), None) if status.success() && keyboard == Keyboard::Terminal => {
-            eprintln!("xtask: QEMU was ended from the keyboard");
+            eprintln!("[xtask] QEMU was ended from the keyboard");
             exit::GUEST_OFF
         }
         (Ending::Exited(status), None) if status.code().is_some_and(|code| code != 0) => {
             eprintln!(
-                "xtask: QEMU gave up ({status}); its reason is above. The command was:\n  {command}"
+                "[xtask] QEMU gave up ({status}); its reason is above. The command was:\n  {command}"
             );
             exit::BAD_INPUT
         }
         (Ending::Exited(status), None) => {
             eprintln!(
-                "xtask: QEMU ended ({status}) without Postern's last line `{} CODE`: EL2 died \
+                "[xtask] QEMU ended ({status}) without Postern's last line `{} CODE`: EL2 died \
                  before it could report. `--boot-args postern.log=debug` or `-- -d \
                  int,guest_errors -D qemu.log` may show where.",
                 exit::EXIT_PREFIX

@@ -1,0 +1,47 @@
+//! Rules of the house that no compiler lint knows; `docs/architecture.md` gives the reasons.
+
+mod files;
+mod source;
+mod text;
+mod tree;
+
+use anyhow::Result;
+
+use files::Files;
+
+/// A rule and where it is broken, `path:line: what` each.
+#[derive(Debug)]
+pub struct Finding {
+    /// What the rule demands.
+    pub rule: &'static str,
+    /// The breaches.
+    pub breaches: Vec<String>,
+}
+
+type Check = fn(&Files) -> Vec<String>;
+
+const RULES: &[(&str, Check)] = &[
+    ("unsafe code only where raw hardware is touched", source_rules::unsafe_places),
+    ("each unsafe block states its claim", source_rules::safety_claims),
+    ("system register crate only in its own module", source_rules::register_imports),
+    ("no unfinished code", source_rules::unfinished),
+    ("hyp-core is the same on every machine", source_rules::core_is_portable),
+    ("each source file says what it is for", source_rules::module_heads),
+    ("no source file over 1,000 lines", source_rules::lengths),
+    ("packages depend in one direction", tree::arrows),
+    ("no path of one machine", text::machine_paths),
+    ("no registry named in the tree", text::registries),
+    ("links between documents lead somewhere", text::links),
+];
+
+mod source_rules;
+
+/// Checks every rule on the checkout.
+///
+/// # Errors
+///
+/// The sources cannot be read.
+pub fn check() -> Result<Vec<Finding>> {
+    let files = Files::read(crate::workspace::root())?;
+    Ok(RULES.iter().map(|(rule, check)| Finding { rule, breaches: check(&files) }).collect())
+}

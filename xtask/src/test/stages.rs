@@ -1,0 +1,128 @@
+//! The stages of `test` that cargo does: format, lints, host tests, documentation.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::setup::exec::command_line;
+use crate::{build, workspace};
+
+/// One stage.
+pub struct Stage {
+    /// What it checks.
+    pub name: &'static str,
+    /// Does it.
+    pub run: fn() -> Result<Checks>,
+}
+
+/// How many checks of a stage ended how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// Well.
+    pub passed: usize,
+    /// Not well.
+    pub failed: usize,
+}
+
+/// The stages in order, the quickest first.
+pub const ALL: &[Stage] = &[
+    Stage { name: "format", run: format },
+    Stage { name: "lints, host", run: host_lints },
+    Stage { name: "lints, bare metal", run: bare_metal_lints },
+    Stage { name: "documentation", run: documentation },
+    Stage { name: "host tests", run: host_tests },
+];
+
+fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new(workspace::cargo());
+    command.current_dir(workspace::root()).args(words).stdin(Stdio::null());
+    command
+}
+
+fn format() -> Result<Checks> {
+    one(cargo(&["fmt", "--all", "--check"]))
+}
+
+fn host_lints() -> Result<Checks> {
+    one(cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-Dwarnings"]))
+}
+
+/// The code that only exists on the bare machine, with protected VMs and without.
+fn bare_metal_lints() -> Result<Checks> {
+    let mut checks = Checks { passed: 0, failed: 0 };
+    for words in [
+        &["--package", "hyp", "--package", "conformance"][..],
+        &["--package", "hyp", "--no-default-features"],
+    ] {
+        let mut command = build::bare_metal_cargo("clippy")?;
+        command.arg("--quiet").args(words).args(["--", "-Dwarnings"]);
+        let result = one(command)?;
+        checks.passed += result.passed;
+        checks.failed += result.failed;
+    }
+    Ok(checks)
+}
+
+fn documentation() -> Result<Checks> {
+    let mut command = cargo(&["doc", "--quiet", "--no-deps", "--package", "hyp-abi"]);
+    command.args(["--package", "hyp-core", "--package", "guest-shim"]);
+    one(command.env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+/// One check: the command ends well. Its own words go to standard error.
+fn one(mut command: impl std::borrow::BorrowMut<Command>) -> Result<Checks> {
+    let command = command.borrow_mut();
+    let status =
+        command.status().with_context(|| format!("could not start {}", command_line(command)))?;
+    let passed = usize::from(status.success());
+    Ok(Checks { passed, failed: 1 - passed })
+}
+
+/// Every test of the host counts by itself.
+fn host_tests() -> Result<Checks> {
+    let mut command = cargo(&["test", "--quiet", "--no-fail-fast"]);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("could not start {}", command_line(&command)))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut checks = count(&text);
+    if !output.status.success() {
+        eprint!("{text}");
+        // A test that does not compile or crashes has no result line.
+        checks.failed = checks.failed.max(1);
+    }
+    Ok(checks)
+}
+
+/// Sums libtest's `test result: ok. 16 passed; 0 failed; …` lines.
+fn count(text: &str) -> Checks {
+    let number = |line: &str, word: &str| -> usize {
+        line.split([';', '.'])
+            .filter_map(|part| part.trim().strip_suffix(word))
+            .find_map(|number| number.trim().parse().ok())
+            .unwrap_or(0)
+    };
+    text.lines().filter(|line| line.starts_with("test result:")).fold(
+        Checks { passed: 0, failed: 0 },
+        |sum, line| Checks {
+            passed: sum.passed + number(line, "passed"),
+            failed: sum.failed + number(line, "failed"),
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_programs_are_summed() {
+        let text = "\nrunning 3 tests\n...\n\
+            test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s\n\
+            not a test result: ok. 9 passed\n\
+            test result: FAILED. 12 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(count(text), Checks { passed: 15, failed: 2 });
+        assert_eq!(count(""), Checks { passed: 0, failed: 0 });
+    }
+}
