@@ -29,9 +29,10 @@ fn begin() {
     }
 }
 
-/// Prints the frames from `fp` on and ends.
-fn end(first: u64, fp: u64) -> ! {
-    last_words(format_args!("[postern] ERROR: backtrace: {first:#x}"));
+/// Prints where it happened, who called, then the frames from `fp` on, and ends. In a function
+/// without a frame of its own the caller is only in x30, otherwise the two say the same.
+fn end(pc: u64, lr: u64, fp: u64) -> ! {
+    last_words(format_args!("[postern] ERROR: backtrace: {pc:#x} {lr:#x}"));
     for address in backtrace::from(fp) {
         last_words(format_args!(" {address:#x}"));
     }
@@ -65,8 +66,8 @@ pub(crate) extern "C" fn fatal_exception(crash: &CrashRegisters) -> ! {
         }
         last_words(format_args!("{}\n", if row == 7 { " (last: sp)" } else { "" }));
     }
-    let [.., fp, _, _] = crash.registers;
-    end(pc, fp)
+    let [.., fp, lr, _] = crash.registers;
+    end(pc, lr, fp)
 }
 
 #[panic_handler]
@@ -82,6 +83,6 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         )),
         None => last_words(format_args!("[postern] ERROR: EL2 panicked: {text}\n")),
     }
-    let fp = backtrace::frame_pointer();
-    end(panic as *const () as u64, fp)
+    let here = panic as *const () as u64;
+    end(here, here, backtrace::frame_pointer())
 }

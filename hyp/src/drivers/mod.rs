@@ -3,3 +3,4 @@
 pub(crate) mod gicv3;
 pub(crate) mod mmio;
 pub(crate) mod pl011;
+pub(crate) mod virtual_interface;

@@ -1,0 +1,76 @@
+//! The virtual CPU interface of the calling CPU, as the model of the guest's GIC needs it.
+
+use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
+use hyp_core::vgic::{CpuInterface, ListRegister};
+
+use super::gicv3;
+use crate::arch::{ich, low_half, sysreg};
+
+/// ICH_VTR_EL2.TDS: ICH_HCR_EL2.TDIR traps ICC_DIR_EL1 alone.
+const VTR_TDS: u64 = 1 << 19;
+/// CNTx_CTL_EL0: enabled, not masked, condition met.
+const TIMER_BITS: u64 = 0b111;
+const TIMER_FIRES: u64 = 0b101;
+
+/// The ICH_* registers of whatever CPU calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct VirtualInterface;
+
+impl CpuInterface for VirtualInterface {
+    #[inline]
+    fn list_registers(&self) -> usize {
+        ich::list_registers()
+    }
+
+    #[inline]
+    fn can_trap_deactivation(&self) -> bool {
+        sysreg::ich_vtr_el2() & VTR_TDS != 0
+    }
+
+    #[inline]
+    fn read_lr(&self, n: usize) -> ListRegister {
+        ListRegister::from_raw(ich::read_lr(n))
+    }
+
+    #[inline]
+    fn write_lr(&mut self, n: usize, value: ListRegister) {
+        ich::write_lr(n, value.raw());
+    }
+
+    #[inline]
+    fn empty_lrs(&self) -> u32 {
+        low_half(sysreg::ich_elrsr_el2())
+    }
+
+    #[inline]
+    fn hcr(&self) -> u64 {
+        sysreg::ich_hcr_el2()
+    }
+
+    #[inline]
+    fn set_hcr(&mut self, value: u64) {
+        sysreg::set_ich_hcr_el2(value);
+    }
+
+    #[inline]
+    fn vmcr(&self) -> u64 {
+        sysreg::ich_vmcr_el2()
+    }
+
+    fn reset(&mut self) {
+        ich::reset();
+    }
+
+    fn timer_line(&self, intid: u32) -> bool {
+        let control = match intid {
+            VTIMER_INTID => sysreg::cntv_ctl_el0(),
+            PTIMER_INTID => sysreg::cntp_ctl_el0(),
+            _ => 0,
+        };
+        control & TIMER_BITS == TIMER_FIRES
+    }
+
+    fn deactivate_physical(&mut self, intid: u32) {
+        gicv3::deactivate(intid);
+    }
+}
