@@ -38,4 +38,5 @@ pub mod share;
 pub mod stage2;
 pub mod tree;
 pub mod vgic;
+pub mod vm;
 pub mod vm_type;

@@ -1,0 +1,110 @@
+//! One VM: its address space, interrupt controller, power states and console, and how a call or an
+//! access of one of its vCPUs is answered.
+//!
+//! The shell reads the trap, asks here, and applies the answer; what the answers need of the CPU
+//! they are made on comes through [`Shell`] and [`CpuInterface`].
+
+mod call;
+mod devices;
+mod life;
+
+pub use call::Caller;
+pub use devices::{Device, Emulated};
+pub use life::{Left, Life, Stop};
+
+use spin::RelaxStrategy;
+use spin::mutex::TicketMutex;
+
+use crate::calls::{Mitigation, Workaround};
+use crate::features::Features;
+use crate::memory::AddressSpace;
+use crate::pl011::Pl011;
+use crate::ports::Ports;
+use crate::psci::{Power, Start};
+use crate::stage2::EditError;
+use crate::vgic::{Kicks, Vgic};
+
+/// What answering a trap needs of the CPU it happened on and of the machine around it.
+pub trait Shell {
+    /// SCTLR_EL1 of the guest on this CPU.
+    fn sctlr_el1(&self) -> u64;
+    /// Whether a physical interrupt waits for this CPU (ISR_EL1).
+    fn is_interrupt_pending(&self) -> bool;
+    /// Makes the CPUs of these vCPUs look at their interrupts, their starts and their VM's life.
+    fn kick(&self, vcpus: Kicks);
+    /// How the machine stands to a vulnerability.
+    fn mitigation(&self, workaround: Workaround) -> Mitigation;
+    /// Carries out a workaround.
+    fn mitigate(&self, workaround: Workaround);
+    /// 192 fresh random bits; `None` while there is no seed.
+    fn entropy(&self) -> Option<[u64; 3]>;
+    /// Sends guest output: takes bytes from `next` while there is room for them.
+    fn send(&self, next: &mut dyn FnMut() -> Option<u8>);
+    /// The guest has room for console input again.
+    fn receive_again(&self);
+    /// Records that the guard ran out of table frames.
+    fn guard_quota_exceeded(&self, ipa: crate::addr::Ipa);
+}
+
+/// One VM. `P` reaches tables and memory, `R` is what a waiting lock does.
+pub struct Vm<P, R> {
+    features: Features,
+    boot: Start,
+    /// Its address space.
+    pub space: AddressSpace<P, R>,
+    /// Its interrupt controller.
+    pub gic: Vgic<R>,
+    /// The power states of its vCPUs.
+    pub power: Power,
+    /// Whether its vCPUs may run.
+    pub life: Life,
+    uart: TicketMutex<Pl011, R>,
+}
+
+impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
+    /// A VM with `vcpus` vCPUs, all of them off, that starts on vCPU 0 as `boot` says.
+    ///
+    /// `priority_bits` is what the virtual CPU interface implements, 5 to 8.
+    pub fn new(
+        space: AddressSpace<P, R>,
+        features: Features,
+        vcpus: usize,
+        priority_bits: u32,
+        boot: Start,
+    ) -> Self {
+        Self {
+            features,
+            boot,
+            space,
+            gic: Vgic::new(vcpus, priority_bits),
+            power: Power::new(vcpus),
+            life: Life::new(),
+            uart: TicketMutex::new(Pl011::new()),
+        }
+    }
+
+    /// What the VM is offered.
+    #[must_use]
+    pub const fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Puts everything but the contents of memory back to how the VM starts. Only by the last
+    /// vCPU out, while none can enter.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AddressSpace::reset`].
+    pub fn reset(&self) -> Result<(), EditError> {
+        self.space.reset()?;
+        self.gic.reset();
+        *self.uart.lock() = Pl011::new();
+        self.power.reset();
+        Ok(())
+    }
+
+    /// Starts vCPU 0, once its memory is loaded; the caller then wakes its CPU.
+    pub fn start(&self) {
+        self.power.boot(0, &self.boot);
+    }
+}
