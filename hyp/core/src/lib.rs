@@ -36,6 +36,7 @@ pub mod ports;
 pub mod psci;
 pub mod share;
 pub mod stage2;
+pub mod sysreg;
 pub mod tree;
 pub mod vgic;
 pub mod vm;

@@ -1,0 +1,161 @@
+//! Trapped system registers: what a guest reads, what its writes do.
+//!
+//! Three parts, all plain data: [`HostId`], the machine's ID registers as the shell read them;
+//! [`TrapControls`], the EL2 registers that decide what traps; [`CpuView`], the answers. The
+//! first feeds the other two, so that what is hidden from the view is also trapped.
+
+mod host;
+mod limits;
+mod trap;
+
+pub use host::{HostId, ID_REGISTERS, IdRegister, Mitigations};
+pub use trap::TrapControls;
+
+use crate::esr::{Direction, SysReg, SysRegAccess};
+use crate::features::Features;
+use crate::vgic::SgiRegister;
+
+/// What becomes of a trapped MRS, MSR or system instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Put the value into the general register and step on.
+    Value(u64),
+    /// Step on; a write is lost.
+    Ignored,
+    /// Make the guest take an undefined-instruction exception.
+    Undefined,
+    /// A software-generated interrupt: hand the value written to the virtual GIC and step on.
+    Sgi(SgiRegister),
+}
+
+/// The system registers as one VM's vCPUs see them.
+#[derive(Debug, Clone)]
+pub struct CpuView {
+    /// Op0 = 3, Op1 = 0, CRn = 0, CRm = 4 to 7, in the order of CRm and Op2.
+    id: [u64; ID_REGISTERS],
+    revidr: u64,
+    aidr: u64,
+    is_protected: bool,
+    has_ras: bool,
+}
+
+/// ICC_SRE_EL1 of a GIC that can do nothing but system registers: SRE, DFB, DIB.
+const ICC_SRE_FIXED: u64 = 7;
+
+/// Op1, CRn, CRm, Op2 of the registers with Op0 = 3 that are answered one by one.
+mod named {
+    use crate::esr::SysReg;
+
+    pub(super) const REVIDR_EL1: SysReg = SysReg::new(3, 0, 0, 0, 6);
+    pub(super) const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
+    pub(super) const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
+    pub(super) const ICC_SGI1R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 5);
+    pub(super) const ICC_ASGI1R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 6);
+    pub(super) const ICC_SGI0R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 7);
+    pub(super) const ICC_SRE_EL1: SysReg = SysReg::new(3, 0, 12, 12, 5);
+
+    pub(super) const MDSCR_EL1: SysReg = SysReg::new(2, 0, 0, 2, 2);
+    pub(super) const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
+    pub(super) const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
+    pub(super) const OSDLR_EL1: SysReg = SysReg::new(2, 0, 1, 3, 4);
+    pub(super) const DBGBVR0_EL1: SysReg = SysReg::new(2, 0, 0, 0, 4);
+    pub(super) const DBGBCR0_EL1: SysReg = SysReg::new(2, 0, 0, 0, 5);
+    pub(super) const DBGWVR0_EL1: SysReg = SysReg::new(2, 0, 0, 0, 6);
+    pub(super) const DBGWCR0_EL1: SysReg = SysReg::new(2, 0, 0, 0, 7);
+}
+
+impl CpuView {
+    /// The view of a VM with `features` and an IPA size of `ipa_bits` on this machine.
+    #[must_use]
+    pub fn new(host: &HostId, features: Features, ipa_bits: u32) -> Self {
+        Self {
+            id: limits::id_view(host, ipa_bits),
+            revidr: host.revidr,
+            aidr: host.aidr,
+            is_protected: features.contains(Features::PROTECTED),
+            has_ras: host.has_ras(),
+        }
+    }
+
+    /// The value of one of the AArch64 ID registers, CRm 4 to 7.
+    #[must_use]
+    pub fn id(&self, register: IdRegister) -> u64 {
+        self.id.get(register as usize).copied().unwrap_or(0)
+    }
+
+    /// What becomes of `access`.
+    #[must_use]
+    pub fn answer(&self, access: &SysRegAccess) -> Answer {
+        let register = access.register;
+        match (register, access.direction) {
+            (named::ICC_SGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi1),
+            (named::ICC_SGI0R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi0),
+            (named::ICC_ASGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Asgi1),
+            (named::ICC_SRE_EL1, Direction::Read) => Answer::Value(ICC_SRE_FIXED),
+            (named::ICC_SRE_EL1, Direction::Write) => Answer::Ignored,
+            (named::REVIDR_EL1, Direction::Read) => Answer::Value(self.revidr),
+            (named::AIDR_EL1, Direction::Read) => Answer::Value(self.aidr),
+            // Implementation-defined control; the guest has nothing to control.
+            (named::ACTLR_EL1, direction) => zero(direction),
+            (_, direction) => self.answer_group(register, direction),
+        }
+    }
+
+    /// Registers that are answered by group.
+    fn answer_group(&self, register: SysReg, direction: Direction) -> Answer {
+        match (register.op0(), register.op1(), register.crn(), register.crm()) {
+            // ID registers. The AArch32 ones (CRm 1 to 3) are zero: no AArch32.
+            (3, 0, 0, 1..=7) => match direction {
+                Direction::Read => Answer::Value(self.id_by_encoding(register)),
+                Direction::Write => Answer::Undefined,
+            },
+            // Error records: the guest may see RAS, and there are none.
+            (3, 0, 5, 3..=5) if self.has_ras => zero(direction),
+            // Performance monitors.
+            (3, 3, 9, 12..=15) | (3, 3, 14, 8..=15) | (3, 0, 9, 14) if !self.is_protected => {
+                zero(direction)
+            }
+            // Debug and trace.
+            (2, ..) if !self.is_protected => zero(direction),
+            (2, ..) => debug_of_protected(register, direction),
+            // Set and way maintenance, should it trap: of no use to anybody below EL2.
+            (1, 0, 7, 6 | 10 | 14) if register.op2() == 2 && !self.is_protected => Answer::Ignored,
+            _ => Answer::Undefined,
+        }
+    }
+
+    fn id_by_encoding(&self, register: SysReg) -> u64 {
+        let row = usize::from(register.crm()).checked_sub(4);
+        row.and_then(|row| row.checked_mul(8)?.checked_add(usize::from(register.op2())))
+            .and_then(|index| self.id.get(index).copied())
+            .unwrap_or(0)
+    }
+}
+
+/// Debug registers of a protected VM: undefined, but for what every Linux kernel does at boot
+/// without looking at ID_AA64DFR0_EL1. It clears MDSCR, both OS locks and the one breakpoint and
+/// watchpoint that a field value of 0 stands for (`arch/arm64/kernel/debug-monitors.c` and
+/// `hw_breakpoint.c`); Android's pKVM lets the same registers pass.
+fn debug_of_protected(register: SysReg, direction: Direction) -> Answer {
+    match (register, direction) {
+        (named::MDSCR_EL1 | named::OSLAR_EL1 | named::OSLSR_EL1 | named::OSDLR_EL1, direction) => {
+            zero(direction)
+        }
+        (
+            named::DBGBVR0_EL1 | named::DBGBCR0_EL1 | named::DBGWVR0_EL1 | named::DBGWCR0_EL1,
+            Direction::Write,
+        ) => Answer::Ignored,
+        _ => Answer::Undefined,
+    }
+}
+
+/// Reads as zero, ignores writes.
+const fn zero(direction: Direction) -> Answer {
+    match direction {
+        Direction::Read => Answer::Value(0),
+        Direction::Write => Answer::Ignored,
+    }
+}
+
+#[cfg(test)]
+mod tests;
