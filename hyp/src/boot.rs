@@ -11,7 +11,7 @@ use crate::arch::{cpu, ich, percpu, sysreg};
 use crate::drivers::gicv3;
 use crate::drivers::pl011::Pl011;
 use crate::exit::fail;
-use crate::{console, firmware, mm, smp};
+use crate::{console, entropy, firmware, mm, smp};
 
 /// Bytes of EL2's heap.
 const HEAP_SIZE: u64 = 1 << 20;
@@ -29,13 +29,15 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
 
     match EntryKind::from_raw(kind) {
         EntryKind::El2 => {}
-        EntryKind::El1 => refuse_el1(&machine),
-        EntryKind::E2hStuck => fail(
-            BAD_INPUT,
-            format_args!(
-                "this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; \
-                 choose another CPU model"
-            ),
+        EntryKind::El1 => refuse(
+            &machine,
+            "started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
+             (QEMU: -M virt,virtualization=on)",
+        ),
+        EntryKind::E2hStuck => refuse(
+            &machine,
+            "this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; choose \
+             another CPU model",
         ),
     }
     mm::el2_map::guard_stacks();
@@ -55,9 +57,23 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
 
     start_gic(&machine);
     start_cpus(&machine);
-    describe(&machine, &memory);
-    console::go_live();
-    crate::vcpu::start(&machine, memory)
+    describe(&memory);
+    let bundle = map_bundle(&machine);
+    let seed = entropy::collect(&machine, Pa(tree_pa));
+    crate::vcpu::start(Handover { machine: &machine, memory, bundle, seed })
+}
+
+/// What boot leaves to the VM.
+#[derive(Debug)]
+pub(crate) struct Handover<'a> {
+    /// The machine; its seeds are wiped.
+    pub(crate) machine: &'a Machine<'a>,
+    /// Memory that nobody has.
+    pub(crate) memory: FreeMemory,
+    /// The bundle, not checked yet.
+    pub(crate) bundle: &'static [u8],
+    /// Seed of this boot's random numbers, if there is a source.
+    pub(crate) seed: Option<[u8; entropy::SEED]>,
 }
 
 /// Another CPU, called by `boot.s` in the same state.
@@ -85,18 +101,13 @@ fn start_console(machine: &Machine<'_>) {
     }
 }
 
-fn refuse_el1(machine: &Machine<'_>) -> ! {
-    // Here firmware, or whoever is at EL2, is called as a kernel would call it.
+/// Ends where EL2 is not ours to run.
+fn refuse(machine: &Machine<'_>, why: &str) -> ! {
+    // Even HVC is right here if the tree says so: somebody else is at EL2.
     if let Some(conduit) = machine.psci_node.and_then(|node| node.method) {
         firmware::init(conduit);
     }
-    fail(
-        BAD_INPUT,
-        format_args!(
-            "started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
-             (QEMU: -M virt,virtualization=on)"
-        ),
-    )
+    fail(BAD_INPUT, format_args!("{why}"))
 }
 
 /// Memory that nobody has: the banks less what the tree, the loader and EL2 itself occupy.
@@ -144,7 +155,7 @@ fn start_cpus(machine: &Machine<'_>) {
 }
 
 /// Says what was found.
-fn describe(machine: &Machine<'_>, memory: &FreeMemory) {
+fn describe(memory: &FreeMemory) {
     let (major, minor) = firmware::version().unwrap_or((0, 0));
     info!(
         "{} CPU(s), {} MiB of memory free, PSCI {major}.{minor}, GICv3 with {} list registers",
@@ -152,7 +163,18 @@ fn describe(machine: &Machine<'_>, memory: &FreeMemory) {
         memory.total() >> 20,
         ich::list_registers(),
     );
-    if machine.initrd.is_none() {
-        fail(BAD_INPUT, format_args!("no bundle: load one as the initrd (cargo xtask run does)"));
-    }
+}
+
+fn map_bundle(machine: &Machine<'_>) -> &'static [u8] {
+    let Some(range) = machine.initrd else {
+        fail(
+            BAD_INPUT,
+            format_args!(
+                "no bundle: the loader must pass one as the initrd (QEMU: -initrd; made by \
+                 cargo xtask bundle)"
+            ),
+        );
+    };
+    mm::el2_map::read_only(range.base(), range.size())
+        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("bundle at {range}: {error}")))
 }

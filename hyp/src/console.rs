@@ -10,7 +10,7 @@ use hyp_core::console::Console;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::arch::cpu::Lock;
-use crate::arch::{cpu, sysreg};
+use crate::arch::{cpu, timer};
 use crate::drivers::pl011::Pl011;
 
 /// Longest log line; what is longer is cut.
@@ -56,7 +56,7 @@ impl Terminal {
 /// Starts logging to `uart`.
 pub(crate) fn init(uart: Pl011, level: LevelFilter) {
     let mut terminal = TERMINAL.lock();
-    terminal.console.set_frequency(sysreg::cntfrq_el0());
+    terminal.console.set_frequency(timer::frequency());
     terminal.uart = Some(uart);
     drop(terminal);
     // Fails only if there is a logger already: this one.
@@ -99,7 +99,7 @@ pub(crate) fn deadline() -> Option<u64> {
 /// Lets log lines through that have waited long enough for the guest.
 pub(crate) fn tick() {
     let mut terminal = TERMINAL.lock();
-    terminal.console.tick(sysreg::cntpct_el0());
+    terminal.console.tick(timer::now());
     terminal.drain();
 }
 
@@ -165,7 +165,7 @@ impl Log for Logger {
         // A line that is too long is cut.
         let _ = write!(Cut(&mut line), "{prefix}{}", record.args());
         let mut terminal = TERMINAL.lock();
-        terminal.console.log_line(&line, sysreg::cntpct_el0());
+        terminal.console.log_line(&line, timer::now());
         terminal.drain();
     }
 

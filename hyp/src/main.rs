@@ -16,6 +16,8 @@ mod console;
 #[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
+mod entropy;
+#[cfg(target_os = "none")]
 mod exit;
 #[cfg(target_os = "none")]
 mod firmware;

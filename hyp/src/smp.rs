@@ -5,7 +5,8 @@ use smccc::psci::error::Error;
 
 use crate::arch::cpu::{self, Once};
 use crate::arch::percpu::{self, PerCpu};
-use crate::arch::{boot, sysreg};
+use crate::arch::{boot, timer};
+use crate::drivers::gicv3;
 use crate::{firmware, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
@@ -40,14 +41,21 @@ impl core::fmt::Display for StartError {
 pub(crate) fn start(index: usize, mpidr: u64) -> Result<(), StartError> {
     let Pa(entry) = mm::el2_map::image_pa(boot::secondary_entry());
     firmware::cpu_on(mpidr, entry, index as u64).map_err(StartError::Refused)?;
-    let deadline = sysreg::cntpct_el0() + PATIENCE_SECONDS * sysreg::cntfrq_el0();
+    let deadline = timer::now() + PATIENCE_SECONDS * timer::frequency();
     while !PerCpu::nth(index).is_some_and(PerCpu::is_online) {
-        if sysreg::cntpct_el0() > deadline {
+        if timer::now() > deadline {
             return Err(StartError::Silent);
         }
         cpu::yield_now();
     }
     Ok(())
+}
+
+/// Makes CPU number `index` look at its pending work: it takes an SGI.
+pub(crate) fn kick(index: usize) {
+    if let Some(cpu) = PerCpu::nth(index).filter(|cpu| cpu.is_online()) {
+        gicv3::kick(cpu.mpidr());
+    }
 }
 
 /// Gives all CPUs that are or will be waiting their work.

@@ -1,16 +1,14 @@
 //! Traps from a guest.
 
-use hyp_core::memory::FreeMemory;
-use hyp_core::tree::Machine;
-
 use crate::arch::context::Framed;
+use crate::boot::Handover;
 use crate::exit::exit;
 
 /// A vCPU.
 pub(crate) type Vcpu = Framed<()>;
 
 /// Runs the VM.
-pub(crate) fn start(_machine: &Machine<'_>, _memory: FreeMemory) -> ! {
+pub(crate) fn start(_boot: Handover<'_>) -> ! {
     exit(hyp_abi::exit::GUEST_OFF)
 }
 

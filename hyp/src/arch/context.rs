@@ -60,6 +60,8 @@ pub(crate) struct EntryState {
     pub(crate) pc: u64,
     /// x0: device tree, or CPU_ON's context.
     pub(crate) x0: u64,
+    /// Whether it starts big-endian: a CPU_ON caller passes its own endianness on.
+    pub(crate) big_endian: bool,
     /// What the guest reads in MPIDR_EL1.
     pub(crate) vmpidr: u64,
     /// What the guest reads in MIDR_EL1.
@@ -70,6 +72,8 @@ pub(crate) struct EntryState {
 const PSTATE_START: u64 = 0x3c5;
 /// SCTLR_EL1 out of reset: RES1 bits of v8.0, MMU and caches off.
 const SCTLR_EL1_RESET: u64 = 0x30d0_0800;
+/// SCTLR_EL1.EE: data accesses at EL1 are big-endian.
+const SCTLR_EL1_EE: u64 = 1 << 25;
 
 /// Puts this CPU's EL1 into its reset state and enters the guest, for ever: from here on EL2 runs
 /// only in the handlers of `vcpu.rs`, on this CPU's stack from its top.
@@ -87,7 +91,8 @@ pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
     frame.set(0, entry.x0);
     sysreg::set_vmpidr_el2(entry.vmpidr);
     sysreg::set_vpidr_el2(entry.vpidr);
-    sysreg::set_sctlr_el1(SCTLR_EL1_RESET);
+    let endianness = if entry.big_endian { SCTLR_EL1_EE } else { 0 };
+    sysreg::set_sctlr_el1(SCTLR_EL1_RESET | endianness);
     sysreg::set_tcr_el1(0);
     sysreg::set_ttbr0_el1(0);
     sysreg::set_ttbr1_el1(0);
