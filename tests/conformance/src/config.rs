@@ -6,6 +6,9 @@
 //! | `expect=normal` | a normal VM (default) |
 //! | `expect=bare` | no hypervisor: the rows that real hardware or an emulator satisfies |
 //! | `guard=on` | a normal VM of the `pkvm` dialect that is offered the guard |
+//! | `ipa=BITS` | size of the IPA space (default 40) |
+//! | `reset=ask` | ask on the console which boot this is; see `rows/reset.rs` |
+//! | `demo` | no rows: a short readable demonstration |
 //! | `dialect=pkvm`, `dialect=list-2021` | which numbering of the guard calls is served |
 
 use core::fmt;
@@ -68,6 +71,16 @@ impl Kinds {
 pub(crate) struct Config {
     /// Which rows hold.
     pub(crate) kind: Kinds,
+    /// Print the demonstration instead of running rows.
+    pub(crate) is_demo: bool,
+    /// Ask which boot this is.
+    pub(crate) asks_boot: bool,
+    /// Rows of a second boot hold as well.
+    pub(crate) is_second_boot: bool,
+    /// x0 of the MAP of the console's page, the first call of a protected VM.
+    pub(crate) console_answer: u64,
+    /// Size of the IPA space.
+    pub(crate) ipa_bits: u32,
     /// Base of RAM.
     pub(crate) ram_base: u64,
     /// First address behind RAM.
@@ -112,8 +125,18 @@ impl Config {
         } else {
             Kinds::NORMAL
         };
+        let ipa_bits = tree::bootargs(dtb)
+            .split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix("ipa=")?.parse().ok())
+            .filter(|bits| (32..=48).contains(bits))
+            .unwrap_or(hyp_abi::vm_type::DEFAULT_IPA_BITS);
         Self {
             kind,
+            is_demo: has("demo"),
+            asks_boot: has("reset=ask"),
+            is_second_boot: false,
+            console_answer: 0,
+            ipa_bits,
             ram_base,
             ram_end: ram_base + ram_size,
             uart: base(b"arm,pl011", 0, vplatform::UART_BASE),
@@ -174,11 +197,33 @@ impl Config {
 
     /// The console's page must be guarded before the first character. Where the guard is not in
     /// force the call has no effect; where it fails there is no way to say so.
-    pub(crate) fn announce_console(&self) {
+    pub(crate) fn announce_console(&mut self) {
         if Kinds::ANY_PROTECTED.contains(self.kind) {
-            let _ = self.map(self.uart);
+            self.console_answer = self.map(self.uart);
         }
     }
+
+    /// Page `n` (0 to 15) of RAM that nobody uses, all in one block of 2 MiB.
+    pub(crate) fn far_page(&self, n: u64) -> u64 {
+        block(self.ram_end - 16 * MIB) + (n + 1) * PAGE
+    }
+
+    /// 2 MiB of RAM that nobody uses.
+    pub(crate) fn far_block(&self) -> u64 {
+        block(self.ram_end - 12 * MIB)
+    }
+
+    /// A page (`n`: 0 to 15) of RAM in a block of 2 MiB that nothing touches but one row.
+    pub(crate) fn untouched_page(&self, n: u64) -> u64 {
+        block(self.ram_end - 64 * MIB) + n * 2 * MIB + 5 * PAGE
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// The 2 MiB block that holds `address`.
+fn block(address: u64) -> u64 {
+    address & !(2 * MIB - 1)
 }
 
 /// Bytes of a granule.

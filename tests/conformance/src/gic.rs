@@ -1,4 +1,254 @@
-//! A GICv3 driver, small and literal.
+//! A GICv3 driver, small and literal: distributor, redistributors, CPU interface, and a handler
+//! that notes what arrives (Arm IHI 0069, chapter 12).
 
-/// Takes an interrupt: nothing is enabled yet.
-pub(crate) fn take_interrupt() {}
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use hyp_abi::vplatform::{GICR_STRIDE, MAX_VCPUS, PTIMER_INTID, VTIMER_INTID};
+
+use crate::arch::mmio::Io;
+use crate::arch::{cpu, sysreg};
+use crate::config::Config;
+use crate::time;
+
+/// No interrupt pending (IHI 0069, 2.2.1).
+pub(crate) const SPURIOUS: u64 = 1023;
+/// Priority that [`Gic::set_up`] gives to everything.
+pub(crate) const DEFAULT_PRIORITY: u8 = 0xa0;
+
+// GICD and, where the redistributor's SGI frame has the same, GICR (IHI 0069, 12.8 and 12.10).
+pub(crate) const CTLR: u64 = 0x0000;
+pub(crate) const TYPER: u64 = 0x0004;
+pub(crate) const IGROUPR: u64 = 0x0080;
+pub(crate) const ISENABLER: u64 = 0x0100;
+pub(crate) const ICENABLER: u64 = 0x0180;
+pub(crate) const ISPENDR: u64 = 0x0200;
+pub(crate) const ICPENDR: u64 = 0x0280;
+pub(crate) const ISACTIVER: u64 = 0x0300;
+pub(crate) const ICACTIVER: u64 = 0x0380;
+pub(crate) const IPRIORITYR: u64 = 0x0400;
+pub(crate) const ICFGR: u64 = 0x0c00;
+pub(crate) const IROUTER: u64 = 0x6000;
+pub(crate) const PIDR2: u64 = 0xffe8;
+/// In the redistributor's first frame.
+pub(crate) const GICR_TYPER: u64 = 0x0008;
+const GICR_WAKER: u64 = 0x0014;
+/// The redistributor's second frame: SGIs and PPIs.
+const SGI_FRAME: u64 = 0x1_0000;
+
+const CTLR_GROUP_1: u32 = 1 << 1;
+const CTLR_ARE: u32 = 1 << 4;
+const CTLR_RWP: u32 = 1 << 31;
+const WAKER_PROCESSOR_SLEEP: u32 = 1 << 1;
+const WAKER_CHILDREN_ASLEEP: u32 = 1 << 2;
+
+/// Most interrupts that the handler notes per CPU between two calls of [`forget`].
+const NOTES: usize = 128;
+static SEEN: [[AtomicU32; NOTES]; MAX_VCPUS] =
+    [const { [const { AtomicU32::new(0) }; NOTES] }; MAX_VCPUS];
+static COUNT: [AtomicUsize; MAX_VCPUS] = [const { AtomicUsize::new(0) }; MAX_VCPUS];
+
+/// Takes one interrupt as an exception: acknowledges, quiets its source, notes it, ends it.
+pub(crate) fn take_interrupt() {
+    let intid = sysreg::icc_iar1_el1();
+    if intid >= 1020 {
+        return;
+    }
+    if intid == u64::from(VTIMER_INTID) {
+        sysreg::cntv_ctl(TIMER_ENABLE | TIMER_MASK);
+    } else if intid == u64::from(PTIMER_INTID) {
+        sysreg::cntp_ctl(TIMER_ENABLE | TIMER_MASK);
+    }
+    let this = this_cpu();
+    let count = COUNT[this].load(Ordering::Relaxed);
+    if let Some(place) = SEEN[this].get(count) {
+        place.store(u32::try_from(intid).unwrap_or(0), Ordering::Relaxed);
+    }
+    // The count is what others look at, so it goes last.
+    COUNT[this].store(count + 1, Ordering::Release);
+    sysreg::icc_eoir1(intid);
+}
+
+/// CNTx_CTL: the timer runs.
+pub(crate) const TIMER_ENABLE: u64 = 1;
+/// CNTx_CTL: its interrupt is masked.
+pub(crate) const TIMER_MASK: u64 = 2;
+/// CNTx_CTL: its condition is met.
+pub(crate) const TIMER_STATUS: u64 = 4;
+
+/// Index of this CPU.
+pub(crate) fn this_cpu() -> usize {
+    (sysreg::tpidr_el1() & 7) as usize
+}
+
+/// Number of interrupts that this CPU's handler took since [`forget`].
+pub(crate) fn taken() -> usize {
+    COUNT[this_cpu()].load(Ordering::Acquire)
+}
+
+/// The `n`th of them.
+pub(crate) fn nth(n: usize) -> u64 {
+    SEEN[this_cpu()].get(n).map_or(SPURIOUS, |seen| u64::from(seen.load(Ordering::Relaxed)))
+}
+
+/// Starts counting anew.
+pub(crate) fn forget() {
+    COUNT[this_cpu()].store(0, Ordering::Release);
+}
+
+/// Distributor and this CPU's redistributor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gic {
+    /// The distributor.
+    pub(crate) dist: Io,
+    /// This CPU's redistributor, first frame.
+    pub(crate) redist: Io,
+}
+
+impl Gic {
+    /// The GIC as this CPU sees it. Redistributors stand in the order of the tree's CPUs.
+    pub(crate) fn of_this_cpu(config: &Config) -> Self {
+        let redist = config.gicr + GICR_STRIDE * this_cpu() as u64;
+        Self { dist: Io::new(config.gicd), redist: Io::new(redist) }
+    }
+
+    /// This CPU's SGIs and PPIs.
+    pub(crate) fn private(self) -> Io {
+        Io::new(self.redist.base() + SGI_FRAME)
+    }
+
+    /// The frame that holds the bits of `intid`.
+    fn frame(self, intid: u32) -> Io {
+        if intid < 32 { self.private() } else { self.dist }
+    }
+
+    /// Bit `intid` of a register with one bit for each interrupt.
+    pub(crate) fn bit(self, register: u64, intid: u32) -> bool {
+        self.frame(intid).read32(register + u64::from(intid / 32) * 4) & (1 << (intid % 32)) != 0
+    }
+
+    /// Writes a one for `intid` to such a register.
+    pub(crate) fn set(self, register: u64, intid: u32) {
+        self.frame(intid).write32(register + u64::from(intid / 32) * 4, 1 << (intid % 32));
+    }
+
+    /// Sets a priority.
+    pub(crate) fn set_priority(self, intid: u32, priority: u8) {
+        self.frame(intid).write8(IPRIORITYR + u64::from(intid), priority);
+    }
+
+    /// Sends an SPI to one CPU.
+    pub(crate) fn route(self, intid: u32, affinity: u64) {
+        self.dist.write64(IROUTER + u64::from(intid) * 8, affinity);
+    }
+
+    fn wait_for_distributor(self) {
+        let _ = time::wait_until(100, || self.dist.read32(CTLR) & CTLR_RWP == 0);
+    }
+
+    /// Switches forwarding of group 1 on or off.
+    pub(crate) fn enable_group_1(self, is_on: bool) {
+        self.dist.write32(CTLR, CTLR_ARE | if is_on { CTLR_GROUP_1 } else { 0 });
+        self.wait_for_distributor();
+    }
+
+    /// Number of interrupt ids that the distributor implements, at most 1020.
+    pub(crate) fn interrupts(self) -> u32 {
+        (((self.dist.read32(TYPER) & 0x1f) + 1) * 32).min(1020)
+    }
+
+    /// Distributor: nothing enabled, pending or active, all in group 1, all to this CPU.
+    pub(crate) fn set_up_distributor(self, config: &Config) {
+        self.enable_group_1(true);
+        for word in 1..u64::from(self.interrupts() / 32) {
+            self.dist.write32(ICENABLER + word * 4, u32::MAX);
+            self.dist.write32(ICPENDR + word * 4, u32::MAX);
+            self.dist.write32(ICACTIVER + word * 4, u32::MAX);
+            self.dist.write32(IGROUPR + word * 4, u32::MAX);
+            for fours in word * 8..word * 8 + 8 {
+                self.dist
+                    .write32(IPRIORITYR + fours * 4, 0x0101_0101 * u32::from(DEFAULT_PRIORITY));
+            }
+        }
+        for intid in 32..self.interrupts() {
+            self.route(intid, config.affinity(this_cpu()));
+        }
+        self.wait_for_distributor();
+    }
+
+    /// Redistributor and CPU interface of this CPU: likewise, IRQs masked.
+    pub(crate) fn set_up_cpu(self) {
+        cpu::mask_irq();
+        sysreg::cntv_ctl(0);
+        sysreg::cntp_ctl(0);
+        let waker = self.redist.read32(GICR_WAKER);
+        self.redist.write32(GICR_WAKER, waker & !WAKER_PROCESSOR_SLEEP);
+        let _ =
+            time::wait_until(100, || self.redist.read32(GICR_WAKER) & WAKER_CHILDREN_ASLEEP == 0);
+        let private = self.private();
+        private.write32(ICENABLER, u32::MAX);
+        private.write32(ICPENDR, u32::MAX);
+        private.write32(ICACTIVER, u32::MAX);
+        private.write32(IGROUPR, u32::MAX);
+        for fours in 0..8 {
+            private.write32(IPRIORITYR + fours * 4, 0x0101_0101 * u32::from(DEFAULT_PRIORITY));
+        }
+        let _ = time::wait_until(100, || self.redist.read32(CTLR) & (1 << 3) == 0);
+        sysreg::icc_sre(sysreg::icc_sre_el1() | 1);
+        sysreg::icc_pmr(0xff);
+        sysreg::icc_bpr1(0);
+        sysreg::icc_ctlr(0);
+        sysreg::icc_igrpen1(1);
+        forget();
+    }
+
+    /// Both, and what every row starts from.
+    pub(crate) fn set_up(config: &Config) -> Self {
+        let gic = Self::of_this_cpu(config);
+        gic.set_up_cpu();
+        gic.set_up_distributor(config);
+        gic
+    }
+}
+
+/// Sends SGI `intid` to the CPU with `affinity` (IHI 0069, ICC_SGI1R_EL1).
+pub(crate) fn send_sgi(intid: u64, affinity: u64) {
+    let aff = |n: u64| (affinity >> (8 * n)) & 0xff;
+    let aff3 = (affinity >> 32) & 0xff;
+    let target = 1 << (aff(0) & 0xf);
+    let range = aff(0) >> 4;
+    cpu::dsb();
+    sysreg::icc_sgi1r(
+        (aff3 << 48) | (range << 44) | (aff(2) << 32) | (intid << 24) | (aff(1) << 16) | target,
+    );
+}
+
+/// Sends SGI `intid` to every CPU but this.
+pub(crate) fn send_sgi_to_others(intid: u64) {
+    cpu::dsb();
+    sysreg::icc_sgi1r((1 << 40) | (intid << 24));
+}
+
+/// Acknowledges the next interrupt, with IRQs masked; [`SPURIOUS`] if none comes in 2 s.
+pub(crate) fn ack() -> u64 {
+    let mut intid = SPURIOUS;
+    let _ = time::wait_until(2000, || {
+        intid = sysreg::icc_iar1_el1();
+        intid < 1020
+    });
+    intid
+}
+
+/// What an acknowledge answers when nothing should come: gives it 20 ms to come nevertheless.
+pub(crate) fn ack_nothing() -> u64 {
+    let mut intid = SPURIOUS;
+    let _ = time::wait_until(20, || {
+        intid = sysreg::icc_iar1_el1();
+        intid < 1020
+    });
+    intid
+}
+
+/// Ends interrupt `intid`.
+pub(crate) fn end(intid: u64) {
+    sysreg::icc_eoir1(intid);
+}

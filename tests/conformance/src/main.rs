@@ -13,6 +13,8 @@ mod arch;
 #[cfg(target_os = "none")]
 mod config;
 #[cfg(target_os = "none")]
+mod demo;
+#[cfg(target_os = "none")]
 mod gic;
 #[cfg(target_os = "none")]
 mod hyper;
@@ -32,10 +34,18 @@ mod uart;
 /// First CPU, MMU on: reads the tree, announces the console, runs the rows, powers off.
 #[cfg(target_os = "none")]
 fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
-    let config = config::Config::from_tree(tree, left_in_registers);
+    let mut config = config::Config::from_tree(tree, left_in_registers);
     uart::set_base(config.uart);
     config.announce_console();
-    tap::run(&config, &rows::all());
+    uart::set_up();
+    if config.is_demo {
+        let _ = demo::run(&config);
+        hyper::power_off()
+    }
+    if config.asks_boot {
+        config.is_second_boot = rows::reset::ask(&config);
+    }
+    tap::run(&config, &rows::all(&config));
     hyper::power_off()
 }
 

@@ -67,15 +67,22 @@ fn next_context(index: usize) -> u64 {
     0xc0de_0000_0000_0000 | (count << 8) | index as u64
 }
 
+/// Lays `job` ready for the next start of CPU `index`; the context id to start it with.
+pub(crate) fn prepare(config: &Config, index: usize, job: Job) -> u64 {
+    *SLOTS[index].lock() = Slot { job: Some((job, config.clone())), arrival: None, result: None };
+    next_context(index)
+}
+
+/// CPU_ON of CPU `index`, for which a job was laid ready; x0.
+pub(crate) fn power_on(config: &Config, index: usize, context: u64) -> u64 {
+    let args = [config.affinity(index), entry::secondary_address(), context];
+    hyper::call0(psci::CPU_ON_64, args)
+}
+
 /// Starts CPU `index` with `job`; x0 of CPU_ON and the context id.
 pub(crate) fn start(config: &Config, index: usize, job: Job) -> (u64, u64) {
-    let context = next_context(index);
-    *SLOTS[index].lock() = Slot { job: Some((job, config.clone())), arrival: None, result: None };
-    let answer = hyper::call0(
-        psci::CPU_ON_64,
-        [config.affinity(index), entry::secondary_address(), context],
-    );
-    (answer, context)
+    let context = prepare(config, index, job);
+    (power_on(config, index, context), context)
 }
 
 /// What CPU `index` found at its last entry.

@@ -18,9 +18,24 @@ pub(crate) const FR_RXFE: u32 = 1 << 4;
 
 static BASE: AtomicU64 = AtomicU64::new(UART_BASE);
 
+const LCR_H: u64 = 0x2c;
+const CR: u64 = 0x30;
+/// LCR_H: FIFOs on.
+const FIFOS: u32 = 1 << 4;
+/// LCR_H: 8 data bits.
+const EIGHT_BITS: u32 = 0b11 << 5;
+/// CR: UART, transmitter and receiver on.
+const ALL_ON: u32 = 0x301;
+
 /// Where the tree says the console is.
 pub(crate) fn set_base(base: u64) {
     BASE.store(base, Ordering::Relaxed);
+}
+
+/// Switches the console on; its page is guarded by now.
+pub(crate) fn set_up() {
+    io().write32(LCR_H, FIFOS | EIGHT_BITS);
+    io().write32(CR, ALL_ON);
 }
 
 /// The console's registers.

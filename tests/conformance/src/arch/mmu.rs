@@ -28,7 +28,7 @@ const INNER_SHAREABLE: u64 = 0b11 << 8;
 const USER: u64 = 1 << 6;
 const PXN: u64 = 1 << 53;
 const UXN: u64 = 1 << 54;
-const DEVICE: u64 = BLOCK | ACCESSED | (0 << 2) | PXN | UXN;
+const DEVICE: u64 = BLOCK | ACCESSED | PXN | UXN;
 const NORMAL: u64 = BLOCK | ACCESSED | INNER_SHAREABLE | (1 << 2) | UXN;
 const UNCACHED: u64 = BLOCK | ACCESSED | INNER_SHAREABLE | (2 << 2) | UXN;
 

@@ -180,10 +180,12 @@ store32_mmu_off_at:
     isb
     ret
 
-// Big-endian store and little-endian load of one register.
+// Big-endian store and load, with the MMU off: SCTLR_EL1.EE rules table walks as well.
 piece store32_big_endian
     mrs     x10, sctlr_el1
     orr     x11, x10, #(1 << 25)    // SCTLR_EL1.EE
+    bic     x11, x11, #1
+    bic     x11, x11, #4
     msr     sctlr_el1, x11
     isb
     .global store32_big_endian_at
@@ -195,6 +197,8 @@ store32_big_endian_at:
 piece load32_big_endian
     mrs     x10, sctlr_el1
     orr     x11, x10, #(1 << 25)
+    bic     x11, x11, #1
+    bic     x11, x11, #4
     msr     sctlr_el1, x11
     isb
     .global load32_big_endian_at
@@ -202,6 +206,40 @@ load32_big_endian_at:
     ldr     w9, [x8]
     msr     sctlr_el1, x10
     isb
+    ret
+
+// System registers that a host may hide, by encoding: assemblers do not know them all.
+.macro read_piece name, register
+piece \name
+    mrs     x9, \register
+    ret
+.endm
+.macro write_piece name, register
+piece \name
+    msr     \register, x9
+    ret
+.endm
+
+read_piece read_pmcr, s3_3_c9_c12_0
+write_piece write_pmcr, s3_3_c9_c12_0
+read_piece read_pmccntr, s3_3_c9_c13_0
+read_piece read_pmcntenset, s3_3_c9_c12_1
+read_piece read_pmintenset, s3_0_c9_c14_1
+read_piece read_mdscr, s2_0_c0_c2_2
+write_piece write_mdscr, s2_0_c0_c2_2
+read_piece read_dbgbvr0, s2_0_c0_c0_4
+write_piece write_dbgbvr0, s2_0_c0_c0_4
+read_piece read_dbgwcr0, s2_0_c0_c0_7
+read_piece read_oslsr, s2_0_c1_c1_4
+write_piece write_oslar, s2_0_c1_c0_4
+read_piece read_mdrar, s2_0_c1_c0_0
+read_piece read_pmscr, s3_0_c9_c9_0
+read_piece read_trblimitr, s3_0_c9_c11_0
+read_piece read_trcoslsr, s2_1_c1_c1_4
+read_piece read_amcr, s3_3_c13_c2_0
+write_piece write_id, s3_0_c0_c4_0
+piece clean_set_way
+    dc      isw, xzr
     ret
 
 // Goes to EL0 at x12, which ends in SVC or in the abort under test.

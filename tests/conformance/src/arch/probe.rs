@@ -111,6 +111,46 @@ pieces! {
     store32_mmu_off, store32_mmu_off_at;
     store32_big_endian, store32_big_endian_at;
     load32_big_endian, load32_big_endian_at;
+    read_pmcr, read_pmcr;
+    write_pmcr, write_pmcr;
+    read_pmccntr, read_pmccntr;
+    read_pmcntenset, read_pmcntenset;
+    read_pmintenset, read_pmintenset;
+    read_mdscr, read_mdscr;
+    write_mdscr, write_mdscr;
+    read_dbgbvr0, read_dbgbvr0;
+    write_dbgbvr0, write_dbgbvr0;
+    read_dbgwcr0, read_dbgwcr0;
+    read_oslsr, read_oslsr;
+    write_oslar, write_oslar;
+    read_mdrar, read_mdrar;
+    read_pmscr, read_pmscr;
+    read_trblimitr, read_trblimitr;
+    read_trcoslsr, read_trcoslsr;
+    read_amcr, read_amcr;
+    write_id, write_id;
+    clean_set_way, clean_set_way;
+}
+
+/// Registers that are undefined in a protected VM: PMU, debug, trace, profiling, AMU, LORegions.
+pub(crate) fn trapped_registers() -> [Piece; 15] {
+    [
+        read_pmcr(),
+        read_pmccntr(),
+        read_pmcntenset(),
+        read_pmintenset(),
+        read_mdscr(),
+        write_mdscr(),
+        read_dbgbvr0(),
+        read_dbgwcr0(),
+        read_oslsr(),
+        write_oslar(),
+        read_mdrar(),
+        read_pmscr(),
+        read_trblimitr(),
+        read_trcoslsr(),
+        read_amcr(),
+    ]
 }
 
 /// Runs `piece` at `address` with `datum`.

@@ -42,9 +42,6 @@ read! {
     icc_hppir1_el1 = "icc_hppir1_el1";
     icc_iar1_el1 = "icc_iar1_el1";
     icc_rpr_el1 = "icc_rpr_el1";
-    icc_pmr_el1 = "icc_pmr_el1";
-    icc_bpr1_el1 = "icc_bpr1_el1";
-    icc_ctlr_el1 = "icc_ctlr_el1";
     icc_sre_el1 = "icc_sre_el1";
 }
 
@@ -53,7 +50,6 @@ write! {
     cntp_cval = "cntp_cval_el0";
     cntv_ctl = "cntv_ctl_el0";
     cntv_cval = "cntv_cval_el0";
-    cntv_tval = "cntv_tval_el0";
     icc_eoir1 = "icc_eoir1_el1";
     icc_dir = "icc_dir_el1";
     icc_pmr = "icc_pmr_el1";

@@ -1,12 +1,36 @@
 //! The rows, in the order in which they run.
 
-mod faults;
+mod cpu_view;
+pub(crate) mod faults;
+mod gic;
+mod gic_smp;
+mod guard;
 mod psci;
+pub(crate) mod reset;
+mod sharing;
 mod smccc;
+mod timer;
+mod trng;
+mod uart;
 
+use crate::config::Config;
 use crate::tap::Row;
 
-/// Every group.
-pub(crate) fn all() -> [&'static [Row]; 3] {
-    [smccc::ROWS, psci::ROWS, faults::ROWS]
+/// Every group. What a reset undoes is looked at first; the guard's group leaves GIC and console
+/// guarded, which the groups behind it need.
+pub(crate) fn all(config: &Config) -> [&'static [Row]; 12] {
+    [
+        if config.is_second_boot { reset::ROWS } else { &[] },
+        smccc::ROWS,
+        guard::ROWS,
+        sharing::ROWS,
+        psci::ROWS,
+        trng::ROWS,
+        cpu_view::ROWS,
+        faults::ROWS,
+        gic::ROWS,
+        gic_smp::ROWS,
+        timer::ROWS,
+        uart::ROWS,
+    ]
 }

@@ -1,0 +1,352 @@
+//! Rows of our own for the GICv3 that a guest sees (Arm IHI 0069).
+
+use crate::arch::sysreg;
+use crate::config::{Config, Kinds};
+use crate::gic::{self, DEFAULT_PRIORITY, Gic, SPURIOUS, ack, ack_nothing, end, send_sgi};
+use crate::tap::{Check, Row};
+use crate::time;
+
+/// The rows.
+pub(crate) const ROWS: &[Row] = &[
+    Row::new("G1", Kinds::ALL, "identification registers", identification),
+    Row::new("G2", Kinds::ALL, "SGI to self taken as an exception", sgi_exception),
+    Row::new("G3", Kinds::ALL, "pending, active and running priority of an SGI", sgi_states),
+    Row::new("G4", Kinds::ALL, "sixteen SGIs at once arrive once each", sixteen_sgis),
+    Row::new("G5", Kinds::ALL, "higher priority first", priorities),
+    Row::new("G6", Kinds::ALL, "the priority mask holds back", priority_mask),
+    Row::new("G7", Kinds::ALL, "a disabled interrupt stays pending", disabled),
+    Row::new("G8", Kinds::ALL, "ICPENDR takes a pending interrupt back", clear_pending),
+    Row::new("G9", Kinds::ALL, "preemption nests", preemption),
+    Row::new("G10", Kinds::ALL, "priority drop and deactivation apart (EOImode 1)", split_end),
+    Row::new("G11", Kinds::VM, "an SPI pending while its group is off is not lost", group_off),
+    Row::new("G12", Kinds::ALL, "more SPIs than list registers, in order of priority", many_spis),
+    Row::new("G13", Kinds::ALL, "group 0 is not signalled as group 1", group_0),
+    Row::new("G14", Kinds::ALL, "ICC_IGRPEN1_EL1 off holds back", interface_off),
+    Row::new("G15", Kinds::ALL, "an active interrupt is not signalled again", active_again),
+    Row::new("G16", Kinds::ALL, "priorities by byte and by word", priority_bytes),
+    Row::new("G17", Kinds::ALL, "ICFGR: SGIs edge, SPIs programmable", configuration),
+    Row::new("G18", Kinds::VM, "reserved registers read 0 and ignore writes", reserved),
+    Row::new("G19", Kinds::ALL, "pending SPIs again and again", spi_stream),
+];
+
+fn affinity(config: &Config) -> u64 {
+    config.affinity(gic::this_cpu())
+}
+
+fn identification(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    check.eq("GICD_PIDR2.ArchRev", u64::from((gic.dist.read32(gic::PIDR2) >> 4) & 0xf), 3);
+    check.eq("GICR_PIDR2.ArchRev", u64::from((gic.redist.read32(gic::PIDR2) >> 4) & 0xf), 3);
+    check.that("SPIs exist", gic.interrupts() >= 64);
+    check.that("affinity routing is on", gic.dist.read32(gic::CTLR) & 0x10 != 0);
+    check.eq("ICC_SRE_EL1.SRE", sysreg::icc_sre_el1() & 1, 1);
+    for index in 0..config.cpu_count() {
+        let redist = crate::arch::mmio::Io::new(
+            config.gicr + hyp_abi::vplatform::GICR_STRIDE * index as u64,
+        );
+        let typer = redist.read64(gic::GICR_TYPER);
+        let a = config.affinity(index);
+        check.eq("GICR_TYPER.Affinity", typer >> 32, ((a >> 8) & 0xff00_0000) | (a & 0xff_ffff));
+        check.eq("GICR_TYPER.Processor_Number", (typer >> 8) & 0xffff, index as u64);
+        let is_last = index + 1 == config.cpu_count();
+        check.eq("GICR_TYPER.Last", (typer >> 4) & 1, u64::from(is_last));
+        let low = u64::from(redist.read32(gic::GICR_TYPER));
+        let high = u64::from(redist.read32(gic::GICR_TYPER + 4));
+        check.eq("GICR_TYPER in two halves", (high << 32) | low, typer);
+    }
+}
+
+fn sgi_exception(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 3);
+    crate::arch::cpu::unmask_irq();
+    for round in 1..=20 {
+        send_sgi(3, affinity(config));
+        check.that("it arrives", time::wait_until(2000, || gic::taken() >= round));
+    }
+    time::sleep(5);
+    crate::arch::cpu::mask_irq();
+    check.eq("taken", gic::taken() as u64, 20);
+    for n in 0..20 {
+        check.eq("INTID", gic::nth(n), 3);
+    }
+}
+
+fn sgi_states(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    check.eq("IAR before", sysreg::icc_iar1_el1(), SPURIOUS);
+    gic.set(gic::ISENABLER, 5);
+    send_sgi(5, affinity(config));
+    check.that("pending", time::wait_until(2000, || sysreg::icc_hppir1_el1() == 5));
+    check.that("ISPENDR says so", gic.bit(gic::ISPENDR, 5));
+    check.that("not active", !gic.bit(gic::ISACTIVER, 5));
+    check.eq("RPR idle", sysreg::icc_rpr_el1() & 0xff, 0xff);
+    check.eq("IAR", sysreg::icc_iar1_el1(), 5);
+    check.that("not pending any more", !gic.bit(gic::ISPENDR, 5));
+    check.that("active", gic.bit(gic::ISACTIVER, 5));
+    check.eq("RPR", sysreg::icc_rpr_el1() & 0xff, u64::from(DEFAULT_PRIORITY));
+    end(5);
+    check.that("inactive", !gic.bit(gic::ISACTIVER, 5));
+    check.eq("RPR idle again", sysreg::icc_rpr_el1() & 0xff, 0xff);
+    check.eq("IAR after", ack_nothing(), SPURIOUS);
+}
+
+/// Acknowledges and ends `count` interrupts, counting each id in `seen`.
+fn drain(check: &mut Check, count: usize, seen: &mut [u8]) {
+    for _ in 0..count {
+        let intid = ack();
+        match usize::try_from(intid).ok().and_then(|i| seen.get_mut(i)) {
+            Some(times) => *times += 1,
+            None => check.eq("IAR", intid, 0),
+        }
+        if intid < 1020 {
+            end(intid);
+        }
+    }
+}
+
+fn sixteen_sgis(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, 0xffff);
+    for _ in 0..5 {
+        for sgi in 0..16 {
+            send_sgi(sgi, affinity(config));
+        }
+        let mut seen = [0; 16];
+        drain(check, 16, &mut seen);
+        check.that("each once", seen == [1; 16]);
+        check.eq("nothing more", ack_nothing(), SPURIOUS);
+    }
+}
+
+fn priorities(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    for sgi in 0..12_u8 {
+        gic.set_priority(u32::from(sgi), 0x80 - 8 * sgi);
+    }
+    gic.private().write32(gic::ISENABLER, 0xfff);
+    // Low priorities first: they fill the list registers before the high ones come.
+    for sgi in 0..12 {
+        send_sgi(sgi, affinity(config));
+    }
+    for want in (0..12).rev() {
+        let intid = ack();
+        check.eq("IAR", intid, want);
+        if intid < 1020 {
+            end(intid);
+        }
+    }
+    check.eq("nothing more", ack_nothing(), SPURIOUS);
+}
+
+fn priority_mask(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 1);
+    sysreg::icc_pmr(0x80);
+    send_sgi(1, affinity(config));
+    check.eq("IAR under the mask", ack_nothing(), SPURIOUS);
+    sysreg::icc_pmr(0xff);
+    check.eq("IAR without it", ack(), 1);
+    end(1);
+}
+
+fn disabled(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    for intid in [2, 40] {
+        gic.set(gic::ISPENDR, intid);
+        check.that("pending", gic.bit(gic::ISPENDR, intid));
+        check.eq("IAR while disabled", ack_nothing(), SPURIOUS);
+        gic.set(gic::ISENABLER, intid);
+        check.eq("IAR when enabled", ack(), u64::from(intid));
+        end(u64::from(intid));
+        gic.set(gic::ISPENDR, intid);
+        gic.set(gic::ICENABLER, intid);
+        check.eq("IAR when disabled again", ack_nothing(), SPURIOUS);
+        check.that("still pending", gic.bit(gic::ISPENDR, intid));
+        gic.set(gic::ICPENDR, intid);
+        check.that("not pending", !gic.bit(gic::ISPENDR, intid));
+    }
+}
+
+fn clear_pending(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    for intid in [9, 17, 45, 95] {
+        gic.set(gic::ISENABLER, intid);
+        gic.set(gic::ISPENDR, intid);
+        check.that("pending", gic.bit(gic::ISPENDR, intid) && gic.bit(gic::ICPENDR, intid));
+        gic.set(gic::ICPENDR, intid);
+        check.that("not pending", !gic.bit(gic::ISPENDR, intid));
+        check.eq("IAR", ack_nothing(), SPURIOUS);
+    }
+}
+
+fn preemption(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, 0b1110);
+    gic.set_priority(1, 0x80);
+    gic.set_priority(2, 0x40);
+    gic.set_priority(3, 0xc0);
+    send_sgi(1, affinity(config));
+    check.eq("first", ack(), 1);
+    send_sgi(3, affinity(config));
+    check.eq("a lower one does not preempt", ack_nothing(), SPURIOUS);
+    send_sgi(2, affinity(config));
+    check.eq("a higher one does", ack(), 2);
+    check.eq("RPR", sysreg::icc_rpr_el1() & 0xff, 0x40);
+    end(2);
+    check.eq("RPR after its end", sysreg::icc_rpr_el1() & 0xff, 0x80);
+    end(1);
+    check.eq("then the lower one", ack(), 3);
+    end(3);
+    check.eq("RPR idle", sysreg::icc_rpr_el1() & 0xff, 0xff);
+}
+
+fn split_end(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    sysreg::icc_ctlr(1 << 1);
+    for intid in [4, 50] {
+        gic.set(gic::ISENABLER, intid);
+        gic.set(gic::ISPENDR, intid);
+        check.eq("IAR", ack(), u64::from(intid));
+        end(u64::from(intid));
+        check.eq("RPR after the drop", sysreg::icc_rpr_el1() & 0xff, 0xff);
+        check.that("still active", gic.bit(gic::ISACTIVER, intid));
+        gic.set(gic::ISPENDR, intid);
+        check.eq("not again while active", ack_nothing(), SPURIOUS);
+        sysreg::icc_dir(u64::from(intid));
+        check.eq("again after deactivation", ack(), u64::from(intid));
+        end(u64::from(intid));
+        sysreg::icc_dir(u64::from(intid));
+        check.that("inactive", !gic.bit(gic::ISACTIVER, intid));
+    }
+    sysreg::icc_ctlr(0);
+}
+
+fn group_off(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 41);
+    gic.enable_group_1(false);
+    gic.set(gic::ISPENDR, 41);
+    check.eq("IAR while the group is off", ack_nothing(), SPURIOUS);
+    check.that("pending", gic.bit(gic::ISPENDR, 41));
+    gic.enable_group_1(true);
+    check.eq("IAR when it is on", ack(), 41);
+    end(41);
+}
+
+fn many_spis(check: &mut Check, config: &Config) {
+    const FIRST: u32 = 40;
+    const COUNT: u32 = 24;
+    let gic = Gic::set_up(config);
+    // Higher ids have higher priority and become pending last.
+    for n in 0..COUNT {
+        gic.set_priority(FIRST + n, u8::try_from(0xf0 - 8 * n).unwrap_or(0));
+        gic.set(gic::ISENABLER, FIRST + n);
+    }
+    for n in 0..COUNT {
+        gic.set(gic::ISPENDR, FIRST + n);
+    }
+    for n in (0..COUNT).rev() {
+        let intid = ack();
+        check.eq("IAR", intid, u64::from(FIRST + n));
+        if intid < 1020 {
+            end(intid);
+        }
+    }
+    check.eq("nothing more", ack_nothing(), SPURIOUS);
+}
+
+fn group_0(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 6);
+    gic.private().write32(gic::IGROUPR, !(1 << 6));
+    gic.set(gic::ISPENDR, 6);
+    check.eq("IAR1 of a group 0 interrupt", ack_nothing(), SPURIOUS);
+    gic.private().write32(gic::IGROUPR, u32::MAX);
+    check.eq("IAR1 when in group 1", ack(), 6);
+    end(6);
+}
+
+fn interface_off(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 7);
+    sysreg::icc_igrpen1(0);
+    send_sgi(7, affinity(config));
+    check.eq("IAR while off", ack_nothing(), SPURIOUS);
+    sysreg::icc_igrpen1(1);
+    check.eq("IAR when on", ack(), 7);
+    end(7);
+}
+
+fn active_again(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    for intid in [8, 60] {
+        gic.set(gic::ISENABLER, intid);
+        gic.set(gic::ISACTIVER, intid);
+        check.that("active by ISACTIVER", gic.bit(gic::ISACTIVER, intid));
+        gic.set(gic::ISPENDR, intid);
+        check.eq("IAR while active", ack_nothing(), SPURIOUS);
+        gic.set(gic::ICACTIVER, intid);
+        check.that("inactive by ICACTIVER", !gic.bit(gic::ISACTIVER, intid));
+        check.eq("IAR when inactive", ack(), u64::from(intid));
+        end(u64::from(intid));
+    }
+}
+
+fn priority_bytes(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    for (frame, at) in [(gic.private(), gic::IPRIORITYR + 8), (gic.dist, gic::IPRIORITYR + 44)] {
+        for (n, value) in [0x10_u8, 0x28, 0x90, 0xf8].into_iter().enumerate() {
+            frame.write8(at + n as u64, value);
+            check.eq("byte", u64::from(frame.read8(at + n as u64)), u64::from(value));
+        }
+        check.eq("word", u64::from(frame.read32(at)), 0xf890_2810);
+        frame.write32(at, 0x0818_2830);
+        check.eq("byte 3", u64::from(frame.read8(at + 3)), 0x08);
+    }
+}
+
+fn configuration(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    check.eq("SGIs are edge", u64::from(gic.private().read32(gic::ICFGR)), 0xaaaa_aaaa);
+    gic.dist.write32(gic::ICFGR + 12, 0);
+    check.eq("level", u64::from(gic.dist.read32(gic::ICFGR + 12)), 0);
+    gic.dist.write32(gic::ICFGR + 12, 0xaaaa_aaaa);
+    check.eq("edge", u64::from(gic.dist.read32(gic::ICFGR + 12)), 0xaaaa_aaaa);
+    gic.dist.write32(gic::ICFGR + 12, 0);
+}
+
+fn reserved(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    for offset in [0x0020, 0x0dfc, 0x0f00, 0x2000, 0x5ff8, 0x8000, 0xc000] {
+        gic.dist.write32(offset, u32::MAX);
+        check.eq("GICD", u64::from(gic.dist.read32(offset)), 0);
+        check.eq("GICD, 8 bytes", gic.dist.read64(offset & !7), 0);
+    }
+    for offset in [0x0050, 0x0200, 0x8000, 0xc000] {
+        gic.redist.write32(offset, u32::MAX);
+        check.eq("GICR", u64::from(gic.redist.read32(offset)), 0);
+    }
+    // Bits of SGIs in the distributor belong to the redistributors.
+    gic.dist.write32(gic::ISENABLER, u32::MAX);
+    check.eq("GICD_ISENABLER0", u64::from(gic.dist.read32(gic::ISENABLER)), 0);
+    // Widths that no register has: nothing but an answer is asked for.
+    let _ = gic.dist.read16(gic::ISENABLER + 5);
+    let _ = gic.dist.read8(gic::CTLR + 3);
+    let _ = gic.dist.read64(gic::ISENABLER + 4);
+    gic.dist.write16(0xfffe, 0xffff);
+    check.eq("PIDR2 after all this", u64::from((gic.dist.read32(gic::PIDR2) >> 4) & 0xf), 3);
+}
+
+fn spi_stream(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 70);
+    crate::arch::cpu::unmask_irq();
+    for round in 1..=100 {
+        gic.set(gic::ISPENDR, 70);
+        check.that("it arrives", time::wait_until(2000, || gic::taken() >= round));
+    }
+    time::sleep(5);
+    crate::arch::cpu::mask_irq();
+    check.eq("taken", gic::taken() as u64, 100);
+}

@@ -1,0 +1,129 @@
+//! Rows of our own for interrupts between vCPUs (Arm IHI 0069).
+
+use hyp_abi::vplatform::GICR_STRIDE;
+
+use crate::arch::{cpu, mmio::Io};
+use crate::config::{Config, Kinds};
+use crate::gic::{self, Gic, SPURIOUS, ack, ack_nothing, end, send_sgi};
+use crate::tap::{Check, Row};
+use crate::{smp, time};
+
+/// The rows.
+pub(crate) const ROWS: &[Row] = &[
+    Row::smp("G20", Kinds::ALL, "SGI to another CPU and back, 200 rounds", ping_pong),
+    Row::smp("G21", Kinds::ALL, "SGI to all others spares the sender", broadcast),
+    Row::smp("G22", Kinds::ALL, "an SPI goes where IROUTER says", routed_spi),
+    Row::smp(
+        "G23",
+        Kinds::ALL,
+        "private interrupts of another CPU by its redistributor",
+        remote_private,
+    ),
+];
+
+const ROUNDS: usize = 200;
+const PING: u64 = 11;
+const PONG: u64 = 12;
+
+fn ping_pong(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, (1 << PING) | (1 << PONG));
+    cpu::unmask_irq();
+    let (answer, _) = smp::start(config, 1, |config| {
+        let gic = Gic::of_this_cpu(config);
+        gic.set_up_cpu();
+        gic.private().write32(gic::ISENABLER, (1 << PING) | (1 << PONG));
+        cpu::unmask_irq();
+        // Tell that we are there.
+        send_sgi(PONG, config.affinity(0));
+        let mut done = 0;
+        while done < ROUNDS && time::wait_until(2000, || gic::taken() > done) {
+            done += 1;
+            send_sgi(PONG, config.affinity(0));
+        }
+        cpu::mask_irq();
+        done as u64
+    });
+    check.eq("CPU_ON", answer, 0);
+    let mut done = 0;
+    while done < ROUNDS && time::wait_until(2000, || gic::taken() > done) {
+        done += 1;
+        send_sgi(PING, config.affinity(1));
+    }
+    check.that("the last answer", time::wait_until(2000, || gic::taken() > ROUNDS));
+    check.eq("rounds there", smp::finish(config, 1).unwrap_or(0), ROUNDS as u64);
+    cpu::mask_irq();
+    check.eq("answers here", gic::taken() as u64, ROUNDS as u64 + 1);
+    check.eq("rounds here", done as u64, ROUNDS as u64);
+}
+
+fn broadcast(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, (1 << PING) | (1 << PONG));
+    for index in 1..config.cpu_count() {
+        let (answer, _) = smp::start(config, index, |config| {
+            let gic = Gic::of_this_cpu(config);
+            gic.set_up_cpu();
+            gic.private().write32(gic::ISENABLER, 1 << PING);
+            send_sgi(PONG, config.affinity(0));
+            let intid = ack();
+            end(intid);
+            if ack_nothing() == SPURIOUS { intid } else { 0 }
+        });
+        check.eq("CPU_ON", answer, 0);
+        check.eq("it is there", ack(), PONG);
+        end(PONG);
+    }
+    gic::send_sgi_to_others(PING);
+    for index in 1..config.cpu_count() {
+        check.eq("what it saw", smp::finish(config, index).unwrap_or(0), PING);
+    }
+    check.eq("the sender saw", ack_nothing(), SPURIOUS);
+}
+
+fn routed_spi(check: &mut Check, config: &Config) {
+    const SPI: u32 = 55;
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, 1 << PONG);
+    gic.set(gic::ISENABLER, SPI);
+    gic.route(SPI, config.affinity(1));
+    let (answer, _) = smp::start(config, 1, |config| {
+        Gic::of_this_cpu(config).set_up_cpu();
+        send_sgi(PONG, config.affinity(0));
+        let intid = ack();
+        end(intid);
+        intid
+    });
+    check.eq("CPU_ON", answer, 0);
+    check.eq("it is there", ack(), PONG);
+    end(PONG);
+    gic.set(gic::ISPENDR, SPI);
+    check.eq("seen there", smp::finish(config, 1).unwrap_or(0), u64::from(SPI));
+    check.eq("seen here", ack_nothing(), SPURIOUS);
+    gic.route(SPI, config.affinity(0));
+    gic.set(gic::ISPENDR, SPI);
+    check.eq("seen here when routed here", ack(), u64::from(SPI));
+    end(u64::from(SPI));
+}
+
+fn remote_private(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, 1 << PONG);
+    let (answer, _) = smp::start(config, 1, |config| {
+        let gic = Gic::of_this_cpu(config);
+        gic.set_up_cpu();
+        gic.set(gic::ISENABLER, 13);
+        send_sgi(PONG, config.affinity(0));
+        let intid = ack();
+        end(intid);
+        intid
+    });
+    check.eq("CPU_ON", answer, 0);
+    check.eq("it is there", ack(), PONG);
+    end(PONG);
+    let there = Gic { dist: gic.dist, redist: Io::new(config.gicr + GICR_STRIDE) };
+    check.that("its enable bit, seen from here", there.bit(gic::ISENABLER, 13));
+    there.set(gic::ISPENDR, 13);
+    check.eq("seen there", smp::finish(config, 1).unwrap_or(0), 13);
+    check.that("not pending any more", !there.bit(gic::ISPENDR, 13));
+}

@@ -1,0 +1,104 @@
+//! Row 61 and what else a reset must undo; see the word `reset=ask` in `config.rs`.
+//!
+//! Nothing of a VM survives its reset, so this guest cannot know by itself whether it was reset.
+//! It asks on the console: `1` makes it leave traces and reset, `2` makes it look for them.
+
+use hyp_abi::{esr, psci};
+
+use crate::arch::probe::{self, Probe};
+use crate::config::{Config, Kinds, PAGE};
+use crate::gic::{self, Gic};
+use crate::hyper::{self, call0};
+use crate::tap::Row;
+use crate::uart::{self, line};
+use crate::{arch::cpu, smp, time};
+
+const PATTERN: u64 = 0xdead_0000_0000_beef;
+/// Pages of RAM that are looked at, spread over it.
+const PAGES: u64 = 16;
+
+/// The rows that only a second boot can show.
+pub(crate) const ROWS: &[Row] = &[
+    Row::new("R61", Kinds::GUARD, "after a reset no page is guarded", |check, config| {
+        // `first_boot` had guarded this page, where something answers.
+        let va = config.gicd + gic::PIDR2;
+        let got = probe::run(probe::load32(), va, 0);
+        if Kinds::NOT_ENROLLED.contains(config.kind) {
+            check.that("not enrolled: the device answers", !got.is_caught());
+        } else {
+            check.eq("ESR_EL1", got.esr, esr::SEA_DATA_EL1);
+            check.eq("FAR_EL1", got.far, va);
+        }
+    }),
+    Row::new("RS1", Kinds::VM, "after a reset RAM is zero", |check, config| {
+        for n in 0..PAGES {
+            let got = probe::run(probe::load64(), marked(config, n), PATTERN);
+            check.eq("word", got.x[Probe::DATUM], 0);
+        }
+    }),
+    Row::new("RS2", Kinds::PROTECTED, "after a reset no page is shared", |check, config| {
+        check.eq(
+            "UNSHARE",
+            call0(hyp_abi::vendor::pkvm::MEM_UNSHARE, [marked(config, 0), 0, 0]),
+            hyper::INVALID,
+        );
+    }),
+    Row::smp("RS3", Kinds::VM, "after a reset the other CPUs are off", |check, config| {
+        for index in 1..config.cpu_count() {
+            let got = call0(psci::AFFINITY_INFO_64, [config.affinity(index), 0, 0]);
+            check.eq("AFFINITY_INFO", got, psci::affinity::OFF as u64);
+        }
+    }),
+];
+
+fn marked(config: &Config, n: u64) -> u64 {
+    config.untouched_page(n)
+}
+
+/// Asks which boot this is; the first one does not return.
+pub(crate) fn ask(config: &Config) -> bool {
+    line!("CONFORMANCE-BOOT? 1 leaves traces and resets, 2 looks for them");
+    let mut answer = None;
+    let _ = time::wait_until(60_000, || {
+        answer = uart::get().filter(|byte| b"12".contains(byte));
+        answer.is_some()
+    });
+    match answer {
+        Some(b'1') => first_boot(config),
+        Some(_) => true,
+        None => crate::tap::bail_out(format_args!("nobody answered")),
+    }
+}
+
+/// Leaves a trace of everything that a reset must take away, then resets.
+fn first_boot(config: &Config) -> ! {
+    config.map_device(config.gicd, hyp_abi::vplatform::GICD_SIZE);
+    config.map_device(config.gicr, hyp_abi::vplatform::GICR_STRIDE * config.cpu_count() as u64);
+    for n in 0..PAGES {
+        let _ = probe::run(probe::store64(), marked(config, n), PATTERN);
+    }
+    if Kinds::PROTECTED.contains(config.kind) {
+        let _ = call0(hyp_abi::vendor::pkvm::MEM_SHARE, [marked(config, 0), 0, 0]);
+        let _ = call0(hyp_abi::vendor::pkvm::MEM_RELINQUISH, [marked(config, 1) + PAGE, 0, 0]);
+    }
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, u32::MAX);
+    gic.dist.write32(gic::ISENABLER + 4, u32::MAX);
+    gic.dist.write32(gic::ISPENDR + 4, u32::MAX);
+    // The others sleep, spin, and are about to be started when the reset comes.
+    for index in 1..config.cpu_count() {
+        let job: smp::Job = if index % 2 == 1 {
+            |_| loop {
+                cpu::wfi()
+            }
+        } else {
+            |_| loop {
+                core::hint::spin_loop();
+            }
+        };
+        let _ = smp::start(config, index, job);
+    }
+    line!("# traces are left, reset");
+    let _ = call0(psci::SYSTEM_RESET, [0; 3]);
+    crate::tap::bail_out(format_args!("SYSTEM_RESET came back"))
+}

@@ -1,0 +1,84 @@
+//! Rows of our own for the console (Arm DDI 0183, PL011).
+
+use hyp_abi::vplatform::UART_INTID;
+
+use crate::config::{Config, Kinds};
+use crate::gic::{self, Gic, SPURIOUS, ack, ack_nothing, end};
+use crate::tap::{Check, Row};
+use crate::{time, uart};
+
+const LCR_H: u64 = 0x2c;
+const IMSC: u64 = 0x38;
+const RIS: u64 = 0x3c;
+const MIS: u64 = 0x40;
+const ICR: u64 = 0x44;
+const IDENTIFICATION: u64 = 0xfe0;
+/// Transmit interrupt.
+const TX: u32 = 1 << 5;
+/// FR: transmit FIFO empty.
+const FR_TXFE: u32 = 1 << 7;
+/// FR: busy.
+const FR_BUSY: u32 = 1 << 3;
+
+/// The rows.
+pub(crate) const ROWS: &[Row] = &[
+    Row::new("U1", Kinds::ALL, "identification registers", |check, _| {
+        let byte = |n: u64| u64::from(uart::io().read32(IDENTIFICATION + 4 * n));
+        check.eq("PartNumber0", byte(0), 0x11);
+        check.eq("PartNumber1, Designer0", byte(1), 0x10);
+        check.eq("Designer1", byte(2) & 0xf, 0x4);
+        for (n, want) in [0x0d, 0xf0, 0x05, 0xb1].into_iter().enumerate() {
+            check.eq("PCellID", byte(4 + n as u64), want);
+        }
+    }),
+    Row::new("U2", Kinds::ALL, "flags of an idle console", |check, _| {
+        let idle = || uart::io().read32(uart::FR) & (FR_TXFE | FR_BUSY) == FR_TXFE;
+        check.that("empty and not busy in the end", time::wait_until(2000, idle));
+        check.that("room", uart::io().read32(uart::FR) & uart::FR_TXFF == 0);
+        check.that("nothing received", uart::io().read32(uart::FR) & uart::FR_RXFE != 0);
+    }),
+    Row::new("U3", Kinds::ALL, "transmit interrupt", transmit_interrupt),
+    Row::new("U4", Kinds::ALL, "registers hold what is written", |check, _| {
+        let uart = uart::io();
+        for (offset, mask) in [(0x24, 0xffff), (0x28, 0x3f), (IMSC, 0x7f0)] {
+            let old = uart.read32(offset);
+            for value in [0x1555 & mask, 0x2aaa & mask] {
+                uart.write32(offset, value);
+                check.eq("register", u64::from(uart.read32(offset)), u64::from(value));
+            }
+            uart.write32(offset, old);
+        }
+    }),
+];
+
+fn transmit_interrupt(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    let uart = uart::io();
+    let format = uart.read32(LCR_H);
+    let idle = || uart.read32(uart::FR) & (FR_TXFE | FR_BUSY) == FR_TXFE;
+    check.that("idle", time::wait_until(2000, idle));
+    // Without FIFOs the interrupt says that the one place for a character has become empty.
+    uart.write32(LCR_H, format & !(1 << 4));
+    uart.write32(ICR, 0x7ff);
+    gic.set(gic::ISENABLER, UART_INTID);
+    uart.write32(IMSC, TX);
+    check.eq("MIS before", u64::from(uart.read32(MIS)), 0);
+    check.eq("IAR before", ack_nothing(), SPURIOUS);
+    uart.write32(uart::DR, u32::from(b'#'));
+    let intid = ack();
+    let masked = uart.read32(MIS);
+    let raw = uart.read32(RIS);
+    uart.write32(ICR, TX);
+    let cleared = uart.read32(RIS) & TX;
+    uart.write32(IMSC, 0);
+    if intid < 1020 {
+        end(intid);
+    }
+    uart.write32(LCR_H, format);
+    uart::line!(" U3 sent this");
+    check.eq("IAR", intid, u64::from(UART_INTID));
+    check.eq("MIS", u64::from(masked), u64::from(TX));
+    check.eq("RIS", u64::from(raw & TX), u64::from(TX));
+    check.eq("RIS after ICR", u64::from(cleared), 0);
+    check.eq("IAR after", ack_nothing(), SPURIOUS);
+}
