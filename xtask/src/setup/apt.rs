@@ -30,7 +30,7 @@ const ARCH: &str = "arm64";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// An index older than this is fetched again before something is looked up in it.
-const INDEX_AGE: Duration = Duration::from_secs(6 * 3600);
+const INDEX_AGE: Duration = Duration::from_secs(3600);
 
 /// About 10 MB of index.
 const UPDATE_LIMIT: Duration = Duration::from_secs(300);
@@ -89,7 +89,12 @@ impl Apt {
                 // Perhaps one release failed and what we want is in another, or we are offline
                 // with an index of last week: the look-up decides.
                 Err(error) if has_index(&root) => {
-                    say(&format!("going on with the package index as it is: {error:#}"));
+                    let text = format!("{error:#}");
+                    let first = text.lines().find(|line| line.starts_with("E: "));
+                    say(&format!(
+                        "going on with the package index as it is: {}",
+                        first.unwrap_or(&text)
+                    ));
                 }
                 Err(error) => return Err(error),
             }
@@ -203,13 +208,15 @@ impl Apt {
         )?;
         let at = root.display();
         let native = native.trim();
-        // The hooks that some systems run after an update are theirs, not ours.
+        // The hooks that some systems run after an update are theirs, not ours. By itself apt
+        // takes an unreachable archive for success.
         let conf = format!(
             "#clear APT::Architectures;\n\
              #clear APT::Update::Post-Invoke;\n\
              #clear APT::Update::Post-Invoke-Success;\n\
              APT::Architectures {{ \"{native}\"; \"{ARCH}\"; }};\n\
              APT::Sandbox::User \"root\";\n\
+             APT::Update::Error-Mode \"any\";\n\
              Acquire::Languages \"none\";\n\
              Acquire::Retries \"3\";\n\
              Acquire::http::Timeout \"30\";\n\
@@ -319,7 +326,10 @@ fn index_targets(apt_get: &mut Command) -> Result<String> {
 fn debian_site(targets: &str) -> Option<String> {
     targets.lines().find_map(|line| {
         let site = line.strip_prefix("Debian|Debian|")?;
-        site.contains("://").then(|| site.trim_end_matches('/').to_owned())
+        // Any way that apt knows to reach an archive (http, mirror+file, …) but a disc, which has
+        // one release only. A field that apt does not know stays `$(…)`.
+        let usable = site.contains(":/") && !site.starts_with("cdrom:") && !site.starts_with('$');
+        usable.then(|| site.trim_end_matches('/').to_owned())
     })
 }
 
@@ -353,5 +363,8 @@ mod tests {
         assert_eq!(debian_site(targets).as_deref(), Some("http://mirror.example/debian"));
         assert_eq!(debian_site(""), None);
         assert_eq!(debian_site("Debian|Debian|$(SITE)"), None);
+        assert_eq!(debian_site("Debian|Debian|cdrom://[Debian 12]/"), None);
+        let list = "mirror+file:/etc/apt/mirrors/debian.list";
+        assert_eq!(debian_site(&format!("Debian|Debian|{list}")).as_deref(), Some(list));
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How many of a failed program's last lines an error shows.
-const TAIL_LINES: usize = 20;
+const TAIL_LINES: usize = 12;
 
 /// What a finished program left behind.
 #[derive(Debug)]

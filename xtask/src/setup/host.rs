@@ -46,15 +46,12 @@ pub(super) fn ensure(needs: &[Need], why: &str) -> Result<()> {
         return Ok(());
     }
     let names = packages.join(" ");
-    if exec::on_path("apt-get").is_none() {
-        bail!(
-            "{names} must be installed {why}, and this machine has no apt-get: install what these \
-             Debian packages hold with your own package manager"
-        );
-    }
     let by_hand = format!("apt-get update && apt-get install --no-install-recommends {names}");
+    if exec::on_path("apt-get").is_none() {
+        bail!("{}", refusal(&names, why, None));
+    }
     if !is_root() {
-        bail!("{names} must be installed {why}, which takes root; run as root:\n  {by_hand}");
+        bail!("{}", refusal(&names, why, Some(&by_hand)));
     }
     say(&format!("installing {names} {why}"));
     // The lists may be there and fresh, which saves a download; if they are missing or name files
@@ -79,6 +76,19 @@ fn missing(needs: &[Need]) -> Vec<&'static str> {
         .filter(|need| exec::on_path(need.program).is_none())
         .map(|need| need.package)
         .collect()
+}
+
+/// Why nothing is installed, and what the user can do: run `by_hand` as root, if that exists here.
+fn refusal(names: &str, why: &str, by_hand: Option<&str>) -> String {
+    match by_hand {
+        Some(by_hand) => {
+            format!("{names} must be installed {why}, which takes root; run as root:\n  {by_hand}")
+        }
+        None => format!(
+            "{names} must be installed {why}, and this machine has no apt-get: install what these \
+             Debian packages hold with your own package manager"
+        ),
+    }
 }
 
 fn install(packages: &[&str], by_hand: &str) -> Result<()> {
@@ -122,5 +132,14 @@ mod tests {
     fn only_what_is_absent_is_asked_for() {
         let needs = [Need::new("sh", "dash"), Need::new("no-such-program-here", "nowhere")];
         assert_eq!(missing(&needs), ["nowhere"]);
+    }
+
+    #[test]
+    fn a_refusal_names_packages_reason_and_remedy() {
+        let text = refusal("qemu-system-arm", "to run it", Some("apt-get install qemu-system-arm"));
+        for part in ["qemu-system-arm must", "to run it", "as root", "apt-get install"] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert!(refusal("a b", "to run it", None).contains("a b must be installed to run it"));
     }
 }

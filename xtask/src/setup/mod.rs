@@ -22,6 +22,9 @@ pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
 /// The program that emulates the machine.
 const QEMU: &str = "qemu-system-aarch64";
 
+/// Where that program comes from.
+const QEMU_PACKAGE: Need = Need::new(QEMU, "qemu-system-arm");
+
 /// The oldest emulator that the scenarios are known to run on.
 const OLDEST_QEMU: (u32, u32) = (7, 2);
 
@@ -48,6 +51,9 @@ pub(crate) fn say(what: &str) {
 /// # Errors
 /// The first thing that cannot be provided.
 pub(crate) fn command() -> Result<()> {
+    // All packages in one go, so that who has to install them by hand learns all names at once.
+    let packages: Vec<Need> = [QEMU_PACKAGE].into_iter().chain(KERNEL_TOOLS).collect();
+    host::ensure(&packages, "to run the hypervisor and to build Linux for its guest")?;
     let std = ensure_target()?;
     say(&format!("bare-metal target: {std}"));
     ensure_lint_tools()?;
@@ -69,7 +75,7 @@ pub(crate) fn command() -> Result<()> {
 /// # Errors
 /// If there is none and it cannot be installed, or if it is too old.
 pub(crate) fn ensure_qemu() -> Result<PathBuf> {
-    host::ensure(&[Need::new(QEMU, "qemu-system-arm")], "to run and test the hypervisor")?;
+    host::ensure(&[QEMU_PACKAGE], "to run and test the hypervisor")?;
     let Some(path) = exec::on_path(QEMU) else { bail!("{QEMU} is not on PATH after set-up") };
     let banner = exec::output(
         Command::new(&path).arg("--version"),

@@ -85,16 +85,16 @@ pub(crate) fn ensure_target() -> Result<TargetStd> {
     if let Err(error) = &by_rustup {
         say(&format!("rustup could not: {}", first_lines(&format!("{error:#}"))));
     }
-    if !has_source(&unpacked) {
-        fetch_source(&version, &unpacked).with_context(|| {
-            let tried = by_rustup.err().map_or_else(String::new, |error| format!("{error:#}\n"));
-            format!(
-                "no standard library for {TARGET}\n{tried}The second way, building it from the \
-                 Debian package of Rust {version}'s source, failed too.\nto do: \
-                 `rustup target add {TARGET}` or `rustup component add rust-src` on a working \
-                 network"
-            )
-        })?;
+    if !has_source(&unpacked)
+        && let Err(error) = fetch_source(&version, &unpacked)
+    {
+        let first = by_rustup.err().map_or_else(String::new, |error| format!("{error:#}\n"));
+        bail!(
+            "no standard library for {TARGET}, and two ways to provide it failed.\n\
+             First, rustup:\n{first}\
+             Second, building it from the Debian package of Rust {version}'s source:\n{error:#}\n\
+             Either `rustup target add {TARGET}` or `rustup component add rust-src` will do."
+        );
     }
     Ok(TargetStd::BuildStd { library: unpacked.join("library") })
 }
@@ -154,6 +154,8 @@ fn fetch_source(version: &str, unpacked: &Path) -> Result<()> {
         bail!("{} holds no library/core", deb.display());
     }
     fs::write(fresh.join("complete"), format!("{}\n", package.version))?;
+    // 45 MB that nobody will ask for again.
+    let _ = fs::remove_file(deb);
     let _ = fs::remove_dir_all(unpacked);
     fs::rename(&fresh, unpacked).with_context(|| format!("cannot create {}", unpacked.display()))
 }
