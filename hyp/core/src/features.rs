@@ -25,7 +25,7 @@ pub struct FeatureOptions {
     pub with_guard: bool,
     /// SMC is an undefined instruction instead of a second conduit.
     pub smc_is_undefined: bool,
-    /// The machine gave a seed, or the VM's description accepts going without.
+    /// The machine gave a seed: without one there is no random number service.
     pub has_entropy: bool,
 }
 

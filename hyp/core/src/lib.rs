@@ -38,6 +38,7 @@ pub mod share;
 pub mod stage2;
 pub mod sysreg;
 pub mod tree;
+pub mod trng;
 pub mod vgic;
 pub mod vm;
 pub mod vm_type;
