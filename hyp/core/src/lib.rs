@@ -42,3 +42,6 @@ pub mod trng;
 pub mod vgic;
 pub mod vm;
 pub mod vm_type;
+
+#[cfg(test)]
+mod testing;

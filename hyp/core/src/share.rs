@@ -122,3 +122,6 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

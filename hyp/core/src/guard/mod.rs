@@ -6,6 +6,8 @@
 //! codes belong to the call router.
 
 pub(crate) mod cache;
+#[cfg(test)]
+mod tests;
 
 use core::sync::atomic::Ordering;
 

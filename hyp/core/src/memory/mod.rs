@@ -7,6 +7,8 @@ mod physical;
 mod populate;
 mod range;
 mod space;
+#[cfg(test)]
+mod tests;
 
 pub use map::{Extent, MAX_EXTENTS, MapError, MemoryMap};
 pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};

@@ -176,10 +176,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         if range.is_empty() {
             return Ok(());
         }
-        let needed = self.count_tables(range, pa)?;
-        if self.pool.room(purpose) < needed {
-            return Err(EditError::NoTables(base));
-        }
+        self.check_tables(range, pa, purpose)?;
         for piece in self.pieces(range, pa) {
             let Piece { ipa, pa, level } = piece?;
             let leaf = LeafEntry { pa, attributes, state };
@@ -223,9 +220,9 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         })
     }
 
-    /// How many tables mapping `range` takes. Fails where something is in the way.
-    fn count_tables(&self, range: IpaRange, pa: Pa) -> Result<u64, EditError> {
-        let mut needed = 0u64;
+    /// Makes sure that nothing is in the way of mapping `range`, and that there are frames enough.
+    fn check_tables(&self, range: IpaRange, pa: Pa, purpose: Purpose) -> Result<(), EditError> {
+        let mut room = self.pool.room(purpose);
         // The last table counted at each level below the root: pieces come in order, so a table
         // that was counted is counted no second time.
         let mut counted: [(Level, Option<Ipa>); 3] =
@@ -240,11 +237,11 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
                 let table = Some(parent.base(ipa));
                 if *last != table {
                     *last = table;
-                    needed = needed.saturating_add(1);
+                    room = room.checked_sub(1).ok_or(EditError::NoTables(ipa))?;
                 }
             }
         }
-        Ok(needed)
+        Ok(())
     }
 
     /// Unmaps every page of `range` that is mapped; marks stay. Blocks at its borders are split,
@@ -413,8 +410,16 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     ///
     /// Where something is mapped or marked already, or no frame is left.
     pub fn mark(&mut self, ipa: Ipa) -> Result<(), EditError> {
-        // No walker ever caches this entry, so there is nothing to publish or to invalidate.
-        self.place(ipa, Level::L3, GUARD_MARK, Purpose::Marks)
+        let slot = self.slot(ipa)?;
+        if slot.descriptor != Descriptor::Empty {
+            return Err(EditError::Occupied(ipa));
+        }
+        self.link(&slot, ipa, Level::L3, GUARD_MARK, Purpose::Marks)?;
+        // No walker ever caches the mark; only tables that are new must be seen.
+        if slot.level != Level::L3 {
+            self.ports.publish();
+        }
+        Ok(())
     }
 
     /// Takes the mark from the page at `ipa`. The table stays.

@@ -8,6 +8,8 @@ mod descriptor;
 mod edit;
 mod geometry;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod vmid;
 mod walk;
 

@@ -93,4 +93,11 @@ impl TablePool {
     pub const fn used(&self) -> (u64, u64) {
         (self.memory.used, self.marks.used)
     }
+
+    /// Leaves `frames` to be taken and no more.
+    #[cfg(test)]
+    pub(crate) fn leave(&mut self, frames: u64) {
+        let size = (self.taken + frames) * PAGE_SIZE;
+        self.frames = PaRange::new(self.frames.base(), size).unwrap();
+    }
 }

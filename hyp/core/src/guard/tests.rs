@@ -1,0 +1,161 @@
+//! Rows of the ABI's table that the guard alone decides, by number.
+
+use super::*;
+use crate::addr::{BLOCK_2M, Pa};
+use crate::testing::Op;
+use crate::testing::vm::{CONSOLE, DEVICE, DEVICE_PA, GIC, PRE_GUARDED, RAM, Vm};
+
+const PROTECTED: u64 = 0x8000_0000;
+const NORMAL: u64 = 0;
+
+#[test]
+fn r31_r32_r33_enrolling_again_changes_nothing() {
+    let vm = Vm::new(NORMAL);
+    assert!(!vm.space.is_enrolled());
+    vm.space.enroll().unwrap();
+    vm.space.enroll().unwrap();
+    assert!(vm.space.is_enrolled());
+    assert!(Vm::new(PROTECTED).space.is_enrolled());
+}
+
+#[test]
+fn r36_r37_r40_r49_r50_a_mark_comes_and_goes() {
+    let vm = Vm::new(PROTECTED);
+    for ipa in [Ipa(0), Ipa(0xc00_0000), Ipa(CONSOLE), Ipa(GIC + 0xf000), Ipa((1 << 40) - 0x1000)] {
+        assert!(!vm.space.is_guarded(ipa));
+        vm.space.guard_map(ipa, None).unwrap();
+        vm.space.guard_map(ipa, None).unwrap();
+        assert!(vm.space.is_guarded(ipa) && vm.space.is_guarded(Ipa(ipa.0 + 0xfff)));
+        assert_eq!(vm.space.lookup(ipa), Leaf::Guarded);
+        vm.space.guard_unmap(ipa).unwrap();
+        assert!(!vm.space.is_guarded(ipa));
+        assert_eq!(vm.space.guard_unmap(ipa), Err(GuardError::NotGuarded(ipa)));
+    }
+    // The mark is no matter of TLBs: only new tables were published.
+    vm.machine.settle();
+    assert!(vm.machine.take_ops().iter().all(|op| *op == Op::Publish));
+}
+
+#[test]
+fn r38_r53_without_enrolment_there_is_no_guard() {
+    let vm = Vm::new(NORMAL);
+    assert_eq!(vm.space.guard_map(Ipa(CONSOLE), None), Err(GuardError::NotEnrolled));
+    assert_eq!(vm.space.guard_unmap(Ipa(PRE_GUARDED)), Err(GuardError::NotEnrolled));
+    assert_eq!(vm.space.guard_map_range(Ipa(CONSOLE), 1), Err(GuardError::NotEnrolled));
+    assert_eq!(vm.space.guard_unmap_range(Ipa(CONSOLE), 1), Err(GuardError::NotEnrolled));
+    assert!(vm.space.is_guarded(Ipa(PRE_GUARDED)));
+}
+
+#[test]
+fn r41_to_r45_what_cannot_be_guarded() {
+    let vm = Vm::new(PROTECTED);
+    let before = vm.machine.entries();
+    let end = 1 << 40;
+    let last = 0xffff_ffff_ffff_f000;
+    let cases = [
+        (CONSOLE + 1, GuardError::Unaligned(Ipa(CONSOLE + 1))),
+        (CONSOLE + 0x800, GuardError::Unaligned(Ipa(CONSOLE + 0x800))),
+        (RAM, GuardError::Memory(Ipa(RAM))),
+        (RAM + 2 * BLOCK_2M - 0x1000, GuardError::Memory(Ipa(RAM + 2 * BLOCK_2M - 0x1000))),
+        (end, GuardError::OutOfRange(Ipa(end))),
+        (last, GuardError::OutOfRange(Ipa(last))),
+    ];
+    for (ipa, error) in cases {
+        assert_eq!(vm.space.guard_map(Ipa(ipa), None), Err(error));
+    }
+    assert_eq!(vm.machine.entries(), before);
+    // Row 43: shared memory is still memory; so is a page that was given back.
+    vm.space.share(Ipa(RAM), || false).unwrap();
+    vm.space.relinquish(Ipa(RAM + 0x1000)).unwrap();
+    for ipa in [Ipa(RAM), Ipa(RAM + 0x1000)] {
+        assert_eq!(vm.space.guard_map(ipa, None), Err(GuardError::Memory(ipa)));
+    }
+    // Just below and above RAM there is none.
+    vm.space.guard_map(Ipa(RAM - 0x1000), None).unwrap();
+    vm.space.guard_map(Ipa(RAM + 2 * BLOCK_2M), None).unwrap();
+}
+
+#[test]
+fn r51_r52_what_cannot_be_unguarded() {
+    let vm = Vm::new(PROTECTED);
+    vm.touch(RAM);
+    assert_eq!(vm.space.guard_unmap(Ipa(RAM)), Err(GuardError::NotGuarded(Ipa(RAM))));
+    assert_eq!(vm.oracle(RAM).map(|walk| walk.level), Ok(2), "the mapping is untouched");
+    vm.space.guard_map(Ipa(CONSOLE), None).unwrap();
+    let odd = Ipa(CONSOLE + 4);
+    assert_eq!(vm.space.guard_unmap(odd), Err(GuardError::Unaligned(odd)));
+    assert!(vm.space.is_guarded(odd));
+    assert_eq!(vm.space.guard_unmap(Ipa(1 << 40)), Err(GuardError::NotGuarded(Ipa(1 << 40))));
+}
+
+#[test]
+fn r55_to_r59_ranges_do_part_of_the_work_and_say_how_much() {
+    let vm = Vm::new(PROTECTED);
+    let space = &vm.space;
+    assert_eq!(space.guard_map_range(Ipa(0x1000_0000), 4), Ok(4));
+    assert_eq!(space.guard_map_range(Ipa(0x1000_0000), 0), Err(GuardError::EmptyRange));
+    assert_eq!(space.guard_map_range(Ipa(RAM - 0x2000), 4), Ok(2));
+    assert_eq!(space.guard_map_range(Ipa(RAM), 4), Err(GuardError::Memory(Ipa(RAM))));
+    assert_eq!(space.guard_map_range(Ipa(0x2000_0000), 1 << 60), Ok(RANGE_LIMIT));
+    assert_eq!(space.guard_map_range(Ipa((1 << 40) - 0x2000), u64::MAX), Ok(2));
+    let top = Ipa(u64::MAX - 0xfff);
+    assert_eq!(space.guard_map_range(top, 2), Err(GuardError::OutOfRange(top)));
+    assert_eq!(space.guard_unmap_range(Ipa(RAM - 0x2000), 4), Ok(2));
+    assert_eq!(space.guard_unmap_range(Ipa(0x1000_0000), 9), Ok(4));
+    let first = Ipa(0x1000_0000);
+    assert_eq!(space.guard_unmap_range(first, 9), Err(GuardError::NotGuarded(first)));
+    assert_eq!(space.guard_unmap_range(first, 0), Err(GuardError::EmptyRange));
+    assert!(!space.is_guarded(Ipa(RAM)));
+}
+
+#[test]
+fn r61_a_reset_drops_marks_and_applies_the_static_ones() {
+    for (word, enrolled) in [(NORMAL, false), (PROTECTED, true)] {
+        let vm = Vm::new(word);
+        vm.space.enroll().unwrap();
+        vm.space.guard_map(Ipa(CONSOLE), None).unwrap();
+        vm.space.guard_unmap(Ipa(PRE_GUARDED)).unwrap();
+        vm.space.reset().unwrap();
+        assert_eq!(vm.space.is_enrolled(), enrolled);
+        assert!(!vm.space.is_guarded(Ipa(CONSOLE)));
+        assert!(vm.space.is_guarded(Ipa(PRE_GUARDED)));
+    }
+}
+
+#[test]
+fn an_assigned_device_is_mapped_when_it_is_guarded() {
+    let vm = Vm::new(PROTECTED);
+    assert_eq!(vm.space.map_device(Ipa(DEVICE)), Err(DeviceError::NotGuarded(Ipa(DEVICE))));
+    vm.space.guard_map(Ipa(DEVICE + 0x1000), None).unwrap();
+    let walk = vm.oracle(DEVICE + 0x1010).unwrap();
+    assert_eq!((walk.pa, walk.memattr, walk.execute), (DEVICE_PA + 0x1010, 1, false));
+    assert!(vm.oracle(DEVICE).is_err());
+    vm.machine.settle();
+    vm.machine.take_ops();
+    vm.space.guard_unmap(Ipa(DEVICE + 0x1000)).unwrap();
+    assert!(vm.oracle(DEVICE + 0x1000).is_err());
+    let ipa = Ipa(DEVICE + 0x1000);
+    assert_eq!(vm.machine.take_ops(), [Op::Invalidate { ipa, bytes: 0x1000, leaf: 0x1000 }]);
+    vm.machine.settle();
+    // The caller may ask for another type.
+    let kind = DeviceType::NonGatheringNonReorderingNoEarly;
+    vm.space.guard_map(ipa, Some(kind)).unwrap();
+    assert_eq!(vm.oracle(ipa.0).map(|walk| walk.memattr), Ok(0));
+}
+
+#[test]
+fn enrolling_unmaps_devices_that_were_only_touched() {
+    let vm = Vm::new(NORMAL);
+    vm.space.map_device(Ipa(DEVICE + 8)).unwrap();
+    vm.space.map_device(Ipa(DEVICE + 8)).unwrap();
+    assert_eq!(vm.oracle(DEVICE).map(|walk| walk.pa), Ok(DEVICE_PA));
+    assert!(!vm.space.is_guarded(Ipa(DEVICE)));
+    assert_eq!(vm.space.map_device(Ipa(CONSOLE)), Err(DeviceError::NotAssigned(Ipa(CONSOLE))));
+    vm.space.enroll().unwrap();
+    vm.machine.settle();
+    assert!(vm.oracle(DEVICE).is_err());
+    assert_eq!(vm.space.map_device(Ipa(DEVICE)), Err(DeviceError::NotGuarded(Ipa(DEVICE))));
+    vm.space.guard_map(Ipa(DEVICE), None).unwrap();
+    vm.space.map_device(Ipa(DEVICE)).unwrap();
+    assert_eq!(vm.oracle(DEVICE).map(|walk| walk.pa), Ok(Pa(DEVICE_PA).0));
+}
