@@ -21,13 +21,16 @@ const OUT: usize = 4096;
 const HELD: usize = 4096;
 
 static TERMINAL: Lock<Terminal> =
-    Lock::new(Terminal { console: Console::new(), uart: None, live: false });
+    Lock::new(Terminal { console: Console::new(), uart: None, live: false, listening: false });
 
 #[derive(Debug)]
 struct Terminal {
     console: Console<OUT, HELD>,
     uart: Option<Pl011>,
+    /// The interrupt sends what waits.
     live: bool,
+    /// Somebody wants what is received.
+    listening: bool,
 }
 
 impl Terminal {
@@ -39,7 +42,7 @@ impl Terminal {
             uart.put(byte);
         }
         if self.live {
-            uart.set_interrupts(true, !self.console.is_drained());
+            uart.set_interrupts(self.listening, !self.console.is_drained());
         } else {
             self.drain_polled();
         }
@@ -68,27 +71,50 @@ pub(crate) fn init(uart: Pl011, level: LevelFilter) {
 pub(crate) fn go_live() {
     let mut terminal = TERMINAL.lock();
     terminal.live = true;
+    terminal.listening = true;
     terminal.drain();
 }
 
-/// Takes one byte of guest output; `false` while there is no room for it.
-pub(crate) fn guest_byte(byte: u8) -> bool {
+/// Sends guest output: takes bytes from `next` while there is room for them.
+pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
     let mut terminal = TERMINAL.lock();
-    let taken = terminal.console.guest_byte(byte);
-    terminal.drain();
-    taken
+    loop {
+        while terminal.console.room() > 0 {
+            let Some(byte) = next() else {
+                terminal.drain();
+                return;
+            };
+            terminal.console.guest_byte(byte);
+        }
+        terminal.drain();
+        if terminal.console.room() == 0 {
+            // The transmit interrupt comes back for the rest.
+            return;
+        }
+    }
 }
 
-/// Serves the UART's interrupt: sends what waits, hands received bytes to `receive`.
-pub(crate) fn interrupt(mut receive: impl FnMut(u8)) {
+/// Serves the UART's interrupt: sends what waits, then hands `serve` a source of received bytes.
+/// `serve` tells whether it can take more; while it cannot, bytes wait in the UART and its receive
+/// interrupt is off until [`listen`].
+pub(crate) fn interrupt(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) {
     let mut terminal = TERMINAL.lock();
     let Some(uart) = terminal.uart else { return };
     uart.acknowledge();
     terminal.drain();
+    // `serve` may send.
     drop(terminal);
-    while let Some(byte) = uart.try_get() {
-        receive(byte);
-    }
+    let can_take_more = serve(&mut || uart.try_get());
+    let mut terminal = TERMINAL.lock();
+    terminal.listening = can_take_more;
+    terminal.drain();
+}
+
+/// There is room for received bytes again.
+pub(crate) fn listen() {
+    let mut terminal = TERMINAL.lock();
+    terminal.listening = true;
+    terminal.drain();
 }
 
 /// When [`tick`] is due, in ticks of the physical counter.
@@ -101,11 +127,6 @@ pub(crate) fn tick() {
     let mut terminal = TERMINAL.lock();
     terminal.console.tick(timer::now());
     terminal.drain();
-}
-
-/// Whether the ring can take guest output: the guest's own `FR.TXFF`, negated.
-pub(crate) fn is_drained() -> bool {
-    TERMINAL.lock().console.is_drained()
 }
 
 /// Sends all that waits and then `text` as lines of their own, polling. For the last words: works

@@ -136,6 +136,16 @@ pub(crate) fn set_pstate(pstate: u64) {
     unsafe { sysreg::set_spsr_el2(pstate) };
 }
 
+/// Sets the PSTATE the guest continues with, in the mode it is in: only flags and masks of
+/// `pstate` count.
+pub(crate) fn keep_pstate(pstate: u64) {
+    /// SPSR_EL2.M, the AArch32 bit included.
+    const MODE: u64 = 0x1f;
+    let mode = sysreg::spsr_el2() & MODE;
+    // SAFETY: the mode is the one the trap came from, which is below EL2.
+    unsafe { sysreg::set_spsr_el2((pstate & !MODE) | mode) };
+}
+
 /// Returns to the guest with the registers of `vcpu`; ELR_EL2 and SPSR_EL2 say where.
 /// The calling CPU's stack is abandoned, so this also ends a handler that must load x19 to x28.
 pub(crate) fn enter<T>(vcpu: &'static mut Framed<T>) -> ! {

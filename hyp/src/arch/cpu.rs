@@ -49,6 +49,30 @@ pub(crate) fn send_event() {
     unsafe { asm!("sev", options(nostack, preserves_flags)) };
 }
 
+/// Whether a physical interrupt waits for this CPU.
+#[inline]
+pub(crate) fn is_interrupt_pending() -> bool {
+    // ISR_EL1.I and F; SError (A) is not one.
+    super::sysreg::isr_el1() & 0b11 << 6 != 0
+}
+
+/// PAR_EL1 as the guest's stage 1 leaves it for an access to `va` at EL1 (AT S1E1R, S1E1W). The
+/// guest's own PAR_EL1 is put back.
+pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
+    let guest = super::sysreg::par_el1();
+    if is_write {
+        // SAFETY: AT writes PAR_EL1 only, which is put back below.
+        unsafe { asm!("at s1e1w, {}", in(reg) va, options(nostack, preserves_flags)) };
+    } else {
+        // SAFETY: as above.
+        unsafe { asm!("at s1e1r, {}", in(reg) va, options(nostack, preserves_flags)) };
+    }
+    super::barrier::isb();
+    let par = super::sysreg::par_el1();
+    super::sysreg::set_par_el1(guest);
+    par
+}
+
 /// Stops this CPU for good.
 pub(crate) fn park() -> ! {
     loop {

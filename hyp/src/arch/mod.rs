@@ -11,13 +11,13 @@ pub(crate) mod cache;
 pub(crate) mod context;
 pub(crate) mod cpu;
 pub(crate) mod ich;
+pub(crate) mod ident;
 pub(crate) mod percpu;
 pub(crate) mod random;
 pub(crate) mod stage2;
 pub(crate) mod sysreg;
 pub(crate) mod timer;
 pub(crate) mod tlb;
-pub(crate) mod translate;
 mod vectors;
 
 /// Bits 31:0 of a register.

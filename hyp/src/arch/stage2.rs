@@ -1,5 +1,7 @@
 //! Handing a CPU to a VM: stage 2 and the trap controls, each register written whole.
 
+use hyp_core::sysreg::TrapControls;
+
 use super::barrier::isb;
 use super::sysreg;
 use super::tlb;
@@ -7,39 +9,70 @@ use super::tlb;
 /// HCR_EL2 bits that EL2 decides for itself: VM, FMO, IMO, AMO, RW set; E2H, TGE clear.
 const HCR_SET: u64 = (1 << 0) | (0b111 << 3) | (1 << 31);
 const HCR_CLEAR: u64 = (1 << 34) | (1 << 27);
+/// HCR_EL2.VSE: a virtual SError is pending.
+const HCR_VSE: u64 = 1 << 8;
+/// ID_AA64PFR0_EL1.RAS: VSESR_EL2 exists.
+const PFR0_RAS: u64 = 0xf << 28;
 
-/// Everything that shapes a VM on one CPU; values come from `hyp-core`.
+/// Everything that shapes a VM on one CPU.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Regime {
     /// VTTBR_EL2: root and VMID.
     pub(crate) vttbr: u64,
     /// VTCR_EL2.
     pub(crate) vtcr: u64,
-    /// HCR_EL2; the bits that keep EL2 in charge are forced.
-    pub(crate) hcr: u64,
-    /// CPTR_EL2.
-    pub(crate) cptr: u64,
-    /// MDCR_EL2.
-    pub(crate) mdcr: u64,
-    /// CNTHCTL_EL2.
-    pub(crate) cnthctl: u64,
-    /// HSTR_EL2.
-    pub(crate) hstr: u64,
+    /// What traps. In HCR_EL2 the bits that keep EL2 in charge are forced.
+    pub(crate) traps: TrapControls,
 }
 
 /// Gives this CPU to the VM that `regime` describes and drops stale guest translations.
 pub(crate) fn install(regime: &Regime) {
-    sysreg::set_cptr_el2(regime.cptr);
-    sysreg::set_mdcr_el2(regime.mdcr);
-    sysreg::set_cnthctl_el2(regime.cnthctl);
+    let traps = &regime.traps;
+    sysreg::set_vpidr_el2(traps.vpidr);
+    sysreg::set_cptr_el2(traps.cptr);
+    sysreg::set_mdcr_el2(traps.mdcr);
+    sysreg::set_cnthctl_el2(traps.cnthctl);
     sysreg::set_cntvoff_el2(0);
-    sysreg::set_hstr_el2(regime.hstr);
+    sysreg::set_hstr_el2(traps.hstr);
+    if let Some(value) = traps.hcrx {
+        sysreg::set_hcrx_el2(value);
+    }
+    if let Some(value) = traps.fine_grained {
+        sysreg::set_hfgrtr_el2(value);
+        sysreg::set_hfgwtr_el2(value);
+        sysreg::set_hfgitr_el2(value);
+        sysreg::set_hdfgrtr_el2(value);
+        sysreg::set_hdfgwtr_el2(value);
+    }
+    if let Some(value) = traps.fine_grained_2 {
+        sysreg::set_hfgrtr2_el2(value);
+        sysreg::set_hfgwtr2_el2(value);
+        sysreg::set_hfgitr2_el2(value);
+        sysreg::set_hdfgrtr2_el2(value);
+        sysreg::set_hdfgwtr2_el2(value);
+    }
+    if let Some(value) = traps.fine_grained_amu {
+        sysreg::set_hafgrtr_el2(value);
+    }
+    if let Some(value) = traps.mpam2 {
+        sysreg::set_mpam2_el2(value);
+    }
     // SAFETY: VTCR and VTTBR come as a pair from the VM's own address space.
     unsafe { sysreg::set_vtcr_el2(regime.vtcr) };
     // SAFETY: as above.
     unsafe { sysreg::set_vttbr_el2(regime.vttbr) };
     // SAFETY: E2H and TGE are cleared here.
-    unsafe { sysreg::set_hcr_el2((regime.hcr | HCR_SET) & !HCR_CLEAR) };
+    unsafe { sysreg::set_hcr_el2((traps.hcr | HCR_SET) & !HCR_CLEAR) };
     isb();
     tlb::invalidate_all_guests_local();
+}
+
+/// Makes the guest of this CPU take an SError once it unmasks it (HCR_EL2.VSE), with a syndrome
+/// that says nothing.
+pub(crate) fn pend_virtual_serror() {
+    if sysreg::id_aa64pfr0_el1() & PFR0_RAS != 0 {
+        sysreg::set_vsesr_el2(0);
+    }
+    // SAFETY: the other bits stay as `install` left them.
+    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() | HCR_VSE) };
 }

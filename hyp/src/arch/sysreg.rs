@@ -95,13 +95,19 @@ write_unsafe! {
 // Trap controls of later architecture versions, by encoding; only where their feature is there.
 write! {
     set_hcrx_el2 = "S3_4_C1_C2_2";
+    set_hfgrtr2_el2 = "S3_4_C3_C1_2";
+    set_hfgwtr2_el2 = "S3_4_C3_C1_3";
+    set_hfgitr2_el2 = "S3_4_C3_C1_7";
+    set_hdfgrtr2_el2 = "S3_4_C3_C1_0";
+    set_hdfgwtr2_el2 = "S3_4_C3_C1_1";
+    set_hafgrtr_el2 = "S3_4_C3_C1_6";
+    set_mpam2_el2 = "S3_4_C10_C5_0";
     set_hfgrtr_el2 = "S3_4_C1_C1_4";
     set_hfgwtr_el2 = "S3_4_C1_C1_5";
     set_hfgitr_el2 = "S3_4_C1_C1_6";
     set_hdfgrtr_el2 = "S3_4_C3_C1_4";
     set_hdfgwtr_el2 = "S3_4_C3_C1_5";
     set_vsesr_el2 = "S3_4_C5_C2_3";
-    set_zcr_el2 = "S3_4_C1_C2_0";
 }
 
 // EL1 and EL0, the guest's.
@@ -152,8 +158,7 @@ write! {
     set_cntv_cval_el0 = "cntv_cval_el0";
 }
 
-// Identification. IDs that older assemblers do not know go by encoding; unallocated ones in this
-// space read as zero (Arm ARM, D23.3.1).
+// Identification.
 read! {
     ctr_el0 = "ctr_el0";
     dczid_el0 = "dczid_el0";
@@ -161,26 +166,45 @@ read! {
     mpidr_el1 = "mpidr_el1";
     revidr_el1 = "revidr_el1";
     aidr_el1 = "aidr_el1";
-    clidr_el1 = "clidr_el1";
     id_aa64pfr0_el1 = "id_aa64pfr0_el1";
-    id_aa64pfr1_el1 = "id_aa64pfr1_el1";
-    id_aa64pfr2_el1 = "S3_0_C0_C4_2";
-    id_aa64zfr0_el1 = "S3_0_C0_C4_4";
-    id_aa64smfr0_el1 = "S3_0_C0_C4_5";
-    id_aa64fpfr0_el1 = "S3_0_C0_C4_7";
-    id_aa64dfr0_el1 = "id_aa64dfr0_el1";
-    id_aa64dfr1_el1 = "id_aa64dfr1_el1";
-    id_aa64afr0_el1 = "id_aa64afr0_el1";
-    id_aa64afr1_el1 = "id_aa64afr1_el1";
     id_aa64isar0_el1 = "id_aa64isar0_el1";
-    id_aa64isar1_el1 = "id_aa64isar1_el1";
-    id_aa64isar2_el1 = "S3_0_C0_C6_2";
-    id_aa64isar3_el1 = "S3_0_C0_C6_3";
-    id_aa64mmfr0_el1 = "id_aa64mmfr0_el1";
-    id_aa64mmfr1_el1 = "id_aa64mmfr1_el1";
-    id_aa64mmfr2_el1 = "S3_0_C0_C7_2";
-    id_aa64mmfr3_el1 = "S3_0_C0_C7_3";
-    id_aa64mmfr4_el1 = "S3_0_C0_C7_4";
+    pmcr_el0 = "pmcr_el0";
+}
+
+// The AArch64 feature registers by CRm and Op2; unallocated ones read as zero (Arm ARM, D23.3.1).
+read! {
+    id_c4_0 = "S3_0_C0_C4_0";
+    id_c4_1 = "S3_0_C0_C4_1";
+    id_c4_2 = "S3_0_C0_C4_2";
+    id_c4_3 = "S3_0_C0_C4_3";
+    id_c4_4 = "S3_0_C0_C4_4";
+    id_c4_5 = "S3_0_C0_C4_5";
+    id_c4_6 = "S3_0_C0_C4_6";
+    id_c4_7 = "S3_0_C0_C4_7";
+    id_c5_0 = "S3_0_C0_C5_0";
+    id_c5_1 = "S3_0_C0_C5_1";
+    id_c5_2 = "S3_0_C0_C5_2";
+    id_c5_3 = "S3_0_C0_C5_3";
+    id_c5_4 = "S3_0_C0_C5_4";
+    id_c5_5 = "S3_0_C0_C5_5";
+    id_c5_6 = "S3_0_C0_C5_6";
+    id_c5_7 = "S3_0_C0_C5_7";
+    id_c6_0 = "S3_0_C0_C6_0";
+    id_c6_1 = "S3_0_C0_C6_1";
+    id_c6_2 = "S3_0_C0_C6_2";
+    id_c6_3 = "S3_0_C0_C6_3";
+    id_c6_4 = "S3_0_C0_C6_4";
+    id_c6_5 = "S3_0_C0_C6_5";
+    id_c6_6 = "S3_0_C0_C6_6";
+    id_c6_7 = "S3_0_C0_C6_7";
+    id_c7_0 = "S3_0_C0_C7_0";
+    id_c7_1 = "S3_0_C0_C7_1";
+    id_c7_2 = "S3_0_C0_C7_2";
+    id_c7_3 = "S3_0_C0_C7_3";
+    id_c7_4 = "S3_0_C0_C7_4";
+    id_c7_5 = "S3_0_C0_C7_5";
+    id_c7_6 = "S3_0_C0_C7_6";
+    id_c7_7 = "S3_0_C0_C7_7";
 }
 
 // Physical CPU interface of GICv3 (IHI 0069, 12.2).

@@ -47,9 +47,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
 
     /// Takes one byte of guest output; `false`, and no change, while there is no room.
     pub fn guest_byte(&mut self, byte: u8) -> bool {
-        // A log line on its way out is not cut in two.
-        let log_comes_first = self.at_line_start && !self.held.is_empty();
-        if log_comes_first || !self.out.push(byte) {
+        if self.log_comes_first() || !self.out.push(byte) {
             return false;
         }
         self.at_line_start = byte == b'\n';
@@ -118,10 +116,15 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         self.out.is_empty()
     }
 
-    /// Bytes of guest output that fit now.
+    /// Bytes of guest output that [`Self::guest_byte`] takes now.
     #[must_use]
     pub const fn room(&self) -> usize {
-        self.out.room()
+        if self.log_comes_first() { 0 } else { self.out.room() }
+    }
+
+    /// A log line on its way out is not cut in two.
+    const fn log_comes_first(&self) -> bool {
+        self.at_line_start && !self.held.is_empty()
     }
 
     fn interrupt_guest_line(&mut self) {

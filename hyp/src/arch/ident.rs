@@ -1,0 +1,54 @@
+//! What the CPU says it is.
+
+use hyp_core::sysreg::HostId;
+
+use super::sysreg;
+
+/// The ID registers of the calling CPU.
+pub(crate) fn host_id() -> HostId {
+    let registers = [
+        sysreg::id_c4_0(),
+        sysreg::id_c4_1(),
+        sysreg::id_c4_2(),
+        sysreg::id_c4_3(),
+        sysreg::id_c4_4(),
+        sysreg::id_c4_5(),
+        sysreg::id_c4_6(),
+        sysreg::id_c4_7(),
+        sysreg::id_c5_0(),
+        sysreg::id_c5_1(),
+        sysreg::id_c5_2(),
+        sysreg::id_c5_3(),
+        sysreg::id_c5_4(),
+        sysreg::id_c5_5(),
+        sysreg::id_c5_6(),
+        sysreg::id_c5_7(),
+        sysreg::id_c6_0(),
+        sysreg::id_c6_1(),
+        sysreg::id_c6_2(),
+        sysreg::id_c6_3(),
+        sysreg::id_c6_4(),
+        sysreg::id_c6_5(),
+        sysreg::id_c6_6(),
+        sysreg::id_c6_7(),
+        sysreg::id_c7_0(),
+        sysreg::id_c7_1(),
+        sysreg::id_c7_2(),
+        sysreg::id_c7_3(),
+        sysreg::id_c7_4(),
+        sysreg::id_c7_5(),
+        sysreg::id_c7_6(),
+        sysreg::id_c7_7(),
+    ];
+    let mut host = HostId {
+        registers,
+        midr: sysreg::midr_el1(),
+        revidr: sysreg::revidr_el1(),
+        aidr: sysreg::aidr_el1(),
+        pmcr: 0,
+    };
+    if host.has_pmu() {
+        host.pmcr = sysreg::pmcr_el0();
+    }
+    host
+}
