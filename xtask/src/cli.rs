@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{guest, run};
+use crate::{bundle, guest, run};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Build the hypervisor image and the test guests, and show their size.
     Build,
+    /// Pack the VMs of a description into a bundle, the one file that the hypervisor reads.
+    Bundle(bundle::Options),
     /// Boot the hypervisor under QEMU, its console on this terminal.
     #[command(after_help = "Exit status: 0 the guest powered off; 1 it crashed or broke a rule \
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \

@@ -2,14 +2,17 @@
 #![expect(unreachable_pub, reason = "a program has no users: `pub` means the other modules")]
 
 mod build;
+mod bundle;
 mod cli;
 mod guest;
+mod payload;
 mod qemu;
 mod run;
 mod setup;
 mod symbolize;
 mod test;
 mod units;
+mod vm_desc;
 mod workspace;
 
 use std::process::ExitCode;
@@ -22,6 +25,7 @@ use hyp_abi::exit;
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Build => build::command().map(|()| 0),
+        Command::Bundle(options) => bundle::command(&options).map(|()| 0),
         Command::Run(options) => run::command(&options),
         Command::Test => test::command(),
         Command::Setup => setup::command().map(|()| 0),

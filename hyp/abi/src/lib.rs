@@ -5,6 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod esr;
 pub mod exit;
 pub mod psci;

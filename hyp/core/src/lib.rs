@@ -22,6 +22,7 @@
 extern crate std;
 
 pub mod addr;
+pub mod bundle;
 pub mod calls;
 pub mod console;
 pub mod esr;

@@ -1,0 +1,118 @@
+//! What a bundle says about one VM.
+
+use crate::addr::Ipa;
+use crate::memory::IpaRange;
+use arrayvec::ArrayVec;
+use hyp_abi::bundle::{MAX_GUARDED, MAX_LOADABLES, MAX_MEMORY, MAX_SEEDS};
+
+/// The GIC that a machine has and its guests therefore see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GicVersion {
+    /// GICv2.
+    V2,
+    /// GICv3, also the model for a machine with GICv4.
+    V3,
+}
+
+impl GicVersion {
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
+/// The numbering of the guard calls that a VM hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Android's and mainline Linux's.
+    #[default]
+    Pkvm,
+    /// The original posting's.
+    List2021,
+}
+
+/// What an SMC does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SmcPolicy {
+    /// The same as an HVC.
+    #[default]
+    Serve,
+    /// An undefined instruction exception in the guest.
+    Undefined,
+}
+
+/// Bytes that are copied into the VM's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadImage<'a> {
+    /// Name in the bundle.
+    pub name: &'a str,
+    /// Where the first byte goes.
+    pub ipa: Ipa,
+    /// The bytes, in the bundle.
+    pub data: &'a [u8],
+}
+
+/// Bytes of a guest tree that EL2 overwrites with random ones in the VM's copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeedField {
+    /// Offset in the tree.
+    pub at: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// The VM's device tree for the GIC that the machine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestTree<'a> {
+    /// The tree; its address is the first vCPU's x0.
+    pub image: LoadImage<'a>,
+    /// What to fill at random; inside the tree.
+    pub seeds: ArrayVec<SeedField, MAX_SEEDS>,
+}
+
+/// One VM, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmDescription<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The type word, not yet checked: [`crate::vm_type`] does that.
+    pub type_word: u64,
+    /// The numbering of the guard calls.
+    pub dialect: Dialect,
+    /// Whether the MMIO guard is offered; `None` leaves it to type and dialect.
+    pub guard: Option<bool>,
+    /// 1 to [`hyp_abi::vplatform::MAX_VCPUS`].
+    pub vcpus: usize,
+    /// Memory, sorted, without overlap, 2 MiB aligned; at least one range.
+    pub memory: ArrayVec<IpaRange, MAX_MEMORY>,
+    /// What is copied into memory beside the tree; inside memory, without overlap.
+    pub images: ArrayVec<LoadImage<'a>, MAX_LOADABLES>,
+    /// The tree for this machine.
+    pub tree: GuestTree<'a>,
+    /// Where the first vCPU starts; a multiple of 4 in memory.
+    pub entry: Ipa,
+    /// Guarded from the start: whole pages outside memory.
+    pub guarded: ArrayVec<IpaRange, MAX_GUARDED>,
+    /// What an SMC does.
+    pub smc: SmcPolicy,
+    /// Whether it may be protected on a machine without a source of entropy.
+    pub insecure_entropy: bool,
+}
+
+impl VmDescription<'_> {
+    /// The first vCPU's x0: the address of the tree.
+    #[must_use]
+    pub fn x0(&self) -> u64 {
+        self.tree.image.ipa.get()
+    }
+
+    /// Bytes of memory in all.
+    #[must_use]
+    pub fn memory_size(&self) -> u64 {
+        self.memory.iter().fold(0, |sum: u64, range| sum.saturating_add(range.size()))
+    }
+}

@@ -1,0 +1,295 @@
+//! What a person says about a VM: by options of `run`, or in a file for `--vm`.
+//!
+//! ```toml
+//! [[vm]]
+//! name = "linux"
+//! kernel = "Image"              # paths count from this file's folder
+//! initrd = "initramfs.cpio.gz"
+//! append = "console=ttyAMA0"
+//! cpus = 4
+//! mem = "512M"
+//! protected = true
+//! # All the rest has a default:
+//! ipa-bits = 40
+//! dialect = "pkvm"              # or "list-2021"
+//! guard = true
+//! dtb = "my.dtb"
+//! load-addr = 0x4020_0000
+//! dtb-addr = 0x4400_0000
+//! guarded = [{ base = 0x0900_0000, size = "4K" }]
+//! smc = "serve"                 # or "undefined"
+//! insecure-entropy = false
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use hyp_abi::bundle::{
+    DIALECT_LIST_2021, DIALECT_PKVM, MAX_NAME, MAX_VMS, SMC_SERVE, SMC_UNDEFINED,
+};
+use hyp_abi::vplatform::MAX_VCPUS;
+use serde::{Deserialize, Deserializer};
+
+use crate::units::parse_size;
+
+/// Numbering of the guard calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Dialect {
+    /// Android and mainline Linux.
+    #[default]
+    #[serde(rename = "pkvm")]
+    Pkvm,
+    /// The original posting of 2021.
+    #[serde(rename = "list-2021")]
+    List2021,
+}
+
+impl Dialect {
+    /// The name in a bundle.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pkvm => DIALECT_PKVM,
+            Self::List2021 => DIALECT_LIST_2021,
+        }
+    }
+}
+
+/// What an SMC does in the VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Smc {
+    /// The same as an HVC.
+    #[default]
+    Serve,
+    /// An undefined instruction exception.
+    Undefined,
+}
+
+impl Smc {
+    /// The name in a bundle.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serve => SMC_SERVE,
+            Self::Undefined => SMC_UNDEFINED,
+        }
+    }
+}
+
+/// A range of guest-physical addresses to guard from the start, in whole pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guarded {
+    /// First address.
+    pub base: u64,
+    /// Bytes.
+    #[serde(deserialize_with = "size")]
+    pub size: u64,
+}
+
+/// One VM. Make it from [`VmDesc::new`] and set what differs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VmDesc {
+    /// Its name in messages.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// The payload's file.
+    pub kernel: PathBuf,
+    /// The initial RAM disk's file.
+    pub initrd: Option<PathBuf>,
+    /// The guest's command line.
+    #[serde(default)]
+    pub append: String,
+    /// vCPUs, 1 to 8.
+    #[serde(default = "default_cpus")]
+    pub cpus: usize,
+    /// Bytes of memory from 0x4000_0000.
+    #[serde(default = "default_mem", deserialize_with = "size")]
+    pub mem: u64,
+    /// Whether it is a protected VM.
+    #[serde(default)]
+    pub protected: bool,
+    /// Bits of its physical addresses; 0 for the default, 40.
+    #[serde(default)]
+    pub ipa_bits: u8,
+    /// Numbering of the guard calls.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Whether the MMIO guard is offered; `None` leaves it to type and dialect.
+    pub guard: Option<bool>,
+    /// A device tree in place of one made for the VM.
+    pub dtb: Option<PathBuf>,
+    /// Where an `Image` or a raw binary is loaded.
+    pub load_addr: Option<u64>,
+    /// Where the tree is put.
+    pub dtb_addr: Option<u64>,
+    /// What is guarded from the start.
+    #[serde(default)]
+    pub guarded: Vec<Guarded>,
+    /// What an SMC does.
+    #[serde(default)]
+    pub smc: Smc,
+    /// Whether it may be protected on a machine without a source of entropy.
+    #[serde(default)]
+    pub insecure_entropy: bool,
+}
+
+fn default_name() -> String {
+    "vm".to_owned()
+}
+
+fn default_cpus() -> usize {
+    1
+}
+
+fn default_mem() -> u64 {
+    256 << 20
+}
+
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_size(&text).map_err(serde::de::Error::custom)
+}
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    vm: Vec<VmDesc>,
+}
+
+impl VmDesc {
+    /// A normal VM with one vCPU and 256 MiB that runs the file at `kernel`.
+    pub fn new(kernel: PathBuf) -> Self {
+        Self {
+            name: default_name(),
+            kernel,
+            initrd: None,
+            append: String::new(),
+            cpus: default_cpus(),
+            mem: default_mem(),
+            protected: false,
+            ipa_bits: 0,
+            dialect: Dialect::default(),
+            guard: None,
+            dtb: None,
+            load_addr: None,
+            dtb_addr: None,
+            guarded: Vec::new(),
+            smc: Smc::default(),
+            insecure_entropy: false,
+        }
+    }
+
+    /// Checks what can be checked without reading a file.
+    ///
+    /// # Errors
+    ///
+    /// Names the key that is wrong and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if self.name.is_empty() || self.name.len() > MAX_NAME || !self.name.chars().all(plain) {
+            bail!("name: take 1 to {MAX_NAME} letters, digits, `-`, `_` or `.`");
+        }
+        if !(1..=MAX_VCPUS).contains(&self.cpus) {
+            bail!("cpus: {} vCPUs are not possible; take 1 to {MAX_VCPUS}", self.cpus);
+        }
+        if self.mem == 0 || !self.mem.is_multiple_of(2 << 20) {
+            bail!("mem: {} bytes are not a multiple of 2 MiB, as a VM's memory must be", self.mem);
+        }
+        for range in &self.guarded {
+            let pages = range.base.is_multiple_of(4096) && range.size.is_multiple_of(4096);
+            if !pages || range.size == 0 || range.base.checked_add(range.size).is_none() {
+                bail!(
+                    "guarded: {:#x}, {:#x} bytes, is not a run of 4 KiB pages",
+                    range.base,
+                    range.size
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a file for `--vm`.
+///
+/// # Errors
+///
+/// The file cannot be read, is not such a description, or describes something impossible.
+pub fn read(path: &Path) -> Result<Vec<VmDesc>> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the VM description {shown}"))?;
+    parse(&text, path.parent().unwrap_or(Path::new("")))
+        .with_context(|| format!("VM description {shown}"))
+}
+
+/// The VMs that `text` describes, with paths that count from `folder`.
+fn parse(text: &str, folder: &Path) -> Result<Vec<VmDesc>> {
+    let Manifest { vm: mut vms } = toml::from_str(text).context("cannot be understood")?;
+    if !(1..=MAX_VMS).contains(&vms.len()) {
+        bail!("{} [[vm]] tables: describe 1 to {MAX_VMS} VMs", vms.len());
+    }
+    for at in 0..vms.len() {
+        let (before, rest) = vms.split_at_mut(at);
+        let Some(vm) = rest.first_mut() else { break };
+        vm.check().with_context(|| format!("VM `{}`", vm.name))?;
+        if before.iter().any(|other| other.name == vm.name) {
+            bail!("two VMs are called `{}`: give each its own name", vm.name);
+        }
+        for path in
+            [Some(&mut vm.kernel), vm.initrd.as_mut(), vm.dtb.as_mut()].into_iter().flatten()
+        {
+            *path = folder.join(&*path);
+        }
+    }
+    Ok(vms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_in_the_head_of_this_file_is_understood() {
+        let source = include_str!("vm_desc.rs");
+        let text: String = source
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .map(|line| line.trim_start_matches("//!").trim().to_owned() + "\n")
+            .collect();
+        let vms = parse(&text, Path::new("/folder")).unwrap();
+        let [vm] = &vms[..] else { panic!("{vms:?}") };
+        assert_eq!(vm.kernel, Path::new("/folder/Image"));
+        assert_eq!((vm.mem, vm.cpus, vm.protected, vm.ipa_bits), (512 << 20, 4, true, 40));
+        assert_eq!((vm.load_addr, vm.dtb_addr), (Some(0x4020_0000), Some(0x4400_0000)));
+        assert_eq!(vm.guarded, [Guarded { base: 0x0900_0000, size: 4096 }]);
+        assert_eq!((vm.dialect, vm.guard, vm.smc), (Dialect::Pkvm, Some(true), Smc::Serve));
+    }
+
+    #[test]
+    fn one_line_is_enough() {
+        let vms = parse("[[vm]]\nkernel = '/k'", Path::new("folder")).unwrap();
+        assert_eq!(vms, [VmDesc::new(PathBuf::from("/k"))]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| format!("{:#}", parse(text, Path::new("")).unwrap_err());
+        let vm = |rest: &str| error(&format!("[[vm]]\nkernel = 'k'\n{rest}"));
+        assert!(error("").contains("vm"));
+        assert!(error("vm = []").contains("1 to 8"));
+        assert!(error("[[vm]]\nname = 'x'").contains("kernel"));
+        assert!(vm("memory = '1M'").contains("memory"));
+        assert!(vm("mem = '1M'").contains("2 MiB"));
+        assert!(vm("mem = 'lots'").contains("lots"));
+        assert!(vm("cpus = 9").contains("1 to 8"));
+        assert!(vm("dialect = 'klingon'").contains("klingon"));
+        assert!(vm("name = 'a b'").contains("letters"));
+        assert!(vm("guarded = [{ base = 1, size = '4K' }]").contains("pages"));
+        assert!(vm("[[vm]]\nkernel = 'k'").contains("two VMs"));
+    }
+}
