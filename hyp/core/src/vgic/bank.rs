@@ -64,6 +64,8 @@ pub(super) struct Bank {
     pub(super) has_spilled: bool,
     /// ICH_HCR_EL2 as written last.
     pub(super) hcr: u64,
+    /// The vCPU runs, so its list registers are in use.
+    pub(super) is_online: bool,
     /// GICR_WAKER.ProcessorSleep.
     pub(super) is_asleep: bool,
 }
@@ -80,6 +82,7 @@ impl Bank {
             is_crowded: false,
             has_spilled: false,
             hcr: 0,
+            is_online: false,
             is_asleep: true,
         }
     }
@@ -90,7 +93,10 @@ impl Bank {
     }
 
     /// The physical timer interrupt `n` was acknowledged on this CPU.
-    pub(super) const fn fire(&mut self, n: u32) {
+    pub(super) fn fire(&mut self, n: u32, iface: &impl CpuInterface) {
+        // It could fire because the guest has deactivated the one before, whose list register
+        // must not be mistaken for this one's.
+        self.retire(iface);
         self.physical |= bit(n) & PHYSICAL_PPIS;
         self.word.set_line(bit(n) & PHYSICAL_PPIS, true);
     }
@@ -124,10 +130,10 @@ impl Bank {
     pub(super) fn load(&mut self, n: u32, groups: Groups) -> ListRegister {
         let mask = bit(n);
         let active = self.word.active & mask != 0;
-        let level = self.word.edge & mask == 0;
-        // Pending and active at once is for edges only. A level is looked at again when the
-        // guest deactivates it.
-        let pending = self.word.deliverable(groups) & mask != 0 && !(level && active);
+        // What is pending behind an active interrupt stays in the model until its end: a list
+        // register that is both could pass for a waiting one.
+        let pending = self.word.deliverable(groups) & mask != 0 && !active;
+        let look_again = self.word.edge & mask == 0 || self.word.pending() & mask != 0 && active;
         let lr = ListRegister::new(n, self.priority.get(index(n)).copied().unwrap_or(0))
             .with_group1(self.word.group1 & mask != 0)
             .with_pending(pending)
@@ -136,7 +142,7 @@ impl Bank {
         if self.physical & mask != 0 {
             self.tied |= mask;
             lr.with_physical()
-        } else if level {
+        } else if look_again {
             lr.with_eoi_interrupt()
         } else {
             lr
@@ -159,18 +165,24 @@ impl Bank {
         self.word.fold(mask, lr);
     }
 
+    /// Frees list registers whose SGI or PPI the guest has dealt with.
+    fn retire(&mut self, iface: &impl CpuInterface) {
+        if self.slots.private == 0 {
+            return;
+        }
+        for slot in Bits(iface.empty_lrs() & self.slots.private) {
+            self.fold(self.slots.intid(slot), ListRegister::EMPTY);
+            self.slots.free(slot);
+        }
+    }
+
     /// The short road: empties and fills only list registers that are idle anyway. `false` if
     /// that is not enough and everything must be folded and sorted anew.
     pub(super) fn deliver(&mut self, groups: Groups, iface: &mut impl CpuInterface) -> bool {
         if self.is_crowded {
             return false;
         }
-        if self.slots.private != 0 {
-            for slot in Bits(iface.empty_lrs() & self.slots.private) {
-                self.fold(self.slots.intid(slot), ListRegister::EMPTY);
-                self.slots.free(slot);
-            }
-        }
+        self.retire(iface);
         self.settle(iface);
         let again = self.word.deliverable(groups) & self.word.edge & self.word.live;
         for n in Bits(again) {

@@ -31,6 +31,9 @@ mod sgi;
 mod spi;
 mod word;
 
+#[cfg(test)]
+mod tests;
+
 pub use kicks::Kicks;
 pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
@@ -131,6 +134,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         {
             let mut bank = cpu.bank.lock();
             bank.hcr = hcr::EN;
+            bank.is_online = true;
         }
         iface.set_hcr(hcr::EN);
         cpu.asked.store(0, Ordering::Release);
@@ -149,6 +153,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         let kicks =
             Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }.fold(iface);
         bank.drop_timers(iface);
+        bank.is_online = false;
         bank.is_crowded = false;
         bank.has_spilled = false;
         for n in 0..iface.list_registers() {
@@ -178,7 +183,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
         if intid < FIRST_SPI && PHYSICAL_PPIS & bit(intid) != 0 {
-            bank.fire(intid);
+            bank.fire(intid, iface);
         }
         self.finish(vcpu, cpu, bank, iface)
     }
@@ -255,6 +260,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         mut bank: TicketMutexGuard<'_, Bank, R>,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
+        if !bank.is_online {
+            return Kicks::NONE;
+        }
         if cpu.attention.load(Ordering::Acquire) == 0 {
             if cpu.inbox.load(Ordering::Relaxed) != 0 {
                 bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));
@@ -272,6 +280,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut spis = self.spis.lock();
         let mut bank = cpu.bank.lock();
+        if !bank.is_online {
+            return Kicks::NONE;
+        }
         // Before the fold: who asks from now on is served by the next one.
         cpu.attention.swap(0, Ordering::AcqRel);
         bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));

@@ -99,13 +99,16 @@ impl<R: RelaxStrategy> Vgic<R> {
                         return Read::Again(kicks);
                     }
                 }
-                let mut value = cpu.bank.lock().word.read(register);
-                if target == vcpu
-                    && matches!(register, BitRegister::SetPending | BitRegister::ClearPending)
-                {
-                    value |= timer_lines(iface);
-                }
-                u64::from(value)
+                let mut bank = cpu.bank.lock();
+                let shows_pending =
+                    matches!(register, BitRegister::SetPending | BitRegister::ClearPending);
+                let lines = if shows_pending && target == vcpu {
+                    bank.settle(iface);
+                    timer_lines(iface)
+                } else {
+                    0
+                };
+                u64::from(bank.word.read(register) | lines)
             }
             Register::Priority(first) => {
                 let bank = cpu.bank.lock();

@@ -257,12 +257,11 @@ impl SpiBank {
         self.hold(spi, vcpu);
         let Some(w) = self.words.get_mut(word) else { return ListRegister::EMPTY };
         let active = w.active & mask != 0;
-        let level = w.edge & mask == 0;
-        // Pending and active at once is for edges only.
-        let pending = w.deliverable(groups) & mask != 0 && is_routed && !(level && active);
-        // A level has to be looked at again after deactivation, and so has an edge that waits
-        // for this vCPU to be done with it before it can go to another.
-        let look_again = level || (!pending && w.pending() & mask != 0);
+        // What is pending behind an active interrupt stays in the model until its end: a list
+        // register that is both could pass for a waiting one.
+        let pending = w.deliverable(groups) & mask != 0 && is_routed && !active;
+        // A level has to be looked at again after deactivation, and so has an edge that waits.
+        let look_again = w.edge & mask == 0 || (w.pending() & mask != 0 && !pending);
         let group1 = w.group1 & mask != 0;
         w.load(mask, pending);
         let lr = ListRegister::new(spi.saturating_add(FIRST_SPI), priority)

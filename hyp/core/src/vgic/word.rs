@@ -55,7 +55,7 @@ impl BitRegister {
 ///
 /// While an interrupt is `live`, a list register holds it: the truth about its pending edge and
 /// its active state is there, `seen` and `active` are what was loaded, and a write that
-/// arrives meanwhile is noted in the last three sets until the owner of the list register folds
+/// arrives meanwhile is noted in the last four sets until the owner of the list register folds
 /// it back.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Word {
@@ -73,6 +73,8 @@ pub(super) struct Word {
     cancel_pending: u32,
     cancel_active: u32,
     force_active: u32,
+    /// Latched while live: an acknowledgement seen at the fold came before.
+    relatched: u32,
 }
 
 impl Word {
@@ -122,23 +124,25 @@ impl Word {
             }
             BitRegister::SetPending => {
                 self.latch |= value;
+                self.relatched |= value & self.live;
                 value
             }
             BitRegister::ClearPending => {
                 self.latch &= !value;
                 self.seen &= !value;
+                self.relatched &= !value;
                 self.cancel_pending |= value & self.live;
                 value
             }
             BitRegister::SetActive => {
-                let changed = value & !self.active;
+                // What is live may have been deactivated since it was loaded.
+                let changed = value & (!self.active | self.live);
                 self.active |= value;
                 self.force_active |= value & self.live;
                 changed
             }
             BitRegister::ClearActive => {
-                // Live interrupts count as changed whatever was loaded: the guest may have
-                // acknowledged one since.
+                // And may have been acknowledged.
                 let changed = value & (self.active | self.live);
                 self.active &= !value;
                 self.force_active &= !value;
@@ -173,7 +177,7 @@ impl Word {
         if lr.is_pending() {
             self.latch |= bit & self.edge & !self.cancel_pending;
         } else if acknowledged {
-            self.latch &= !(bit & !self.edge);
+            self.latch &= !(bit & !self.edge & !self.relatched);
         }
         if lr.is_active() {
             self.active |= bit & !self.cancel_active;
@@ -186,6 +190,7 @@ impl Word {
         self.cancel_pending &= !bit;
         self.cancel_active &= !bit;
         self.force_active &= !bit;
+        self.relatched &= !bit;
     }
 
     /// An input line changed.

@@ -1,0 +1,212 @@
+//! A virtual CPU interface and the physical timers of one CPU, simulated after IHI0069: what the
+//! guest does by ICC_* registers changes the list registers as the hardware would.
+
+use super::super::{CpuInterface, ListRegister, hcr, vmcr};
+use std::vec;
+use std::vec::Vec;
+
+/// Acknowledge with nothing to take.
+pub(super) const SPURIOUS: u32 = 1023;
+
+pub(super) struct FakeCpu {
+    pub(super) lrs: Vec<ListRegister>,
+    pub(super) hcr: u64,
+    pub(super) vmcr: u64,
+    pub(super) pmr: u8,
+    /// Active priorities: group 1?, priority.
+    active_priorities: Vec<(bool, u8)>,
+    pub(super) can_trap_dir: bool,
+    /// Timer lines and physically active PPIs, by INTID.
+    pub(super) lines: u32,
+    pub(super) physical_active: u32,
+    pub(super) writes: usize,
+}
+
+impl FakeCpu {
+    pub(super) fn new(list_registers: usize) -> Self {
+        Self {
+            lrs: vec![ListRegister::EMPTY; list_registers],
+            hcr: 0,
+            vmcr: 0,
+            pmr: 0,
+            active_priorities: Vec::new(),
+            can_trap_dir: false,
+            lines: 0,
+            physical_active: 0,
+            writes: 0,
+        }
+    }
+
+    /// What a guest's driver does first: priority mask open, both groups on.
+    pub(super) fn open(&mut self) {
+        self.pmr = 0xff;
+        self.vmcr = vmcr::VENG0 | vmcr::VENG1;
+    }
+
+    pub(super) fn running_priority(&self) -> u8 {
+        self.active_priorities.iter().map(|&(_, priority)| priority).min().unwrap_or(0xff)
+    }
+
+    /// The list register whose interrupt is signalled to the guest.
+    fn signalled(&self) -> Option<usize> {
+        if self.hcr & hcr::EN == 0 {
+            return None;
+        }
+        let (n, lr) = self
+            .lrs
+            .iter()
+            .enumerate()
+            .filter(|(_, lr)| lr.is_pending() && !lr.is_active())
+            .filter(|(_, lr)| {
+                self.vmcr & if lr.is_group1() { vmcr::VENG1 } else { vmcr::VENG0 } != 0
+            })
+            .min_by_key(|(_, lr)| lr.priority())?;
+        (lr.priority() < self.pmr && (lr.priority() & 0xf8) < self.running_priority()).then_some(n)
+    }
+
+    /// Whether the guest has an interrupt to take.
+    pub(super) fn has_interrupt(&self) -> bool {
+        self.signalled().is_some()
+    }
+
+    /// ICC_IAR<group>_EL1 of whatever is signalled.
+    pub(super) fn acknowledge(&mut self) -> u32 {
+        let Some(n) = self.signalled() else { return SPURIOUS };
+        let lr = self.lrs[n];
+        self.active_priorities.push((lr.is_group1(), lr.priority() & 0xf8));
+        self.lrs[n] = ListRegister::from_raw((lr.raw() & !(3 << 62)) | 1 << 63);
+        lr.intid()
+    }
+
+    /// ICC_EOIR<group>_EL1.
+    pub(super) fn end(&mut self, intid: u32) {
+        let Some(at) =
+            (0..self.active_priorities.len()).min_by_key(|&n| self.active_priorities[n].1)
+        else {
+            return;
+        };
+        self.active_priorities.remove(at);
+        if self.vmcr & vmcr::VEOIM == 0 {
+            self.deactivate(intid);
+        }
+    }
+
+    /// ICC_DIR_EL1. `false` if the write traps instead.
+    pub(super) fn write_dir(&mut self, intid: u32) -> bool {
+        if self.hcr & hcr::TDIR != 0 {
+            return false;
+        }
+        self.deactivate(intid);
+        true
+    }
+
+    fn deactivate(&mut self, intid: u32) {
+        match self.lrs.iter().position(|lr| lr.is_active() && lr.intid() == intid) {
+            Some(n) => {
+                let lr = self.lrs[n];
+                if lr.is_physical() {
+                    assert!(!lr.is_pending(), "HW with pending and active");
+                    self.physical_active &= !(1 << intid);
+                }
+                self.lrs[n] = ListRegister::from_raw(lr.raw() & !(1 << 63));
+            }
+            None => {
+                let count = (self.hcr >> hcr::EOI_COUNT_SHIFT) & hcr::EOI_COUNT_MASK;
+                assert!(count < hcr::EOI_COUNT_MASK);
+                self.hcr += 1 << hcr::EOI_COUNT_SHIFT;
+            }
+        }
+    }
+
+    /// ICH_MISR_EL2 is not zero.
+    pub(super) fn has_maintenance(&self) -> bool {
+        let on = |bit| self.hcr & bit != 0;
+        let eoi =
+            self.lrs.iter().any(|lr| !lr.is_pending() && !lr.is_active() && lr.has_eoi_interrupt());
+        let count = (self.hcr >> hcr::EOI_COUNT_SHIFT) & hcr::EOI_COUNT_MASK;
+        let (group0, group1) = (self.vmcr & vmcr::VENG0 != 0, self.vmcr & vmcr::VENG1 != 0);
+        on(hcr::EN)
+            && (eoi
+                || on(hcr::LRENPIE) && count != 0
+                || on(hcr::NPIE) && !self.lrs.iter().any(|lr| lr.is_pending())
+                || on(hcr::VGRP0EIE) && group0
+                || on(hcr::VGRP0DIE) && !group0
+                || on(hcr::VGRP1EIE) && group1
+                || on(hcr::VGRP1DIE) && !group1)
+    }
+
+    /// The physical timer interrupt that EL2 would take now, acknowledged.
+    pub(super) fn take_physical(&mut self) -> Option<u32> {
+        let ready = self.lines & !self.physical_active;
+        if ready == 0 {
+            return None;
+        }
+        let intid = ready.trailing_zeros();
+        self.physical_active |= 1 << intid;
+        Some(intid)
+    }
+}
+
+impl CpuInterface for FakeCpu {
+    fn list_registers(&self) -> usize {
+        self.lrs.len()
+    }
+
+    fn can_trap_deactivation(&self) -> bool {
+        self.can_trap_dir
+    }
+
+    fn read_lr(&self, n: usize) -> ListRegister {
+        self.lrs[n]
+    }
+
+    fn write_lr(&mut self, n: usize, value: ListRegister) {
+        assert!(!(value.is_physical() && value.is_pending() && value.is_active()));
+        if value != ListRegister::EMPTY {
+            let twice = self.lrs.iter().enumerate().any(|(other, lr)| {
+                other != n
+                    && (lr.is_pending() || lr.is_active())
+                    && lr.intid() == value.intid()
+                    && other < n
+            });
+            assert!(!twice, "interrupt {} in two list registers", value.intid());
+        }
+        self.writes += 1;
+        self.lrs[n] = value;
+    }
+
+    fn empty_lrs(&self) -> u32 {
+        self.lrs.iter().enumerate().fold(0, |mask, (n, lr)| {
+            let empty = !lr.is_pending() && !lr.is_active() && !lr.has_eoi_interrupt();
+            mask | u32::from(empty) << n
+        })
+    }
+
+    fn hcr(&self) -> u64 {
+        self.hcr
+    }
+
+    fn set_hcr(&mut self, value: u64) {
+        self.hcr = value;
+    }
+
+    fn vmcr(&self) -> u64 {
+        self.vmcr
+    }
+
+    fn reset(&mut self) {
+        self.vmcr = 0;
+        self.pmr = 0;
+        self.active_priorities.clear();
+    }
+
+    fn timer_line(&self, intid: u32) -> bool {
+        assert!(intid == 27 || intid == 30);
+        self.lines & 1 << intid != 0
+    }
+
+    fn deactivate_physical(&mut self, intid: u32) {
+        assert!(self.physical_active & 1 << intid != 0, "PPI {intid} was not active");
+        self.physical_active &= !(1 << intid);
+    }
+}

@@ -1,0 +1,6 @@
+mod delivery;
+mod fake;
+mod machine;
+mod oracle;
+mod random;
+mod registers;
