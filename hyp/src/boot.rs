@@ -11,6 +11,7 @@ use crate::arch::{cpu, ich, percpu, sysreg};
 use crate::drivers::gicv3;
 use crate::drivers::pl011::Pl011;
 use crate::exit::fail;
+use crate::smp::StartError;
 use crate::{console, entropy, firmware, mm, smp};
 
 /// Bytes of EL2's heap.
@@ -142,11 +143,22 @@ fn start_gic(machine: &Machine<'_>) {
 fn start_cpus(machine: &Machine<'_>) {
     let own = sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY;
     let others = machine.cpus.iter().filter(|cpu| cpu.mpidr != own);
-    for (index, cpu) in (1..percpu::MAX_CPUS).zip(others) {
+    let mut index = 1;
+    for cpu in others {
         if cpu.enable_method != EnableMethod::Psci {
             warn!("CPU {:#x} stays off: its enable-method is not psci", cpu.mpidr);
-        } else if let Err(error) = smp::start(index, cpu.mpidr) {
+            continue;
+        }
+        if index == percpu::MAX_CPUS {
+            break;
+        }
+        let started = smp::start(index, cpu.mpidr);
+        if let Err(error) = started {
             warn!("CPU {:#x} stays off: {error}", cpu.mpidr);
+        }
+        // One that is silent may still come, and would find its number taken.
+        if !matches!(started, Err(StartError::Refused(_))) {
+            index += 1;
         }
     }
     if machine.cpus_left_out > 0 {

@@ -9,7 +9,7 @@ use arrayvec::ArrayString;
 use hyp_core::console::Console;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::arch::cpu::Lock;
+use crate::arch::cpu::{Lock, Once};
 use crate::arch::{cpu, timer};
 use crate::drivers::pl011::Pl011;
 
@@ -62,6 +62,7 @@ pub(crate) fn init(uart: Pl011, level: LevelFilter) {
     terminal.console.set_frequency(timer::frequency());
     terminal.uart = Some(uart);
     drop(terminal);
+    LAST_RESORT.call_once(|| uart);
     // Fails only if there is a logger already: this one.
     let _ = log::set_logger(&Logger);
     log::set_max_level(level);
@@ -129,25 +130,30 @@ pub(crate) fn tick() {
     terminal.drain();
 }
 
+/// The UART for last words when whoever crashed holds the lock.
+static LAST_RESORT: Once<Pl011> = Once::new();
+
 /// Sends all that waits and then `text` as lines of their own, polling. For the last words: works
 /// with the lock held by whoever crashed, then without what waits in the ring.
 pub(crate) fn last_words(text: fmt::Arguments<'_>) {
     let mut tries = 1_000_000_u32;
     let mut terminal = loop {
         if let Some(terminal) = TERMINAL.try_lock() {
-            break terminal;
+            break Some(terminal);
         }
         tries -= 1;
         if tries == 0 {
-            return;
+            break None;
         }
         cpu::yield_now();
     };
-    terminal.console.flush();
-    terminal.drain_polled();
-    let Some(uart) = terminal.uart else { return };
+    if let Some(terminal) = &mut terminal {
+        terminal.console.flush();
+        terminal.drain_polled();
+    }
+    let Some(uart) = LAST_RESORT.get() else { return };
     // Writing cannot fail.
-    let _ = Raw(uart).write_fmt(text);
+    let _ = Raw(*uart).write_fmt(text);
     uart.wait_idle();
 }
 

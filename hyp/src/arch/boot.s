@@ -49,6 +49,7 @@ head:
     .long   0
 
 boot_entry:
+    msr     daifset, #15
     mov     x19, x0
     mov     x22, #0
     adr     x21, head
@@ -64,9 +65,6 @@ boot_entry:
     bl      clean_invalidate
 
     bl      leave_mmu               // x20 = entry kind
-    ic      iallu
-    dsb     nsh
-    isb
     bl      build_tables
     bl      enter_mmu
     ldr     x0, =boot_high
@@ -75,6 +73,7 @@ boot_entry:
 // PSCI CPU_ON lands here, MMU off, at EL2; x0 = index of this CPU.
 .global secondary_entry
 secondary_entry:
+    msr     daifset, #15
     mov     x22, x0
     adr     x21, head
     bl      leave_mmu
@@ -125,8 +124,11 @@ leave_mmu:
     msr     sctlr_el1, x1
     isb
     mov     x20, #KIND_EL1
-2:  msr     daifset, #15
-    msr     spsel, #1
+2:  msr     spsel, #1
+    // What was fetched so far may be older than what lies in memory.
+    ic      iallu
+    dsb     nsh
+    isb
     ret
 
 // Maps [x0, x1) (physical, in the image) with attributes x2 into the image's level-3 table.
