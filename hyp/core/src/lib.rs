@@ -31,6 +31,7 @@ pub mod fault;
 pub mod features;
 pub mod guard;
 pub mod inject;
+pub mod insn;
 pub mod memory;
 pub mod pl011;
 pub mod ports;

@@ -68,6 +68,13 @@ impl Fault {
         let kind = if abort.on_walk { Kind::Walk(Use::Read) } else { Kind::Fetch };
         Self { ipa, va, cause: abort.cause, kind, is_fetch: true }
     }
+
+    /// The same fault `bytes` further on: where the second half of a decoded pair goes. `None`
+    /// where an address wraps.
+    #[must_use]
+    pub fn behind(&self, bytes: u64) -> Option<Self> {
+        Some(Self { ipa: self.ipa.checked_add(bytes)?, va: self.va.checked_add(bytes)?, ..*self })
+    }
 }
 
 /// Where the faulting IPA is to be read.
