@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bundle, guest, run};
+use crate::{bundle, guest, run, scenario};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -27,7 +27,9 @@ pub enum Command {
     #[command(after_help = "Exit status: 0 the guest powered off; 1 it crashed or broke a rule \
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \
         limit.")]
-    Run(run::Options),
+    Run(Box<run::Options>),
+    /// Run the scenarios of `tests/scenarios` under QEMU, with a verdict line for each.
+    QemuTest(scenario::Options),
     /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
     Test,
     /// Make this machine able to build, run and test; says what it installs and why.

@@ -8,6 +8,7 @@ mod guest;
 mod payload;
 mod qemu;
 mod run;
+mod scenario;
 mod setup;
 mod symbolize;
 mod test;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Build => build::command().map(|()| 0),
         Command::Bundle(options) => bundle::command(&options).map(|()| 0),
         Command::Run(options) => run::command(&options),
+        Command::QemuTest(options) => scenario::command(&options),
         Command::Test => test::command(),
         Command::Setup => setup::command().map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use session::{Ending, Session, watch_for_stop};
+pub use session::{Ending, Session, stop_asked, watch_for_stop};
 
 /// The machine to emulate.
 #[derive(Debug, Clone)]

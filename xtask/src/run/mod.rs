@@ -2,23 +2,40 @@
 
 mod attended;
 pub mod console;
+pub mod preset;
+mod supplies;
 mod terminal;
+mod vm_options;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
-use crate::build;
+pub use preset::What;
+pub use supplies::Supplies;
+
+use crate::bundle::{self, Bundle};
 use crate::qemu::{Boot, Machine};
-use crate::units::parse_size;
+use crate::units::{parse_size, shown_size};
+use crate::vm_desc::{self, VmDesc};
+use crate::{build, workspace};
+use vm_options::VmOptions;
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Boot this finished bundle.
-    #[arg(long, value_name = "FILE")]
+    /// What to run, unless `--kernel`, `--vm` or `--bundle` say it.
+    #[arg(value_enum, conflicts_with_all = ["kernel", "vm_file", "bundle"])]
+    what: Option<What>,
+    #[command(flatten)]
+    vm: VmOptions,
+    /// Run the VMs that this file describes.
+    #[arg(long = "vm", value_name = "FILE.toml", conflicts_with_all = ["bundle", "VmOptions"])]
+    vm_file: Option<PathBuf>,
+    /// Boot this finished bundle, whatever is in it.
+    #[arg(long, value_name = "FILE", conflicts_with = "VmOptions")]
     bundle: Option<PathBuf>,
     #[command(flatten)]
     machine: MachineOptions,
@@ -37,38 +54,71 @@ pub struct MachineOptions {
     /// QEMU's machine, with options of its own after commas if need be.
     #[arg(long, default_value = "virt", value_name = "NAME")]
     machine: String,
-    /// Version of the machine's interrupt controller.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
+    /// Version of the machine's interrupt controller, 2 or 3.
+    #[arg(long, default_value_t = 3, value_name = "VERSION",
+        value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
     /// QEMU's CPU model.
     #[arg(long, default_value = "cortex-a72", value_name = "MODEL")]
     cpu: String,
     /// CPUs of the machine [default: as many as the VMs need].
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER")]
     smp: Option<u32>,
     /// RAM of the machine [default: what the VMs need and some more].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     ram: Option<u64>,
     /// Words for Postern itself, such as `postern.log=debug`.
-    #[arg(long, default_value = "", value_name = "WORDS")]
+    #[arg(long, default_value = "", value_name = "WORDS", hide_default_value = true)]
     boot_args: String,
     /// The emulator [default: `qemu-system-aarch64` on the search path, installed when missing].
     #[arg(long, value_name = "PATH")]
     qemu: Option<PathBuf>,
 }
 
+/// What the VMs of a run need of the machine.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    cpus: u32,
+    ram: u64,
+}
+
+/// A finished bundle does not say what it needs: enough for small ones, and `--smp` and `--ram`
+/// for others.
+const UNKNOWN: Needs = Needs { cpus: 4, ram: 1 << 30 };
+
 impl MachineOptions {
-    /// The machine for VMs that need `cpus` CPUs and `ram` bytes together.
-    fn machine(&self, cpus: u32, ram: u64, extra: &[OsString]) -> Machine {
+    /// The machine for VMs that need `needs`.
+    fn machine(&self, supplies: &Supplies, needs: Needs, extra: &[OsString]) -> Machine {
         Machine {
-            qemu: self.qemu.clone().unwrap_or_else(|| PathBuf::from("qemu-system-aarch64")),
+            qemu: supplies.qemu().to_owned(),
             machine: self.machine.clone(),
             gic: self.gic,
             cpu: self.cpu.clone(),
-            smp: self.smp.unwrap_or(cpus),
-            ram: self.ram.unwrap_or(ram),
+            smp: self.smp.unwrap_or(needs.cpus),
+            ram: self.ram.unwrap_or(needs.ram),
             extra: extra.to_vec(),
         }
+    }
+
+    /// Refuses a machine on which the VMs cannot run.
+    fn check(&self, needs: Needs) -> Result<()> {
+        if let Some(smp) = self.smp {
+            ensure!(
+                smp >= needs.cpus,
+                "the VMs have {} vCPUs, each on a CPU of its own, and --smp gives {smp}",
+                needs.cpus
+            );
+        }
+        if let Some(ram) = self.ram {
+            ensure!(
+                ram >= needs.ram,
+                "the VMs and Postern need {} of RAM, and --ram gives {}; give more, or make the VM \
+                 smaller with --mem",
+                shown_size(needs.ram),
+                shown_size(ram)
+            );
+        }
+        Ok(())
     }
 }
 
@@ -78,12 +128,69 @@ impl MachineOptions {
 ///
 /// Anything that keeps the run from starting.
 pub fn command(options: &Options) -> Result<u8> {
+    let supplies = Supplies::new(options.machine.qemu.clone())?;
+    let (bundle, needs) = match &options.bundle {
+        Some(bundle) => {
+            std::fs::metadata(bundle)
+                .with_context(|| format!("cannot read the bundle {}", bundle.display()))?;
+            (OnDisk::Given(bundle), UNKNOWN)
+        }
+        None => {
+            let bundle = bundle::build(&options.vms(&supplies)?)?;
+            let needs = Needs { cpus: u32::try_from(bundle.cpus)?, ram: bundle.machine_ram };
+            options.machine.check(needs)?;
+            (OnDisk::made(&bundle)?, needs)
+        }
+    };
     let hypervisor = build::hypervisor()?;
-    let machine = options.machine.machine(1, 512 << 20, &options.qemu_arguments);
+    let machine = options.machine.machine(&supplies, needs, &options.qemu_arguments);
     let boot = Boot {
         image: &hypervisor.image,
-        bundle: options.bundle.as_deref(),
+        bundle: Some(bundle.path()),
         arguments: &options.machine.boot_args,
     };
     attended::run(&machine, boot, &hypervisor.elf, options.timeout.map(Duration::from_secs))
+}
+
+impl Options {
+    /// The VMs that the command line asks for.
+    fn vms(&self, supplies: &Supplies) -> Result<Vec<VmDesc>> {
+        if let Some(file) = &self.vm_file {
+            return vm_desc::read(file);
+        }
+        let words = self.vm.words()?;
+        if words.contains_key("kernel") {
+            return Ok(vec![preset::describe(words)?]);
+        }
+        let what = self.what.unwrap_or(What::Demo);
+        Ok(vec![what.describe(supplies.files(what)?, words)?])
+    }
+}
+
+/// The bundle that QEMU reads.
+enum OnDisk<'a> {
+    /// Somebody else's.
+    Given(&'a Path),
+    /// Ours, gone after the run.
+    Made(tempfile::TempPath),
+}
+
+impl OnDisk<'_> {
+    fn made(bundle: &Bundle) -> Result<Self> {
+        let file = tempfile::Builder::new()
+            .prefix("run-")
+            .suffix(".bundle")
+            .tempfile_in(workspace::output_dir()?)
+            .context("could not make a file for the bundle")?;
+        let path = file.into_temp_path();
+        bundle.write(&path)?;
+        Ok(Self::Made(path))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Made(path) => path,
+        }
+    }
 }

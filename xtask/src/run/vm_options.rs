@@ -1,0 +1,140 @@
+//! The options of `run` that describe one VM, as the keys of a VM description.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use toml::{Table, Value};
+
+use crate::units::parse_size;
+use crate::vm_desc::Dialect;
+
+/// One VM.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Virtual machine")]
+pub struct VmOptions {
+    /// Run this payload: an arm64 Linux `Image`, an AArch64 ELF file or a raw binary, gzipped or
+    /// not.
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Initial RAM disk.
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// Words for the guest's command line, after those that the payload itself needs.
+    #[arg(long, value_name = "WORDS")]
+    append: Option<String>,
+    /// vCPUs, 1 to 8 [default: 1].
+    #[arg(long, value_name = "NUMBER")]
+    cpus: Option<u32>,
+    /// RAM of the VM [default: what the payload needs].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    mem: Option<u64>,
+    /// Make it a protected VM.
+    #[arg(long)]
+    protected: bool,
+    /// Make it a normal VM, where protected is the default.
+    #[arg(long, conflicts_with = "protected")]
+    normal: bool,
+    /// Offer the MMIO guard to a normal VM too.
+    #[arg(long, conflicts_with = "protected")]
+    guard: bool,
+    /// Numbering of the guard calls that the guest uses: `pkvm` (Android and mainline Linux) or
+    /// `list-2021` (the original posting).
+    #[arg(long, value_name = "NAME", value_parser = parse_dialect)]
+    dialect: Option<Dialect>,
+    /// Give the guest this device tree instead of one made for it.
+    #[arg(long, value_name = "FILE")]
+    dtb: Option<PathBuf>,
+    /// Where in the guest's memory an `Image` or raw binary goes.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    load_addr: Option<i64>,
+    /// Where in the guest's memory the device tree goes.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    dtb_addr: Option<i64>,
+}
+
+impl VmOptions {
+    /// What was said, with the keys of a VM description.
+    ///
+    /// # Errors
+    ///
+    /// A path that is no UTF-8.
+    pub fn words(&self) -> Result<Table> {
+        let mut words = Table::new();
+        let mut say = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                words.insert(key.to_owned(), value);
+            }
+        };
+        say("kernel", path(self.kernel.as_deref())?);
+        say("initrd", path(self.initrd.as_deref())?);
+        say("dtb", path(self.dtb.as_deref())?);
+        say("append", self.append.clone().map(Value::String));
+        say("cpus", self.cpus.map(|cpus| Value::Integer(cpus.into())));
+        say("mem", self.mem.map(|bytes| Value::String(bytes.to_string())));
+        say("protected", self.protected.then_some(Value::Boolean(true)));
+        say("protected", self.normal.then_some(Value::Boolean(false)));
+        say("guard", self.guard.then_some(Value::Boolean(true)));
+        say("dialect", self.dialect.map(|dialect| Value::String(dialect.name().to_owned())));
+        say("load-addr", self.load_addr.map(Value::Integer));
+        say("dtb-addr", self.dtb_addr.map(Value::Integer));
+        Ok(words)
+    }
+}
+
+fn path(path: Option<&Path>) -> Result<Option<Value>> {
+    let Some(path) = path else { return Ok(None) };
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(Some(Value::String(text.to_owned())))
+}
+
+fn parse_dialect(text: &str) -> Result<Dialect> {
+    [Dialect::Pkvm, Dialect::List2021]
+        .into_iter()
+        .find(|dialect| dialect.name() == text)
+        .with_context(|| format!("`{text}` is neither `pkvm` nor `list-2021`"))
+}
+
+/// An address, hexadecimal with `0x` or decimal, up to 63 bits as in a VM description.
+fn parse_address(text: &str) -> Result<i64> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => i64::from_str_radix(&digits.replace('_', ""), 16),
+        None => text.parse(),
+    };
+    match parsed {
+        Ok(address) if address >= 0 => Ok(address),
+        _ => bail!("`{text}` is not an address; write for example 0x40200000"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_hexadecimal_or_decimal() {
+        assert_eq!(parse_address("0x4020_0000").unwrap(), 0x4020_0000);
+        assert_eq!(parse_address("4096").unwrap(), 4096);
+        for wrong in ["", "0x", "-1", "40M", "0xg", "0xffff_ffff_ffff_ffff"] {
+            assert!(parse_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_said_is_said() {
+        assert!(VmOptions::default().words().unwrap().is_empty());
+        let options = VmOptions {
+            normal: true,
+            mem: Some(1 << 21),
+            load_addr: Some(0x4000_0000),
+            dialect: Some(Dialect::List2021),
+            ..VmOptions::default()
+        };
+        let words = options.words().unwrap().to_string();
+        for line in
+            ["protected = false", "mem = \"2097152\"", "load-addr = 1073741824", "\"list-2021\""]
+        {
+            assert!(words.contains(line), "{words}");
+        }
+        assert_eq!(words.lines().count(), 4);
+    }
+}

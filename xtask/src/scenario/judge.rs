@@ -1,0 +1,177 @@
+//! The verdict on one run, from its console output alone.
+
+use std::collections::BTreeSet;
+
+use hyp_abi::exit;
+
+use super::pattern::Pattern;
+use super::tap;
+use crate::qemu::Ending;
+use crate::run::console::LastWord;
+
+/// What a run must show.
+#[derive(Debug, Clone, Default)]
+pub struct Expectation {
+    /// Code in EL2's last line.
+    pub exit: u8,
+    /// Lines in this order, others between.
+    pub lines: Vec<Pattern>,
+    /// Lines in any order.
+    pub anywhere: Vec<Pattern>,
+    /// No line has one of these.
+    pub forbid: Vec<Pattern>,
+    /// Warnings and events of the hypervisor that belong to the case.
+    pub allow: Vec<Pattern>,
+    /// Rows that the guest reports as passed, exactly these.
+    pub rows: BTreeSet<String>,
+}
+
+/// What was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is wrong; nothing if the run passed.
+    pub complaints: Vec<String>,
+    /// How many single checks were made.
+    pub checks: usize,
+}
+
+/// Judges a run that ended by `ending` and printed `lines`.
+pub fn judge(expect: &Expectation, ending: Ending, lines: &[String]) -> Verdict {
+    let mut complaints = Vec::new();
+    complaints.extend(ending_complaint(expect, ending, lines));
+    let mut rest = lines.iter();
+    for pattern in &expect.lines {
+        if !rest.any(|line| pattern.is_in(line)) {
+            let earlier = lines.iter().any(|line| pattern.is_in(line));
+            let out_of_order = if earlier { " (only before the lines it must follow)" } else { "" };
+            complaints.push(format!("no line with {pattern}{out_of_order}"));
+            break;
+        }
+    }
+    for pattern in &expect.anywhere {
+        if !lines.iter().any(|line| pattern.is_in(line)) {
+            complaints.push(format!("no line with {pattern}"));
+        }
+    }
+    for line in lines {
+        if let Some(pattern) = expect.forbid.iter().find(|pattern| pattern.is_in(line)) {
+            complaints.push(format!("forbidden by {pattern}: {line}"));
+        }
+        if is_alarm(line) && !expect.foresees(line) {
+            complaints.push(format!("unexpected: {line}"));
+        }
+    }
+    if !expect.rows.is_empty() {
+        complaints.extend(tap::complaints(lines, &expect.rows));
+    }
+    let patterns = expect.lines.len() + expect.anywhere.len() + expect.forbid.len();
+    // The exit code and the absence of alarms are checked always.
+    Verdict { complaints, checks: 2 + patterns + expect.rows.len() }
+}
+
+impl Expectation {
+    /// A warning or event that the scenario names, as allowed or as demanded.
+    fn foresees(&self, line: &str) -> bool {
+        [&self.allow, &self.lines, &self.anywhere].into_iter().flatten().any(|p| p.is_in(line))
+    }
+}
+
+/// A line with which the hypervisor reports that something is not as it should be: a guest that
+/// broke a rule, or a fault of its own.
+fn is_alarm(line: &str) -> bool {
+    let Some(said) = line.strip_prefix("[postern] ") else { return false };
+    let of_a_vcpu = said
+        .strip_prefix("vm ")
+        .is_some_and(|rest| rest.split_once(" vcpu ").is_some_and(|(_, rest)| rest.contains(": ")));
+    of_a_vcpu || said.starts_with("WARNING") || said.starts_with("ERROR")
+}
+
+fn ending_complaint(expect: &Expectation, ending: Ending, lines: &[String]) -> Option<String> {
+    let mut last = LastWord::default();
+    lines.iter().for_each(|line| last.hear(line));
+    match (ending, last.code()) {
+        (Ending::TimeLimit, _) => Some("hang: the time limit ran out".to_owned()),
+        (Ending::Interrupted, _) => Some("interrupted".to_owned()),
+        (Ending::Exited(status), None) => {
+            Some(format!("QEMU ended ({status}) without a last line `{} CODE`", exit::EXIT_PREFIX))
+        }
+        (Ending::Exited(_), Some(code)) if code != expect.exit => {
+            Some(format!("exit code {code} instead of {}", expect.exit))
+        }
+        (Ending::Exited(_), Some(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn texts(patterns: &[&str]) -> Vec<Pattern> {
+        patterns.iter().map(|text| Pattern::Text((*text).to_owned())).collect()
+    }
+
+    fn verdict(expect: &Expectation, text: &str) -> Vec<String> {
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        judge(expect, Ending::Exited(ExitStatus::from_raw(0)), &lines).complaints
+    }
+
+    #[test]
+    fn a_run_as_expected_passes() {
+        let expect = Expectation {
+            lines: texts(&["one", "two"]),
+            anywhere: texts(&["zero"]),
+            forbid: texts(&["never"]),
+            rows: ["R1".to_owned()].into(),
+            ..Expectation::default()
+        };
+        let text = "one\n1..1\nok 1 - R1 x\nbetween\ntwo\nzero\nPOSTERN-EXIT 0";
+        assert_eq!(verdict(&expect, text), Vec::<String>::new());
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        assert_eq!(judge(&expect, Ending::Exited(ExitStatus::from_raw(0)), &lines).checks, 7);
+    }
+
+    #[test]
+    fn every_flaw_fails() {
+        let expect = Expectation {
+            lines: texts(&["one", "two"]),
+            anywhere: texts(&["zero"]),
+            forbid: texts(&["never"]),
+            ..Expectation::default()
+        };
+        for (text, flaw) in [
+            ("zero\none\nPOSTERN-EXIT 0", "no line with `two`"),
+            ("zero\ntwo\none\nPOSTERN-EXIT 0", "only before"),
+            ("one\ntwo\nPOSTERN-EXIT 0", "no line with `zero`"),
+            ("zero\none\ntwo\nnever\nPOSTERN-EXIT 0", "forbidden"),
+            ("zero\none\ntwo\nPOSTERN-EXIT 1", "exit code 1 instead of 0"),
+            ("zero\none\ntwo", "without a last line"),
+            ("[postern] WARNING: x\nzero\none\ntwo\nPOSTERN-EXIT 0", "unexpected"),
+            ("[postern] ERROR: x\nzero\none\ntwo\nPOSTERN-EXIT 0", "unexpected"),
+            (
+                "[postern] vm 0 vcpu 1: load of 4 bytes\nzero\none\ntwo\nPOSTERN-EXIT 0",
+                "unexpected",
+            ),
+        ] {
+            let found = verdict(&expect, text);
+            assert!(found.len() == 1 && found[0].contains(flaw), "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_hang_fails_whatever_was_printed() {
+        let lines = ["POSTERN-EXIT 0".to_owned()];
+        let verdict = judge(&Expectation::default(), Ending::TimeLimit, &lines);
+        assert!(verdict.complaints[0].contains("hang"));
+    }
+
+    #[test]
+    fn foreseen_warnings_pass() {
+        let allowed = Expectation { allow: texts(&["odd tree"]), ..Expectation::default() };
+        assert!(verdict(&allowed, "[postern] WARNING: odd tree\nPOSTERN-EXIT 0").is_empty());
+        let demanded = Expectation { lines: texts(&["odd tree"]), ..Expectation::default() };
+        assert!(verdict(&demanded, "[postern] WARNING: odd tree\nPOSTERN-EXIT 0").is_empty());
+    }
+}

@@ -1,0 +1,186 @@
+//! `cargo xtask qemu-test`: every scenario on the emulator, with a verdict line each.
+
+mod file;
+mod judge;
+mod pattern;
+mod perform;
+mod script;
+mod tap;
+
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::Hypervisor;
+use crate::qemu::{stop_asked, watch_for_stop};
+use crate::run::{Supplies, preset};
+use crate::vm_desc::VmDesc;
+use crate::{build, workspace};
+use file::Scenario;
+use perform::Outcome;
+
+/// Options of `qemu-test`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Only scenarios whose name contains this.
+    filter: Option<String>,
+    /// Show the names and do nothing.
+    #[arg(long)]
+    list: bool,
+    /// Scenarios that run at the same time [default: one per host CPU].
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<NonZero<usize>>,
+    /// The emulator [default: `qemu-system-aarch64` on the search path, installed when missing].
+    #[arg(long, value_name = "PATH")]
+    qemu: Option<PathBuf>,
+}
+
+impl Options {
+    /// The scenarios that the filter lets through.
+    fn scenarios(&self) -> Result<Vec<Scenario>> {
+        let mut scenarios = file::load(&workspace::root().join("tests/scenarios"))?;
+        let filter = self.filter.as_deref().unwrap_or_default();
+        scenarios.retain(|scenario| scenario.name.contains(filter));
+        if scenarios.is_empty() {
+            bail!(
+                "no scenario has `{filter}` in its name; `cargo xtask qemu-test --list` shows all"
+            );
+        }
+        Ok(scenarios)
+    }
+}
+
+/// How many runs ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// As the scenario says.
+    pub passed: usize,
+    /// Otherwise.
+    pub failed: usize,
+    /// Not run, each with a reason on its verdict line.
+    pub skipped: usize,
+}
+
+impl Tally {
+    /// The last words of a command: its last line counts what passed and what failed, and what
+    /// was skipped stands before it.
+    pub fn conclude(self) -> u8 {
+        if self.skipped > 0 {
+            println!("{} skipped, each named above", self.skipped);
+        }
+        println!("{} passed, {} failed", self.passed, self.failed);
+        u8::from(self.failed > 0)
+    }
+}
+
+/// The command `cargo xtask qemu-test`; the answer is the exit status of this program.
+///
+/// # Errors
+///
+/// A scenario file is wrong, nothing matches the filter, or the image cannot be built.
+pub fn command(options: &Options) -> Result<u8> {
+    if options.list {
+        for scenario in options.scenarios()? {
+            println!("{}", scenario.name);
+        }
+        return Ok(0);
+    }
+    Ok(run(options)?.conclude())
+}
+
+/// Runs the scenarios, printing a verdict line for each.
+///
+/// # Errors
+///
+/// As [`command`].
+pub fn run(options: &Options) -> Result<Tally> {
+    let mut scenarios = options.scenarios()?;
+    watch_for_stop()?;
+    let hypervisor = build::hypervisor()?;
+    // Everything that takes the network or a compiler happens before the first clock runs.
+    let supplies = Supplies::new(options.qemu.clone())?;
+    for payload in scenarios.iter().filter_map(|scenario| scenario.payload) {
+        // What cannot be had is reported at the scenarios that need it.
+        let _ = supplies.files(payload);
+    }
+    let logs = workspace::output_dir()?.join("logs");
+    std::fs::create_dir_all(&logs).with_context(|| format!("could not make {}", logs.display()))?;
+
+    // The longest first, so that none of them runs alone at the end.
+    scenarios.sort_by_key(|scenario| std::cmp::Reverse(scenario.limit));
+    let jobs =
+        options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let jobs = jobs.min(scenarios.len());
+    let bench = Bench { hypervisor, supplies, logs };
+    let queue = Mutex::new(VecDeque::from(scenarios));
+    let tally = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(scenario) = next(&queue) {
+                    let outcome = perform::perform(&scenario, &bench);
+                    report(&scenario, &outcome, &tally);
+                }
+            });
+        }
+    });
+    if stop_asked() {
+        bail!("interrupted");
+    }
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What all runs share.
+#[derive(Debug)]
+struct Bench {
+    hypervisor: Hypervisor,
+    supplies: Supplies,
+    logs: PathBuf,
+}
+
+impl Bench {
+    /// The VM of `scenario`.
+    fn describe(&self, scenario: &Scenario) -> Result<VmDesc> {
+        match scenario.payload {
+            Some(what) => what.describe(self.supplies.files(what)?, scenario.vm.clone()),
+            None => preset::describe(scenario.vm.clone()),
+        }
+    }
+}
+
+fn next(queue: &Mutex<VecDeque<Scenario>>) -> Option<Scenario> {
+    if stop_asked() {
+        return None;
+    }
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// Counts and prints one verdict; the lock keeps the lines of parallel runs apart.
+fn report(scenario: &Scenario, outcome: &Outcome, tally: &Mutex<Tally>) {
+    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    match outcome {
+        Outcome::Passed { checks, seconds } => {
+            tally.passed += 1;
+            println!("PASS {} ({checks} checks, {seconds:.1} s)", scenario.name);
+        }
+        Outcome::Skipped { reason } => {
+            tally.skipped += 1;
+            println!("SKIP {}: {reason}", scenario.name);
+        }
+        Outcome::Failed { complaints, tail, log } => {
+            tally.failed += 1;
+            println!("FAIL {}", scenario.name);
+            for complaint in complaints {
+                println!("     {complaint}");
+            }
+            if !tail.is_empty() {
+                println!("     last lines of {}:", workspace::shown(log));
+                tail.iter().for_each(|line| println!("     | {line}"));
+            }
+        }
+    }
+}

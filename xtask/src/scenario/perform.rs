@@ -1,0 +1,180 @@
+//! One scenario, performed: bundle, machine, console, log, verdict.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::Bench;
+use super::file::{Damage, Scenario};
+use super::judge::{Verdict, judge};
+use super::script::Script;
+use crate::bundle;
+use crate::qemu::{Boot, Keyboard, Machine, Session};
+use crate::run::console::Lines;
+use crate::setup::exec::command_line;
+use crate::symbolize::Symbolizer;
+use crate::units::parse_size;
+use crate::vm_desc::VmDesc;
+
+/// Most complaints and last lines shown of one run; the log has the rest.
+const SHOWN: usize = 20;
+
+/// How a scenario went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// As it should.
+    Passed {
+        /// Single checks made.
+        checks: usize,
+        /// Wall time of the run.
+        seconds: f64,
+    },
+    /// Something is wrong.
+    Failed {
+        /// What.
+        complaints: Vec<String>,
+        /// The end of the console output.
+        tail: Vec<String>,
+        /// The whole of it.
+        log: PathBuf,
+    },
+    /// Its payload cannot be had on this machine.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Performs `scenario`.
+pub fn perform(scenario: &Scenario, bench: &Bench) -> Outcome {
+    let log = bench.logs.join(format!("{}.log", scenario.name.replace('/', "-")));
+    let vm = match bench.describe(scenario) {
+        Ok(vm) => vm,
+        // In CI nothing may be missing quietly.
+        Err(reason) if !crate::test::in_ci() => {
+            return Outcome::Skipped { reason: format!("{reason:#}") };
+        }
+        Err(reason) => {
+            let complaints = vec![format!("{reason:#}")];
+            return Outcome::Failed { complaints, tail: Vec::new(), log };
+        }
+    };
+    let begun = Instant::now();
+    match attempt(scenario, vm, bench, &log) {
+        Ok((verdict, _)) if verdict.complaints.is_empty() => {
+            Outcome::Passed { checks: verdict.checks, seconds: begun.elapsed().as_secs_f64() }
+        }
+        Ok((verdict, lines)) => {
+            let mut complaints = verdict.complaints;
+            let more = complaints.len().saturating_sub(SHOWN);
+            complaints.truncate(SHOWN);
+            if more > 0 {
+                complaints.push(format!("and {more} more"));
+            }
+            let tail = lines[lines.len().saturating_sub(SHOWN)..].to_vec();
+            Outcome::Failed { complaints, tail, log }
+        }
+        Err(error) => {
+            Outcome::Failed { complaints: vec![format!("{error:#}")], tail: Vec::new(), log }
+        }
+    }
+}
+
+/// Runs the machine; the answer is the verdict and the console's lines.
+fn attempt(
+    scenario: &Scenario,
+    vm: VmDesc,
+    bench: &Bench,
+    log: &Path,
+) -> Result<(Verdict, Vec<String>)> {
+    let bundle = bundle::build(&[vm])?;
+    let words = &scenario.machine;
+    let machine = Machine {
+        qemu: bench.supplies.qemu().to_owned(),
+        machine: words.machine.clone(),
+        gic: words.gic,
+        cpu: words.cpu.clone(),
+        smp: words.smp.map_or_else(|| u32::try_from(bundle.cpus), Ok)?,
+        ram: words.ram.as_deref().map_or(Ok(bundle.machine_ram), parse_size)?,
+        extra: words.qemu.iter().map(Into::into).collect(),
+    };
+    // Beside the log, because the command line in the log names it; kept if the run fails.
+    let path = log.with_extension("bundle");
+    let bytes = damaged(bundle.bytes, scenario.damage);
+    if let Some(bytes) = &bytes {
+        fs::write(&path, bytes).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    let boot = Boot {
+        image: &bench.hypervisor.image,
+        bundle: bytes.is_some().then_some(&*path),
+        arguments: &words.boot_args,
+    };
+    let mut command = machine.command(boot, Keyboard::Plain);
+    let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };
+    command.stdin(keyboard).stderr(Stdio::piped());
+
+    let mut out =
+        File::create(log).with_context(|| format!("could not write {}", log.display()))?;
+    writeln!(out, "{}", command_line(&command))?;
+    let mut cutter = Lines::default();
+    let mut lines = Vec::new();
+    let mut script = Script::new(&scenario.script);
+    let ending = Session::start(&mut command, Some(scenario.limit))?.run(|piece| {
+        out.write_all(piece)?;
+        lines.extend(cutter.feed(piece));
+        Ok(script.hear(piece))
+    })?;
+    lines.extend(cutter.finish());
+
+    let mut verdict = judge(&scenario.expect, ending, &lines);
+    if let Some(pattern) = script.waiting_for() {
+        verdict.complaints.push(format!("the console never said {pattern}"));
+    }
+    verdict.checks += scenario.script.len();
+    for name in names(&bench.hypervisor.elf, &lines) {
+        writeln!(out, "{name}")?;
+        lines.push(name);
+    }
+    for complaint in &verdict.complaints {
+        writeln!(out, "FAILED: {complaint}")?;
+    }
+    if verdict.complaints.is_empty() {
+        writeln!(out, "PASSED: {} checks", verdict.checks)?;
+        fs::remove_file(&path).ok();
+    }
+    Ok((verdict, lines))
+}
+
+/// Names for the addresses in a crash report, if there is one.
+fn names(elf: &Path, lines: &[String]) -> Vec<String> {
+    let crash: Vec<_> = lines.iter().filter(|line| Symbolizer::concerns(line)).collect();
+    if crash.is_empty() {
+        return Vec::new();
+    }
+    match Symbolizer::open(elf) {
+        Ok(symbols) => crash.iter().flat_map(|line| symbols.explain(line)).collect(),
+        Err(error) => vec![format!("{error:#}")],
+    }
+}
+
+/// The bundle as the machine gets it.
+fn damaged(mut bytes: Vec<u8>, damage: Option<Damage>) -> Option<Vec<u8>> {
+    let Some(damage) = damage else { return Some(bytes) };
+    let place = match damage {
+        Damage::Missing => return None,
+        Damage::CutShort => {
+            bytes.truncate(bytes.len() / 2);
+            return Some(bytes);
+        }
+        Damage::FlippedBit => bytes.len() / 4 * 3,
+        Damage::NoMagic => 0,
+    };
+    if let Some(byte) = bytes.get_mut(place) {
+        *byte ^= 0x10;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,79 @@
+//! A person at the console, written down: wait for this, type that.
+
+use serde::Deserialize;
+
+use super::pattern::Pattern;
+
+/// One step.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What must appear first, after what the step before has seen; an unfinished line counts too,
+    /// because a prompt is one.
+    pub after: Pattern,
+    /// What is typed then.
+    pub send: String,
+}
+
+/// Steps being performed.
+#[derive(Debug)]
+pub struct Script<'a> {
+    steps: std::slice::Iter<'a, Step>,
+    unseen: String,
+}
+
+impl<'a> Script<'a> {
+    /// Nothing typed yet.
+    pub fn new(steps: &'a [Step]) -> Self {
+        Self { steps: steps.iter(), unseen: String::new() }
+    }
+
+    /// Takes more output; the answer is what to type now.
+    pub fn hear(&mut self, output: &[u8]) -> Vec<u8> {
+        let mut keys = Vec::new();
+        self.unseen.push_str(&String::from_utf8_lossy(output));
+        while let Some(step) = self.steps.as_slice().first() {
+            let Some(end) = step.after.end_in(&self.unseen) else { break };
+            self.unseen.drain(..end);
+            keys.extend_from_slice(step.send.as_bytes());
+            self.steps.next();
+        }
+        keys
+    }
+
+    /// The step that was never reached.
+    pub fn waiting_for(&self) -> Option<&'a Pattern> {
+        self.steps.as_slice().first().map(|step| &step.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_follow_each_other() {
+        let steps: Vec<Step> = ["# ", "# ", "bye"]
+            .iter()
+            .zip(["one\n", "two\n", ""])
+            .map(|(after, send)| Step {
+                after: Pattern::Text((*after).to_owned()),
+                send: send.to_owned(),
+            })
+            .collect();
+        let mut script = Script::new(&steps);
+        assert!(script.hear(b"boot\n#").is_empty());
+        assert_eq!(script.hear(b" "), b"one\n");
+        assert!(script.hear(b"one\r\n1").is_empty());
+        assert_eq!(script.hear(b"\r\n# bye"), b"two\n");
+        assert!(script.waiting_for().is_none());
+    }
+
+    #[test]
+    fn an_unreached_step_is_named() {
+        let steps = [Step { after: Pattern::Text("login:".to_owned()), send: "root\n".to_owned() }];
+        let mut script = Script::new(&steps);
+        script.hear(b"panic");
+        assert_eq!(script.waiting_for().unwrap().to_string(), "`login:`");
+    }
+}
