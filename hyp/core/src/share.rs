@@ -51,23 +51,25 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     /// Where `ipa` is not aligned, not memory, or shared already; and [`ShareError::Again`].
     pub fn share(&self, ipa: Ipa, interrupted: impl FnMut() -> bool) -> Result<(), ShareError> {
         self.check_page(ipa)?;
-        if self.lookup(ipa) == Leaf::Empty {
-            match self.populate(ipa, interrupted) {
-                Ok(Populated::Mapped) => {}
-                Ok(Populated::Busy | Populated::Interrupted) => {
-                    return Err(ShareError::Again(ipa));
-                }
-                Err(MemoryError::Edit(error)) => return Err(ShareError::Tables(error)),
-                Err(MemoryError::NotMemory(_) | MemoryError::NotPopulated(_)) => {
-                    return Err(ShareError::NotMemory(ipa));
-                }
+        match self.change(ipa, PageState::Owned, PageState::SharedOwned) {
+            Err(ShareError::WrongState(_)) if self.lookup(ipa) == Leaf::Empty => {}
+            answer => return answer,
+        }
+        match self.populate(ipa, interrupted) {
+            Ok(Populated::Mapped) => {}
+            Ok(Populated::Busy | Populated::Interrupted) => return Err(ShareError::Again(ipa)),
+            Err(MemoryError::Edit(error)) => return Err(ShareError::Tables(error)),
+            Err(MemoryError::NotMemory(_) | MemoryError::NotPopulated(_)) => {
+                return Err(ShareError::NotMemory(ipa));
             }
         }
-        self.change(ipa, PageState::Owned, PageState::SharedOwned).map_err(|error| match error {
-            // Given back by another vCPU a moment ago, or in the middle of a split when looked at.
-            ShareError::WrongState(_) if self.lookup(ipa) == Leaf::Empty => ShareError::Again(ipa),
-            error => error,
-        })
+        match self.change(ipa, PageState::Owned, PageState::SharedOwned) {
+            // Another vCPU has given it back at once.
+            Err(ShareError::WrongState(_)) if self.lookup(ipa) == Leaf::Empty => {
+                Err(ShareError::Again(ipa))
+            }
+            answer => answer,
+        }
     }
 
     /// Takes the page at `ipa` back for the VM alone. Its contents stay.

@@ -113,10 +113,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
 
     #[inline]
     fn leaf_is_guarded(&self, ipa: Ipa) -> bool {
-        matches!(
-            self.lookup(ipa),
-            Leaf::Guarded | Leaf::Valid(Mapping { state: PageState::GuardedDevice, .. })
-        )
+        self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_guarded())
     }
 
     /// Declares the granule at `ipa` to be MMIO. Declaring it again changes nothing.
@@ -240,12 +237,12 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         ipa: Ipa,
         kind: Option<DeviceType>,
     ) -> Result<(), EditError> {
-        match (self.lookup(ipa), self.device_at(ipa)) {
+        let slot = editor.slot(ipa)?;
+        match self.device_at(ipa) {
             // Another vCPU was faster.
-            (Leaf::Guarded, _)
-            | (Leaf::Valid(Mapping { state: PageState::GuardedDevice, .. }), _) => {}
-            (Leaf::Empty, None) => editor.mark(ipa)?,
-            (Leaf::Empty, Some(device)) => {
+            _ if slot.is_guarded() => {}
+            None => editor.mark_slot(&slot, ipa)?,
+            Some(device) => {
                 let leaf = LeafEntry {
                     pa: device.translate(ipa).ok_or(EditError::WrongState(ipa))?,
                     attributes: Self::device_attributes(device, kind),
@@ -253,7 +250,6 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
                 };
                 editor.map_leaf(ipa, Level::L3, leaf, Purpose::Marks)?;
             }
-            (Leaf::Valid(_), _) => return Err(EditError::Occupied(ipa)),
         }
         self.cache.set(ipa, true);
         Ok(())

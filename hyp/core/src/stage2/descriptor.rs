@@ -35,6 +35,26 @@ pub(crate) const GUARD_MARK: u64 = 1 << 2;
 /// An entry that says nothing.
 pub(crate) const EMPTY: u64 = 0;
 
+/// Where an entry points.
+#[inline]
+pub(crate) const fn address(raw: u64) -> Pa {
+    Pa(raw & ADDRESS)
+}
+
+/// Whether `raw`, an entry of levels 0 to 2, points to a table.
+#[inline]
+pub(crate) const fn is_table(raw: u64) -> bool {
+    raw & (VALID | TABLE_OR_PAGE) == VALID | TABLE_OR_PAGE
+}
+
+/// Whether `raw`, an entry of level 3, says that its granule is guarded: by the mark or, for an
+/// assigned device, by the state of the leaf.
+#[inline]
+pub(crate) const fn is_guarded_page(raw: u64) -> bool {
+    let device = (PageState::GuardedDevice.to_bits() << STATE_SHIFT) | VALID | TABLE_OR_PAGE;
+    raw == GUARD_MARK || raw & (STATE_MASK << STATE_SHIFT | VALID | TABLE_OR_PAGE) == device
+}
+
 /// Whose a page is, from the view of the VM whose leaf says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PageState {

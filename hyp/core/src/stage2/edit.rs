@@ -79,7 +79,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         if slot.level >= level {
             return Ok(());
         }
-        if slot.descriptor != Descriptor::Empty {
+        if !slot.is_empty() {
             return Err(EditError::Occupied(ipa));
         }
         self.link(&slot, ipa, level, EMPTY, purpose)
@@ -94,7 +94,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         purpose: Purpose,
     ) -> Result<(), EditError> {
         let slot = self.slot(ipa)?;
-        if slot.descriptor != Descriptor::Empty || slot.level > level {
+        if !slot.is_empty() || slot.level > level {
             return Err(EditError::Occupied(ipa));
         }
         self.link(&slot, ipa, level, value, purpose)
@@ -204,7 +204,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
             let Some(slot) = tables.slot(ports, ipa) else {
                 return Some(Err(EditError::Damaged(ipa)));
             };
-            if slot.descriptor != Descriptor::Empty {
+            if !slot.is_empty() {
                 return Some(Err(EditError::Occupied(ipa)));
             }
             let fits = |level: &Level| {
@@ -274,7 +274,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         let mut ipa = base;
         while ipa < range.end() {
             let slot = self.slot(ipa)?;
-            if let Descriptor::Leaf(_) = slot.descriptor {
+            if let Descriptor::Leaf(_) = slot.descriptor() {
                 slot.entry.store(EMPTY, Ordering::Release);
                 run.add(&self.tables, self.ports, ipa, slot.level.size());
             }
@@ -293,7 +293,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
                 continue;
             }
             let slot = self.slot(border)?;
-            if !matches!(slot.descriptor, Descriptor::Leaf(_)) {
+            if !slot.is_leaf() {
                 continue;
             }
             for level in [Level::L1, Level::L2] {
@@ -310,7 +310,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     fn split_at(&mut self, border: Ipa, purpose: Purpose) -> Result<(), EditError> {
         while self.tables.geometry().contains(border) {
             let slot = self.slot(border)?;
-            match slot.descriptor {
+            match slot.descriptor() {
                 Descriptor::Leaf(leaf) if slot.level.base(border) != border => {
                     self.split(&slot, border, leaf, purpose)?;
                 }
@@ -353,7 +353,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         allowed: impl Fn(PageState) -> bool,
     ) -> Result<(Slot<'a>, LeafEntry), EditError> {
         let found = self.slot(ipa)?;
-        match found.descriptor {
+        match found.descriptor() {
             Descriptor::Leaf(leaf) if allowed(leaf.state) => {
                 if found.level == Level::L3 {
                     return Ok((found, leaf));
@@ -367,7 +367,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         }
         let mut slot = found;
         loop {
-            match slot.descriptor {
+            match slot.descriptor() {
                 Descriptor::Leaf(leaf) if slot.level == Level::L3 => return Ok((slot, leaf)),
                 Descriptor::Leaf(leaf) => self.split(&slot, ipa, leaf, Purpose::Memory)?,
                 _ => return Err(EditError::Damaged(ipa)),
@@ -411,14 +411,21 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// Where something is mapped or marked already, or no frame is left.
     pub fn mark(&mut self, ipa: Ipa) -> Result<(), EditError> {
         let slot = self.slot(ipa)?;
-        if slot.descriptor != Descriptor::Empty {
+        self.mark_slot(&slot, ipa)
+    }
+
+    /// As [`Editor::mark`], in the `slot` that was found for `ipa`.
+    pub(crate) fn mark_slot(&mut self, slot: &Slot<'_>, ipa: Ipa) -> Result<(), EditError> {
+        if !slot.is_empty() {
             return Err(EditError::Occupied(ipa));
         }
-        self.link(&slot, ipa, Level::L3, GUARD_MARK, Purpose::Marks)?;
         // No walker ever caches the mark; only tables that are new must be seen.
-        if slot.level != Level::L3 {
-            self.ports.publish();
+        if slot.level == Level::L3 {
+            slot.entry.store(GUARD_MARK, Ordering::Release);
+            return Ok(());
         }
+        self.link(slot, ipa, Level::L3, GUARD_MARK, Purpose::Marks)?;
+        self.ports.publish();
         Ok(())
     }
 
@@ -429,7 +436,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// [`EditError::WrongState`] where there is no mark.
     pub fn clear_mark(&self, ipa: Ipa) -> Result<(), EditError> {
         let slot = self.slot(ipa)?;
-        if slot.descriptor != Descriptor::Guard {
+        if slot.descriptor() != Descriptor::Guard {
             return Err(EditError::WrongState(ipa));
         }
         slot.entry.store(EMPTY, Ordering::Release);

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::{Ipa, Pa};
 use crate::ports::{Table, TableMemory};
-use crate::stage2::descriptor::Descriptor;
+use crate::stage2::descriptor::{self, Descriptor, EMPTY};
 use crate::stage2::{Attributes, Geometry, Level, PageState, Vmid};
 
 /// One VM's tables: where they begin and what shape they have.
@@ -47,13 +47,32 @@ pub struct Mapping {
 pub(crate) struct Slot<'t> {
     pub(crate) entry: &'t AtomicU64,
     pub(crate) level: Level,
-    pub(crate) descriptor: Descriptor,
+    /// What the entry held.
+    pub(crate) value: u64,
 }
 
 impl Slot<'_> {
-    /// Whether a page or block is mapped here.
+    /// What the entry said.
+    #[inline]
+    pub(crate) const fn descriptor(&self) -> Descriptor {
+        Descriptor::decode(self.value, self.level)
+    }
+
+    /// Whether there was nothing.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.value == EMPTY
+    }
+
+    /// Whether a page or block was mapped here.
     pub(crate) const fn is_leaf(&self) -> bool {
-        matches!(self.descriptor, Descriptor::Leaf(_))
+        matches!(self.descriptor(), Descriptor::Leaf(_))
+    }
+
+    /// Whether the granule was guarded.
+    #[inline]
+    pub(crate) const fn is_guarded(&self) -> bool {
+        matches!(self.level, Level::L3) && descriptor::is_guarded_page(self.value)
     }
 }
 
@@ -107,13 +126,12 @@ impl Tables {
         let mut pa = self.root.checked_add(self.geometry.root_offset(ipa))?;
         loop {
             let entry = memory.table(pa)?.entry(level.index(ipa))?;
-            match Descriptor::decode(entry.load(Ordering::Acquire), level) {
-                Descriptor::Table(next) => {
-                    pa = next;
-                    level = level.next()?;
-                }
-                descriptor => return Some(Slot { entry, level, descriptor }),
+            let value = entry.load(Ordering::Acquire);
+            match level.next() {
+                Some(next) if descriptor::is_table(value) => level = next,
+                _ => return Some(Slot { entry, level, value }),
             }
+            pa = descriptor::address(value);
         }
     }
 
@@ -121,7 +139,7 @@ impl Tables {
     #[inline]
     pub fn lookup(&self, memory: &impl TableMemory, ipa: Ipa) -> Leaf {
         let Some(slot) = self.slot(memory, ipa) else { return Leaf::Empty };
-        match slot.descriptor {
+        match slot.descriptor() {
             Descriptor::Guard => Leaf::Guarded,
             Descriptor::Leaf(leaf) => {
                 let offset = ipa.0 & slot.level.size().wrapping_sub(1);
