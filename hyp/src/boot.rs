@@ -56,6 +56,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         .and_then(|()| mm::ports::init())
         .unwrap_or_else(|error| fail(HYP_FAILED, format_args!("EL2's map: {error}")));
 
+    if machine.boot_argument("poison") == Some("on") {
+        mm::poison(&memory);
+    }
     start_gic(&machine);
     start_cpus(&machine);
     describe(&memory);

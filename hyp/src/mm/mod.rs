@@ -7,3 +7,21 @@ pub(crate) mod heap;
 mod layout;
 pub(crate) mod ports;
 mod window;
+
+use hyp_core::addr::BLOCK_2M;
+use hyp_core::memory::FreeMemory;
+
+/// Fills all free memory with a byte that nobody expects to read, so that a test sees memory that
+/// was handed out without being zeroed.
+pub(crate) fn poison(memory: &FreeMemory) {
+    const POISON: u8 = 0xa5;
+    for piece in memory.pieces() {
+        let mut at = piece.base();
+        while at < piece.end() {
+            let left = piece.end().get() - at.get();
+            let bytes = left.min(BLOCK_2M - (at.get() & (BLOCK_2M - 1)));
+            window::fill(at, crate::arch::word(bytes), POISON);
+            at = hyp_core::addr::Pa(at.get() + bytes);
+        }
+    }
+}

@@ -78,6 +78,15 @@ pub(super) fn zero(pa: Pa, bytes: usize) {
     });
 }
 
+/// Fills `bytes` from `pa` with `value`. Left in the caches: only for memory that is zeroed by
+/// [`zero`] before anybody else sees it.
+pub(super) fn fill(pa: Pa, bytes: usize, value: u8) {
+    with(pa, bytes, |va| {
+        // SAFETY: as in `zero`.
+        unsafe { core::ptr::write_bytes(va as *mut u8, value, bytes) };
+    });
+}
+
 /// Copies `data` to `pa` and cleans it to the point of coherency.
 pub(super) fn write(pa: Pa, data: &[u8]) {
     with(pa, data.len(), |va| {
