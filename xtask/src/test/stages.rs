@@ -44,7 +44,7 @@ fn format() -> Result<Checks> {
 }
 
 fn host_lints() -> Result<Checks> {
-    one(cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-Dwarnings"]))
+    one(cargo(&["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]))
 }
 
 /// The code that only exists on the bare machine, with protected VMs and without.
@@ -55,7 +55,7 @@ fn bare_metal_lints() -> Result<Checks> {
         &["--package", "hyp", "--no-default-features"],
     ] {
         let mut command = build::bare_metal_cargo("clippy")?;
-        command.arg("--quiet").args(words).args(["--", "-Dwarnings"]);
+        command.args(words).args(["--", "-Dwarnings"]);
         let result = one(command)?;
         checks.passed += result.passed;
         checks.failed += result.failed;
@@ -64,7 +64,7 @@ fn bare_metal_lints() -> Result<Checks> {
 }
 
 fn documentation() -> Result<Checks> {
-    let mut command = cargo(&["doc", "--quiet", "--no-deps", "--package", "hyp-abi"]);
+    let mut command = cargo(&["doc", "--no-deps", "--package", "hyp-abi"]);
     command.args(["--package", "hyp-core", "--package", "guest-shim"]);
     one(command.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
