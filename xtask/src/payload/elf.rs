@@ -81,7 +81,8 @@ fn join(segments: &[Segment<'_>], entry: u64) -> Result<Flat> {
         bail!("its segments from {load:#x} to {end:#x} are more than {} MiB apart", LARGEST >> 20);
     }
     let mut bytes = Vec::new();
-    for segment in segments {
+    // Zeroed data needs no bytes: memory is zero at the start and after a reset.
+    for segment in segments.iter().filter(|segment| !segment.data.is_empty()) {
         let at = usize::try_from(segment.physical - load)?;
         let behind = at + segment.data.len();
         if bytes.len() < behind {
