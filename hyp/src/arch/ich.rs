@@ -13,7 +13,7 @@ macro_rules! list_registers {
             }
         }
 
-        /// Writes list register `index`, which must be below [`list_registers`]: the others are
+        /// Writes list register `index`, which must be below [`list_registers()`]: the others are
         /// UNDEFINED.
         #[inline]
         pub(crate) fn write_lr(index: usize, value: u64) {

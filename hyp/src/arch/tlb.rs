@@ -17,14 +17,15 @@ const fn operand(address: u64) -> u64 {
 }
 
 /// Runs `f` with `vmid` in VTTBR_EL2, which stage-2 maintenance acts on. On a CPU that runs that VM
-/// it is there already.
+/// it is there already. Elsewhere no guest may be loaded: a walk on its behalf would leave its
+/// translations under the wrong VMID.
 pub(crate) fn with_vmid(vmid: u8, f: impl FnOnce()) {
     let before = sysreg::vttbr_el2();
     let wanted = (before & ((1 << 48) - 1)) | (u64::from(vmid) << 48);
     if before == wanted {
         return f();
     }
-    // SAFETY: no guest runs on this CPU until the value is put back.
+    // SAFETY: by the rule above nothing walks these tables until the value is put back.
     unsafe { sysreg::set_vttbr_el2(wanted) };
     isb();
     f();

@@ -4,7 +4,7 @@ use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::vgic::{CpuInterface, ListRegister};
 
 use super::gicv3;
-use crate::arch::{ich, low_half, sysreg};
+use crate::arch::{barrier, ich, low_half, sysreg};
 
 /// ICH_VTR_EL2.TDS: ICH_HCR_EL2.TDIR traps ICC_DIR_EL1 alone.
 const VTR_TDS: u64 = 1 << 19;
@@ -39,6 +39,8 @@ impl CpuInterface for VirtualInterface {
 
     #[inline]
     fn empty_lrs(&self) -> u32 {
+        // It follows from the list registers: those written just now are seen only behind an ISB.
+        barrier::isb();
         low_half(sysreg::ich_elrsr_el2())
     }
 
