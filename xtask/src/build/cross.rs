@@ -29,12 +29,10 @@ impl Profile {
 ///
 /// The target's standard library is missing and cannot be provided.
 pub fn cargo(verb: &str) -> Result<Command> {
-    let std = setup::ensure_target()?;
     let library = setup::ensure_target()?;
     let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args([verb, "--target", workspace::BARE_METAL]);
     library.configure(&mut command);
-    std.configure(&mut command);
     // The console of a guest is on our standard input: no tool may eat from it.
     command.stdin(Stdio::null());
     Ok(command)
