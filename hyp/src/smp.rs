@@ -6,7 +6,6 @@ use smccc::psci::error::Error;
 use crate::arch::cpu::{self, Once};
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, timer};
-use crate::drivers::gicv3;
 use crate::{firmware, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
@@ -49,13 +48,6 @@ pub(crate) fn start(index: usize, mpidr: u64) -> Result<(), StartError> {
         cpu::yield_now();
     }
     Ok(())
-}
-
-/// Makes CPU number `index` look at its pending work: it takes an SGI.
-pub(crate) fn kick(index: usize) {
-    if let Some(cpu) = PerCpu::nth(index).filter(|cpu| cpu.is_online()) {
-        gicv3::kick(cpu.mpidr());
-    }
 }
 
 /// Gives all CPUs that are or will be waiting their work.

@@ -50,8 +50,6 @@ symbol!(/// Linked address of the image's first byte.
     image_start = image_start);
 symbol!(/// Linked address after the image, stacks included.
     image_end = image_end);
-symbol!(/// End of executable pages.
-    text_end = text_end);
 symbol!(/// First stack slot; see [`percpu`].
     stacks_start = stacks_start);
 symbol!(/// EL2's level-0 table.

@@ -53,7 +53,6 @@ macro_rules! write_unsafe {
 
 // EL2 itself.
 read! {
-    current_el = "CurrentEL";
     tpidr_el2 = "tpidr_el2";
     esr_el2 = "esr_el2";
     elr_el2 = "elr_el2";
@@ -61,12 +60,9 @@ read! {
     far_el2 = "far_el2";
     hpfar_el2 = "hpfar_el2";
     hcr_el2 = "hcr_el2";
-    sctlr_el2 = "sctlr_el2";
     vttbr_el2 = "vttbr_el2";
-    vtcr_el2 = "vtcr_el2";
     cntpct_el0 = "cntpct_el0";
     cntfrq_el0 = "cntfrq_el0";
-    cnthp_ctl_el2 = "cnthp_ctl_el2";
     isr_el1 = "isr_el1";
 }
 write! {
@@ -114,18 +110,9 @@ write! {
 read! {
     sctlr_el1 = "sctlr_el1";
     vbar_el1 = "vbar_el1";
-    mair_el1 = "mair_el1";
-    esr_el1 = "esr_el1";
-    far_el1 = "far_el1";
-    elr_el1 = "elr_el1";
-    spsr_el1 = "spsr_el1";
     par_el1 = "par_el1";
-    sp_el0 = "sp_el0";
-    sp_el1 = "sp_el1";
     cntp_ctl_el0 = "cntp_ctl_el0";
     cntv_ctl_el0 = "cntv_ctl_el0";
-    cntp_cval_el0 = "cntp_cval_el0";
-    cntv_cval_el0 = "cntv_cval_el0";
 }
 write! {
     set_sctlr_el1 = "sctlr_el1";
@@ -210,9 +197,7 @@ read! {
 // Physical CPU interface of GICv3 (IHI 0069, 12.2).
 read! {
     icc_iar1_el1 = "S3_0_C12_C12_0";
-    icc_hppir1_el1 = "S3_0_C12_C12_2";
     icc_sre_el2 = "S3_4_C12_C9_5";
-    icc_ctlr_el1 = "S3_0_C12_C12_4";
 }
 write! {
     set_icc_eoir1_el1 = "S3_0_C12_C12_1";
@@ -229,13 +214,9 @@ write! {
 // Virtual CPU interface of GICv3 (IHI 0069, 12.4). List registers are in `ich.rs`.
 read! {
     ich_vtr_el2 = "S3_4_C12_C11_1";
-    ich_misr_el2 = "S3_4_C12_C11_2";
-    ich_eisr_el2 = "S3_4_C12_C11_3";
     ich_elrsr_el2 = "S3_4_C12_C11_5";
     ich_hcr_el2 = "S3_4_C12_C11_0";
     ich_vmcr_el2 = "S3_4_C12_C11_7";
-    ich_ap0r0_el2 = "S3_4_C12_C8_0";
-    ich_ap1r0_el2 = "S3_4_C12_C9_0";
     ich_lr0_el2 = "S3_4_C12_C12_0";
     ich_lr1_el2 = "S3_4_C12_C12_1";
     ich_lr2_el2 = "S3_4_C12_C12_2";
