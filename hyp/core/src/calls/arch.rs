@@ -27,7 +27,8 @@ pub enum Mitigation {
 }
 
 /// `SMCCC_ARCH_FEATURES`.
-pub(super) fn features<S: CallServices>(services: &S, [queried, ..]: [u64; 3]) -> Outcome {
+#[inline(never)]
+pub(super) fn features<S: CallServices>(services: &S, queried: u64) -> Outcome {
     let by_mitigation = |workaround, unaffected| match services.mitigation(workaround) {
         Mitigation::Vulnerable => NOT_SUPPORTED,
         Mitigation::Mitigated => SUCCESS,
@@ -44,6 +45,7 @@ pub(super) fn features<S: CallServices>(services: &S, [queried, ..]: [u64; 3]) -
 }
 
 /// A workaround call. One that is not needed does nothing.
+#[inline(never)]
 pub(super) fn workaround<S: CallServices>(services: &S, workaround: Workaround) -> Outcome {
     match services.mitigation(workaround) {
         Mitigation::Vulnerable => return super::NOT_SUPPORTED,

@@ -1,7 +1,8 @@
 //! The call router: an SMCCC call in, an [`Outcome`] out (DEN0028).
 //!
 //! All calls take the same short road, known and unknown ones: one match over the identifier, no
-//! lock unless the service itself needs one. x0 to x3 are always written, x4 and up never. The
+//! lock unless the service itself needs one. What needs more than a constant is a function of its
+//! own that is never inlined, so that the road saves no registers for it. x0 to x3 are always written, x4 and up never. The
 //! services' own errors become wire codes here and nowhere else.
 
 mod arch;
@@ -136,12 +137,11 @@ pub fn smc<S: CallServices>(services: &S, imm: u16, regs: [u64; 4]) -> Outcome {
 }
 
 /// Answers a call through either conduit.
-fn dispatch<S: CallServices>(services: &S, regs: [u64; 4]) -> Outcome {
-    let [x0, args @ ..] = regs;
+fn dispatch<S: CallServices>(services: &S, [x0, x1, x2, x3]: [u64; 4]) -> Outcome {
     let id = FunctionId::from_x0(x0);
     match id {
         smccc::VERSION => Outcome::Done([smccc::VERSION_1_1, 0, 0, 0]),
-        smccc::ARCH_FEATURES => arch::features(services, args),
+        smccc::ARCH_FEATURES => arch::features(services, x1),
         smccc::ARCH_WORKAROUND_1 => arch::workaround(services, Workaround::One),
         smccc::ARCH_WORKAROUND_2 => arch::workaround(services, Workaround::Two),
         smccc::ARCH_WORKAROUND_3 => arch::workaround(services, Workaround::Three),
@@ -149,25 +149,25 @@ fn dispatch<S: CallServices>(services: &S, regs: [u64; 4]) -> Outcome {
         psci_abi::VERSION => Outcome::Done([psci_abi::VERSION_1_1, 0, 0, 0]),
         psci_abi::CPU_SUSPEND_32 | psci_abi::CPU_SUSPEND_64 => Outcome::Suspend,
         psci_abi::CPU_OFF => Outcome::CpuOff,
-        psci_abi::CPU_ON_32 | psci_abi::CPU_ON_64 => psci::cpu_on(services, id, args),
+        psci_abi::CPU_ON_32 | psci_abi::CPU_ON_64 => psci::cpu_on(services, id, x1, x2, x3),
         psci_abi::AFFINITY_INFO_32 | psci_abi::AFFINITY_INFO_64 => {
-            psci::affinity_info(services, id, args)
+            psci::affinity_info(services, id, x1, x2)
         }
         psci_abi::MIGRATE_INFO_TYPE => Outcome::Done([psci_abi::MIGRATE_NOT_REQUIRED, 0, 0, 0]),
         psci_abi::SYSTEM_OFF => Outcome::SystemOff,
         psci_abi::SYSTEM_RESET => Outcome::SystemReset,
-        psci_abi::SYSTEM_RESET2_32 | psci_abi::SYSTEM_RESET2_64 => psci::reset2(args),
-        psci_abi::FEATURES => psci::features(args),
+        psci_abi::SYSTEM_RESET2_32 | psci_abi::SYSTEM_RESET2_64 => psci::reset2(x1),
+        psci_abi::FEATURES => psci::features(x1),
 
         trng_abi::VERSION
         | trng_abi::FEATURES
         | trng_abi::GET_UUID
         | trng_abi::RND_32
-        | trng_abi::RND_64 => trng::call(services, id, args),
+        | trng_abi::RND_64 => trng::call(services, id, x1),
 
         vendor_abi::CALL_UID => Outcome::Done(vendor_abi::KVM_UID.map(u64::from)),
         vendor_abi::FEATURES => Outcome::Done(services.features().vendor_bitmap().map(u64::from)),
-        FunctionId(vendor::FIRST..=vendor::LAST) => vendor::call(services, id, args),
+        FunctionId(vendor::FIRST..=vendor::LAST) => vendor::call(services, id, x1, x2, x3),
 
         _ => NOT_SUPPORTED,
     }
@@ -181,9 +181,9 @@ const fn done(x0: i64) -> Outcome {
     Outcome::Done([x0.cast_unsigned(), 0, 0, 0])
 }
 
-/// The arguments as the convention of `id` has them: 32-bit calls see the low halves.
-fn by_convention(id: FunctionId, args: [u64; 3]) -> [u64; 3] {
-    if id.is_64bit() { args } else { args.map(|arg| arg & 0xffff_ffff) }
+/// An argument as the convention of `id` has it: a 32-bit call sees the low half.
+const fn by_convention(id: FunctionId, argument: u64) -> u64 {
+    if id.is_64bit() { argument } else { argument & 0xffff_ffff }
 }
 
 #[cfg(test)]

@@ -10,10 +10,20 @@ use crate::psci::Start;
 const RESET2_VENDOR: u64 = 0x8000_0000;
 
 /// `CPU_ON`.
-pub(super) fn cpu_on<S: CallServices>(services: &S, id: FunctionId, args: [u64; 3]) -> Outcome {
-    let [target, entry, context] = by_convention(id, args);
-    let start = Start { entry, context, big_endian: services.caller_is_big_endian() };
-    match services.power().cpu_on(target, &start) {
+#[inline(never)]
+pub(super) fn cpu_on<S: CallServices>(
+    services: &S,
+    id: FunctionId,
+    target: u64,
+    entry: u64,
+    context: u64,
+) -> Outcome {
+    let start = Start {
+        entry: by_convention(id, entry),
+        context: by_convention(id, context),
+        big_endian: services.caller_is_big_endian(),
+    };
+    match services.power().cpu_on(by_convention(id, target), &start) {
         Ok(index) => {
             services.wake(index);
             done(status::SUCCESS)
@@ -23,20 +33,21 @@ pub(super) fn cpu_on<S: CallServices>(services: &S, id: FunctionId, args: [u64; 
 }
 
 /// `AFFINITY_INFO`.
+#[inline(never)]
 pub(super) fn affinity_info<S: CallServices>(
     services: &S,
     id: FunctionId,
-    args: [u64; 3],
+    target: u64,
+    level: u64,
 ) -> Outcome {
-    let [target, level, _] = by_convention(id, args);
-    match services.power().affinity_info(target, level) {
+    match services.power().affinity_info(by_convention(id, target), by_convention(id, level)) {
         Ok(answer) | Err(answer) => done(answer),
     }
 }
 
 /// `SYSTEM_RESET2`. The architecture defines type 0, a warm reset; a vendor's own resets are all
 /// the same one here. The types between are reserved.
-pub(super) fn reset2([kind, ..]: [u64; 3]) -> Outcome {
+pub(super) fn reset2(kind: u64) -> Outcome {
     match kind & 0xffff_ffff {
         0 | RESET2_VENDOR.. => Outcome::SystemReset,
         _ => done(status::INVALID_PARAMETERS),
@@ -45,7 +56,8 @@ pub(super) fn reset2([kind, ..]: [u64; 3]) -> Outcome {
 
 /// `PSCI_FEATURES`. No function has feature flags: `CPU_SUSPEND` takes the original parameter
 /// format and is platform-coordinated.
-pub(super) fn features([queried, ..]: [u64; 3]) -> Outcome {
+#[inline(never)]
+pub(super) fn features(queried: u64) -> Outcome {
     done(match FunctionId::from_x0(queried) {
         smccc::VERSION
         | psci::VERSION

@@ -12,11 +12,12 @@ use crate::features::Features;
 pub const UUID: [u32; 4] = [0xf440_6928, 0xd549_3a5a, 0xbff9_0893, 0x2a2d_6d24];
 
 /// Answers one of the five calls.
-pub(super) fn call<S: CallServices>(services: &S, id: FunctionId, args: [u64; 3]) -> Outcome {
+#[inline(never)]
+pub(super) fn call<S: CallServices>(services: &S, id: FunctionId, x1: u64) -> Outcome {
     if !services.features().contains(Features::TRNG) {
         return done(NOT_SUPPORTED);
     }
-    let [argument, ..] = by_convention(id, args);
+    let argument = by_convention(id, x1);
     match id {
         trng::VERSION => Outcome::Done([trng::VERSION_1_0, 0, 0, 0]),
         trng::FEATURES => done(match FunctionId::from_x0(argument) {

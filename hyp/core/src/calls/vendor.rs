@@ -19,26 +19,32 @@ pub(super) const FIRST: u32 = pkvm::HYP_MEMINFO.0;
 pub(super) const LAST: u32 = pkvm::MMIO_RGUARD_UNMAP.0;
 
 /// Answers a guard or memory call.
-pub(super) fn call<S: CallServices>(services: &S, id: FunctionId, args: [u64; 3]) -> Outcome {
+#[inline(never)]
+pub(super) fn call<S: CallServices>(
+    services: &S,
+    id: FunctionId,
+    x1: u64,
+    x2: u64,
+    x3: u64,
+) -> Outcome {
     let features = services.features();
     if !features.contains(Features::GUARD) {
         // Exactly NOT_SUPPORTED tells Android's Rust client that it is not protected.
         return super::NOT_SUPPORTED;
     }
     if features.contains(Features::LIST_2021) {
-        call_list_2021(services, id, args)
+        call_list_2021(services, id, x1)
     } else {
-        call_pkvm(services, id, args)
+        call_pkvm(services, id, x1, x2, x3)
     }
 }
 
-fn call_pkvm<S: CallServices>(services: &S, id: FunctionId, args: [u64; 3]) -> Outcome {
-    let [x1, x2, x3] = args;
+fn call_pkvm<S: CallServices>(services: &S, id: FunctionId, x1: u64, x2: u64, x3: u64) -> Outcome {
     let ipa = Ipa(x1);
     match id {
         // r1 = 0, so that SHARE takes one page: one Android guest passes bytes for a count.
-        pkvm::HYP_MEMINFO => granule(args, 0),
-        pkvm::MMIO_GUARD_INFO => granule(args, HAS_RANGE),
+        pkvm::HYP_MEMINFO => granule(x1 | x2 | x3, 0),
+        pkvm::MMIO_GUARD_INFO => granule(x1 | x2 | x3, HAS_RANGE),
         pkvm::MMIO_GUARD_ENROLL => {
             services.enroll();
             done(SUCCESS)
@@ -58,7 +64,7 @@ fn call_pkvm<S: CallServices>(services: &S, id: FunctionId, args: [u64; 3]) -> O
     }
 }
 
-fn call_list_2021<S: CallServices>(services: &S, id: FunctionId, [x1, ..]: [u64; 3]) -> Outcome {
+fn call_list_2021<S: CallServices>(services: &S, id: FunctionId, x1: u64) -> Outcome {
     let result = match id {
         // Called with whatever x1 to x3 hold.
         list_2021::MMIO_GUARD_INFO => return Outcome::Done([PAGE_SIZE, 0, 0, 0]),
@@ -75,9 +81,9 @@ fn call_list_2021<S: CallServices>(services: &S, id: FunctionId, [x1, ..]: [u64;
     outcome(result.map(|()| [SUCCESS.cast_unsigned(), 0, 0, 0]), NOT_SUPPORTED)
 }
 
-/// The answer to INFO and MEMINFO.
-fn granule(args: [u64; 3], flags: u64) -> Outcome {
-    if args == [0; 3] { Outcome::Done([PAGE_SIZE, flags, 0, 0]) } else { done(INVALID_PARAMETER) }
+/// The answer to INFO and MEMINFO; `arguments` are x1 to x3 in one, all of which must be 0.
+fn granule(arguments: u64, flags: u64) -> Outcome {
+    if arguments == 0 { Outcome::Done([PAGE_SIZE, flags, 0, 0]) } else { done(INVALID_PARAMETER) }
 }
 
 /// The answer to a call about one granule. r1 stays 0: it counts in range calls only.
