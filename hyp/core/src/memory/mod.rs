@@ -1,6 +1,7 @@
 //! Memory as the machine has it and as a VM sees it: which bytes exist, whose they are, and what
 //! lies at a guest's address.
 
+mod layout;
 mod map;
 mod owner;
 mod physical;
@@ -10,13 +11,13 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+pub use layout::{
+    AssignedDevice, MARK_TABLES, MAX_DEVICES, MAX_EMULATED, MAX_GUARDED, SpaceError, SpaceLayout,
+};
 pub use map::{Extent, MAX_EXTENTS, MapError, MemoryMap};
 pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};
 pub use physical::{FreeMemory, MAX_FREE, PhysicalError};
 pub use populate::{MemoryError, Populated};
 pub use range::{IpaRange, PaRange};
 pub(crate) use space::Writer;
-pub use space::{
-    AddressSpace, AssignedDevice, MARK_TABLES, MAX_DEVICES, MAX_EMULATED, MAX_GUARDED, SpaceError,
-    SpaceLayout, TableUse,
-};
+pub use space::{AddressSpace, TableUse};

@@ -8,6 +8,7 @@ mod descriptor;
 mod edit;
 mod geometry;
 mod pool;
+mod range;
 #[cfg(test)]
 mod tests;
 mod vmid;
