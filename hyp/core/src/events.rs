@@ -246,11 +246,12 @@ impl EventLog {
         Some((self.slots.get(place)?, lap))
     }
 
-    /// Records `event`; a full queue drops and counts it. Never waits.
-    pub fn record(&self, event: Event) {
+    /// Records `event`; a full queue drops and counts it. Never waits. Answers whether it is the
+    /// first of its site: then somebody should drain the log soon.
+    pub fn record(&self, event: Event) -> bool {
         let Some((slot, lap)) = self.claim() else {
             self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         };
         // Counted only with a slot in hand: a first event that found the queue full would
         // otherwise never be printed.
@@ -260,6 +261,7 @@ impl EventLog {
         }
         // Release: whoever sees the turn sees the words.
         slot.turn.store(lap.wrapping_mul(2).wrapping_add(1), Ordering::Release);
+        count == 1
     }
 
     /// Takes the next free slot for writing.

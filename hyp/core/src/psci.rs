@@ -159,6 +159,18 @@ impl Power {
         self.cpus.get(index).is_some_and(|cpu| cpu.state.load(Ordering::Acquire) == state::ON)
     }
 
+    /// Whether a start waits for vCPU `index`: [`Power::take_start`] would answer it.
+    #[must_use]
+    pub fn is_starting(&self, index: usize) -> bool {
+        self.cpus.get(index).is_some_and(|cpu| cpu.state.load(Ordering::Acquire) == state::STARTING)
+    }
+
+    /// Whether any vCPU is on or about to be.
+    #[must_use]
+    pub fn is_any_alive(&self) -> bool {
+        self.cpus().any(|(_, cpu)| cpu.state.load(Ordering::Acquire) != state::OFF)
+    }
+
     /// Turns all vCPUs off, pending starts included. Only where none of them can run: at the
     /// VM's reset, by the last one out.
     pub fn reset(&self) {

@@ -5,6 +5,7 @@ mod layout;
 mod map;
 mod owner;
 mod physical;
+mod place;
 mod populate;
 mod range;
 mod space;
@@ -17,6 +18,7 @@ pub use layout::{
 pub use map::{Extent, MAX_EXTENTS, MapError, MemoryMap};
 pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};
 pub use physical::{FreeMemory, MAX_FREE, PhysicalError};
+pub use place::{PlaceError, place_memory};
 pub use populate::{MemoryError, Populated};
 pub use range::{IpaRange, PaRange};
 pub(crate) use space::Writer;

@@ -61,6 +61,20 @@ impl HostId {
         self.get(register).checked_shr(shift).unwrap_or(0) & 0xf
     }
 
+    /// Bits of a physical address (`ID_AA64MMFR0_EL1.PARange`). 52-bit addresses need descriptor
+    /// formats that Postern does not use, so 48 is the most.
+    #[must_use]
+    pub fn pa_bits(&self) -> u32 {
+        match self.get(IdRegister::Mmfr0) & 0xf {
+            0 => 32,
+            1 => 36,
+            2 => 40,
+            3 => 42,
+            4 => 44,
+            _ => 48,
+        }
+    }
+
     /// Performance monitors of the architecture, as opposed to none or a private form.
     #[must_use]
     pub fn has_pmu(&self) -> bool {
@@ -158,6 +172,15 @@ impl Mitigations {
             two: unless(is_in_order),
             // CSV2 = 3 says that branch history is not shared between contexts.
             three: unless(is_in_order || csv2 >= 3),
+        }
+    }
+
+    /// Puts in what firmware says about one of them.
+    pub const fn set(&mut self, workaround: Workaround, mitigation: Mitigation) {
+        match workaround {
+            Workaround::One => self.one = mitigation,
+            Workaround::Two => self.two = mitigation,
+            Workaround::Three => self.three = mitigation,
         }
     }
 

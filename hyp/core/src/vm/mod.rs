@@ -108,3 +108,9 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         self.power.boot(0, &self.boot);
     }
 }
+
+impl<P, R> core::fmt::Debug for Vm<P, R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Vm").field("features", &self.features).finish_non_exhaustive()
+    }
+}
