@@ -118,16 +118,20 @@ pub(crate) fn listen() {
     terminal.drain();
 }
 
-/// When [`tick`] is due, in ticks of the physical counter.
-pub(crate) fn deadline() -> Option<u64> {
-    TERMINAL.lock().console.deadline()
+/// Sets EL2's timer on this CPU for log lines that wait, if there are any.
+pub(crate) fn arm_timer() {
+    let deadline = TERMINAL.lock().console.deadline();
+    if deadline.is_some() {
+        timer::set_deadline(deadline);
+    }
 }
 
-/// Lets log lines through that have waited long enough for the guest.
-pub(crate) fn tick() {
+/// EL2's timer fired: lets log lines through that have waited long enough for the guest.
+pub(crate) fn timer_fired() {
     let mut terminal = TERMINAL.lock();
     terminal.console.tick(timer::now());
     terminal.drain();
+    timer::set_deadline(terminal.console.deadline());
 }
 
 /// The UART for last words when whoever crashed holds the lock.

@@ -7,7 +7,9 @@
 use hyp_abi::trng;
 use hyp_core::addr::Pa;
 use hyp_core::tree::Machine;
+use hyp_core::trng::Generator;
 
+use crate::arch::cpu::Lock;
 use crate::arch::random;
 use crate::{firmware, mm};
 
@@ -65,4 +67,28 @@ fn cpu_words() -> Option<[u64; SEED / 8]> {
         *word = random::next()?;
     }
     Some(words)
+}
+
+static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
+
+/// Feeds the generator with the seed that boot collected.
+pub(crate) fn init(seed: Option<[u8; SEED]>) {
+    if let Some(seed) = seed {
+        GENERATOR.lock().add_seed(&seed);
+    }
+}
+
+/// Whether there is a seed.
+pub(crate) fn is_seeded() -> bool {
+    GENERATOR.lock().is_seeded()
+}
+
+/// 192 fresh random bits; `None` without a seed.
+pub(crate) fn words() -> Option<[u64; 3]> {
+    GENERATOR.lock().draw()
+}
+
+/// Fills `bytes` with random ones; `None` without a seed, and `bytes` is left alone.
+pub(crate) fn fill(bytes: &mut [u8]) -> Option<()> {
+    GENERATOR.lock().fill(bytes)
 }

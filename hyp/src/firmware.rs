@@ -72,3 +72,9 @@ pub(crate) fn system_off() -> ! {
     let _ = call!(psci::system_off());
     cpu::park()
 }
+
+/// Has firmware carry out an architectural workaround that it offers.
+pub(crate) fn mitigate(id: FunctionId) {
+    // The workarounds take no argument that matters here and answer nothing.
+    let _ = call!(raw(id, 1));
+}

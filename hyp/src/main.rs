@@ -18,17 +18,29 @@ mod drivers;
 #[cfg(target_os = "none")]
 mod entropy;
 #[cfg(target_os = "none")]
+mod events;
+#[cfg(target_os = "none")]
 mod exit;
 #[cfg(target_os = "none")]
 mod firmware;
+#[cfg(target_os = "none")]
+mod machine;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+mod shell;
+#[cfg(target_os = "none")]
 mod smp;
 #[cfg(target_os = "none")]
+mod sysregs;
+#[cfg(target_os = "none")]
+mod traps;
+#[cfg(target_os = "none")]
 mod vcpu;
+#[cfg(target_os = "none")]
+mod vm;
 
 /// The image runs at EL2 only; on the host there is nothing to run.
 #[cfg(not(target_os = "none"))]

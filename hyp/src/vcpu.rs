@@ -1,24 +1,151 @@
-//! Traps from a guest.
+//! The life of a vCPU on its CPU: waiting for a start, starting, standing by, stopping.
+//!
+//! A vCPU that is off waits inside EL2 and still serves its CPU's interrupts. Everything that
+//! ends a run of a vCPU is a function that does not return to the trap handler: it waits for the
+//! next start and enters the guest there with fresh state.
 
-use crate::arch::context::Framed;
-use crate::boot::Handover;
-use crate::exit::exit;
+use core::fmt;
 
-/// A vCPU.
-pub(crate) type Vcpu = Framed<()>;
+use hyp_core::psci::{self, Start};
+use hyp_core::sysreg::CpuView;
+use hyp_core::vgic::CpuInterface;
+use hyp_core::vm::{Left, Stop};
 
-/// Runs the VM.
-pub(crate) fn start(_boot: Handover<'_>) -> ! {
-    exit(hyp_abi::exit::GUEST_OFF)
+use crate::arch::context::{self, EntryState, Frame, Framed};
+use crate::arch::{cpu, stage2, sysreg, tlb};
+use crate::drivers::gicv3;
+use crate::drivers::virtual_interface::VirtualInterface;
+use crate::shell::Here;
+use crate::traps;
+use crate::vm::{self, GuestVm};
+
+/// A vCPU: its registers and what belongs to them.
+pub(crate) type Vcpu = Framed<State>;
+
+/// What belongs to a vCPU beside its registers.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Its number, also that of its CPU.
+    pub(crate) index: usize,
+    /// Its VM.
+    pub(crate) vm: &'static GuestVm,
+    /// Its system registers as it sees them.
+    pub(crate) view: &'static CpuView,
+    /// HPFAR_EL2 cannot be relied on (Cortex-A57 erratum 834220).
+    pub(crate) erratum_834220: bool,
 }
 
-/// HVC or SMC.
-pub(crate) extern "C" fn trap_call(_vcpu: &mut Vcpu, _esr: u64) {}
-/// Any other synchronous exception.
-pub(crate) extern "C" fn trap_sync(_vcpu: &mut Vcpu, _esr: u64) {}
-/// IRQ or FIQ.
-pub(crate) extern "C" fn trap_irq(_vcpu: &mut Vcpu) {}
-/// SError.
-pub(crate) extern "C" fn trap_serror(_vcpu: &mut Vcpu, _esr: u64) {}
-/// Anything from AArch32.
-pub(crate) extern "C" fn trap_aarch32(_vcpu: &mut Vcpu, _esr: u64) {}
+/// A vCPU of `vm` in its reset state.
+pub(crate) const fn new(state: State) -> Vcpu {
+    Framed { frame: Frame::new(), state }
+}
+
+/// Waits for the vCPU's start and enters the guest.
+pub(crate) fn run(vcpu: &'static mut Vcpu) -> ! {
+    let start = wait_for_start(vcpu);
+    begin(vcpu, &start)
+}
+
+/// Waits until the vCPU is started and its VM lets it in. Serves interrupts meanwhile.
+fn wait_for_start(vcpu: &Vcpu) -> Start {
+    let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+    loop {
+        // Nobody is let in while the VM stops; the last one out then clears the start.
+        if vm.power.is_starting(index) && vm.life.enter() {
+            match vm.power.take_start(index) {
+                Some(start) => return start,
+                None => out(vcpu),
+            }
+        }
+        traps::serve_interrupts(vcpu);
+        if !vm.power.is_starting(index) {
+            cpu::wait_for_interrupt();
+        }
+    }
+}
+
+/// Enters the guest as `start` says.
+fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
+    let index = vcpu.state.index;
+    // What this CPU has cached may be of the VM's life before a reset.
+    tlb::invalidate_all_guests_local();
+    let mut iface = VirtualInterface;
+    let kicks = vcpu.state.vm.gic.vcpu_on(index, &mut iface);
+    vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);
+    let entry = EntryState {
+        pc: start.entry,
+        x0: start.context,
+        vmpidr: psci::mpidr_of(index),
+        vpidr: sysreg::midr_el1(),
+        big_endian: start.big_endian,
+    };
+    context::enter_reset(vcpu, &entry)
+}
+
+/// `CPU_OFF`.
+pub(crate) fn power_off(vcpu: &'static mut Vcpu) -> ! {
+    leave(vcpu)
+}
+
+/// Asks the VM to stop and leaves it.
+pub(crate) fn stop(vcpu: &'static mut Vcpu, reason: Stop) -> ! {
+    if vcpu.state.vm.life.request(reason) {
+        vm::kick_others(vcpu);
+    }
+    leave(vcpu)
+}
+
+/// Stops the VM because it cannot go on. `what` is for a person.
+pub(crate) fn crash(vcpu: &'static mut Vcpu, what: fmt::Arguments<'_>) -> ! {
+    log::error!(
+        "vcpu {} stopped at PC {:#x}: {what}; the VM ends",
+        vcpu.state.index,
+        sysreg::elr_el2()
+    );
+    stop(vcpu, Stop::Crash)
+}
+
+/// The vCPU is off from here on; waits for its next start.
+pub(crate) fn leave(vcpu: &'static mut Vcpu) -> ! {
+    let index = vcpu.state.index;
+    // Off before their interrupts are put away.
+    sysreg::set_cntv_ctl_el0(0);
+    sysreg::set_cntp_ctl_el0(0);
+    crate::arch::barrier::isb();
+    let mut iface = VirtualInterface;
+    let kicks = vcpu.state.vm.gic.vcpu_off(index, &mut iface);
+    vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);
+    vcpu.state.vm.power.turn_off(index);
+    out(vcpu);
+    run(vcpu)
+}
+
+/// Counts the vCPU out and does what the last one out has to do.
+fn out(vcpu: &Vcpu) {
+    match vcpu.state.vm.life.leave() {
+        Left::OthersRun => {}
+        Left::Idle if vcpu.state.vm.power.is_any_alive() => {}
+        Left::Idle => {
+            log::error!("all vCPUs of the VM are off and nothing can start one; the VM ends");
+            vm::carry_out(Stop::Crash)
+        }
+        Left::Last(stop) => vm::carry_out(stop),
+    }
+}
+
+/// WFI on behalf of the guest: until an interrupt is pending for it or for EL2.
+pub(crate) fn standby() {
+    let iface = VirtualInterface;
+    let has_virtual = || (0..iface.list_registers()).any(|n| iface.read_lr(n).is_pending());
+    if !has_virtual() && !cpu::is_interrupt_pending() {
+        cpu::wait_for_interrupt();
+    }
+}
+
+/// Makes this CPU ready for vCPUs of `regime`.
+pub(crate) fn prepare_cpu(regime: &stage2::Regime) {
+    stage2::install(regime);
+    for intid in traps::PPIS {
+        gicv3::enable_ppi(intid);
+    }
+}

@@ -4,11 +4,10 @@ use core::arch::global_asm;
 
 global_asm!(
     include_str!("vectors.s"),
-    trap_call = sym crate::vcpu::trap_call,
-    trap_sync = sym crate::vcpu::trap_sync,
-    trap_irq = sym crate::vcpu::trap_irq,
-    trap_serror = sym crate::vcpu::trap_serror,
-    trap_aarch32 = sym crate::vcpu::trap_aarch32,
+    trap_call = sym crate::traps::trap_call,
+    trap_sync = sym crate::traps::trap_sync,
+    trap_irq = sym crate::traps::trap_irq,
+    trap_serror = sym crate::traps::trap_serror,
     SLOT_SIZE = const super::percpu::SLOT_SIZE,
     fatal_exception = sym crate::panic::fatal_exception,
 );

@@ -77,13 +77,27 @@ vectors:
     adr     x3, {trap_serror}
     b       long_lane
 
-// From AArch32: one handler for all four.
-.rept 4
+// From AArch32, which only EL0 of a normal VM may be in; the handlers look.
     .balign 128
     save_caller_saved
-    adr     x3, {trap_aarch32}
+    b       other_sync
+
+    .balign 128
+    save_caller_saved
+    to_stack
+    bl      {trap_irq}
+    b       leave
+
+    .balign 128                     // FIQ
+    save_caller_saved
+    to_stack
+    bl      {trap_irq}
+    b       leave
+
+    .balign 128                     // SError
+    save_caller_saved
+    adr     x3, {trap_serror}
     b       long_lane
-.endr
     .balign 128
 
 other_sync:

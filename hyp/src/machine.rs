@@ -1,0 +1,82 @@
+//! Facts about the machine that every CPU asks for, gathered once at boot.
+
+use hyp_abi::smccc::{
+    ARCH_FEATURES, ARCH_WORKAROUND_1, ARCH_WORKAROUND_2, ARCH_WORKAROUND_3, FunctionId,
+};
+use hyp_core::calls::{Mitigation, Workaround};
+use hyp_core::inject::PstateFeatures;
+use hyp_core::sysreg::{HostId, Mitigations};
+
+use crate::arch::cpu::Once;
+use crate::arch::ident;
+use crate::firmware;
+
+/// The facts.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The ID registers of the boot CPU.
+    pub(crate) host: HostId,
+    /// What decides about PSTATE at an exception to EL1.
+    pub(crate) pstate: PstateFeatures,
+    /// How the machine stands to the vulnerabilities that guests ask about.
+    mitigations: Mitigations,
+    /// INTID of the console's interrupt, if the tree names one.
+    pub(crate) console_intid: Option<u32>,
+}
+
+static FACTS: Once<Facts> = Once::new();
+
+/// The workarounds that firmware may offer.
+const WORKAROUNDS: [(Workaround, FunctionId); 3] = [
+    (Workaround::One, ARCH_WORKAROUND_1),
+    (Workaround::Two, ARCH_WORKAROUND_2),
+    (Workaround::Three, ARCH_WORKAROUND_3),
+];
+
+/// Reads the ID registers of the calling CPU, which stands for all.
+pub(crate) fn init(console_intid: Option<u32>) -> &'static Facts {
+    let host = ident::host_id();
+    let pstate = host.pstate_features();
+    let mut mitigations = Mitigations::from_id(&host);
+    for (workaround, id) in WORKAROUNDS {
+        if firmware::service(ARCH_FEATURES, u64::from(id.0)).is_some_and(|[status, ..]| status == 0)
+        {
+            mitigations.set(workaround, Mitigation::Mitigated);
+        }
+    }
+    FACTS.call_once(|| Facts { host, pstate, mitigations, console_intid })
+}
+
+/// The facts, once there are any.
+#[inline]
+pub(crate) fn facts() -> Option<&'static Facts> {
+    FACTS.get()
+}
+
+/// What decides about PSTATE at an exception to EL1.
+#[inline]
+pub(crate) fn pstate_features() -> PstateFeatures {
+    FACTS.get().map_or(PstateFeatures::empty(), |facts| facts.pstate)
+}
+
+/// How the machine stands to a vulnerability.
+pub(crate) fn mitigation(workaround: Workaround) -> Mitigation {
+    FACTS.get().map_or(Mitigation::Vulnerable, |facts| facts.mitigations.of(workaround))
+}
+
+/// Whether HPFAR_EL2 of this CPU cannot be relied on: Cortex-A57 up to r1p2 (Arm erratum 834220).
+pub(crate) fn has_erratum_834220() -> bool {
+    const MODEL: u64 = 0xff0f_fff0;
+    const CORTEX_A57: u64 = 0x410f_d070;
+    /// Variant in 23:20 and revision in 3:0 of the last one affected.
+    const LAST: u64 = 0x0010_0002;
+    let midr = crate::arch::sysreg::midr_el1();
+    midr & MODEL == CORTEX_A57 && midr & !MODEL <= LAST
+}
+
+/// Carries out a workaround that firmware offers.
+pub(crate) fn mitigate(workaround: Workaround) {
+    for (_, id) in WORKAROUNDS.iter().filter(|(known, _)| *known == workaround) {
+        firmware::mitigate(*id);
+    }
+}

@@ -1,0 +1,83 @@
+//! The CPU and the machine around it as `hyp_core::vm` needs them.
+
+use hyp_core::addr::{Ipa, Va};
+use hyp_core::calls::{Mitigation, Workaround};
+use hyp_core::events::{Event, Reason, Touch};
+use hyp_core::vgic::Kicks;
+use hyp_core::vm::Shell;
+
+use crate::arch::percpu::{self, PerCpu};
+use crate::arch::{cpu, sysreg};
+use crate::drivers::gicv3;
+use crate::drivers::virtual_interface::VirtualInterface;
+use crate::vcpu::Vcpu;
+use crate::{console, entropy, events, machine};
+
+/// The CPU this code runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Here;
+
+impl Shell for Here {
+    #[inline]
+    fn sctlr_el1(&self) -> u64 {
+        sysreg::sctlr_el1()
+    }
+
+    #[inline]
+    fn is_interrupt_pending(&self) -> bool {
+        cpu::is_interrupt_pending()
+    }
+
+    fn kick(&self, vcpus: Kicks) {
+        // vCPU n runs on CPU n.
+        for cpu in vcpus.iter().filter_map(PerCpu::nth) {
+            gicv3::kick(cpu.mpidr());
+        }
+    }
+
+    fn mitigation(&self, workaround: Workaround) -> Mitigation {
+        machine::mitigation(workaround)
+    }
+
+    fn mitigate(&self, workaround: Workaround) {
+        machine::mitigate(workaround);
+    }
+
+    fn entropy(&self) -> Option<[u64; 3]> {
+        entropy::words()
+    }
+
+    fn send(&self, next: &mut dyn FnMut() -> Option<u8>) {
+        console::guest_output(next);
+    }
+
+    fn receive_again(&self) {
+        console::listen();
+    }
+
+    fn guard_quota_exceeded(&self, ipa: Ipa) {
+        events::record(Event {
+            vm: 0,
+            vcpu: events::number(percpu::index()),
+            reason: Reason::GuardQuota,
+            touch: Touch::Call,
+            bytes: 0,
+            pc: sysreg::elr_el2(),
+            va: Va(0),
+            ipa,
+        });
+    }
+}
+
+/// An interrupt that is neither the guest's timers' nor EL2's own: the console's, or one that
+/// nobody asked for.
+pub(crate) fn device_interrupt(vcpu: &Vcpu, intid: u32) {
+    if machine::facts().is_none_or(|facts| facts.console_intid != Some(intid)) {
+        log::debug!("CPU {}: interrupt {intid} is nobody's", percpu::index());
+        return;
+    }
+    console::interrupt(|receive| {
+        vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface)
+    });
+    console::arm_timer();
+}

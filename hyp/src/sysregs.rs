@@ -1,0 +1,36 @@
+//! Applies the answers to trapped system registers.
+
+use hyp_core::esr::SysRegAccess;
+use hyp_core::inject::Exception;
+use hyp_core::sysreg::Answer;
+
+use crate::drivers::virtual_interface::VirtualInterface;
+use crate::shell::Here;
+use crate::traps::{advance, inject};
+use crate::vcpu::Vcpu;
+
+/// A trapped MRS, MSR or system instruction.
+pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
+    let register = usize::from(access.rt);
+    match vcpu.state.view.answer(&access) {
+        Answer::Value(value) => vcpu.frame.set(register, value),
+        Answer::Ignored => {}
+        Answer::Undefined => {
+            log::trace!(
+                "vcpu {}: {:?} is undefined, PC {:#x}",
+                vcpu.state.index,
+                access.register,
+                crate::arch::sysreg::elr_el2()
+            );
+            inject(Exception::Undefined);
+            return;
+        }
+        Answer::Sgi(which) => {
+            let value = vcpu.frame.get(register);
+            let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+            let kicks = vm.gic.sgi(index, which, value, &mut VirtualInterface);
+            vm.pass_on(index, kicks, &Here, &mut VirtualInterface);
+        }
+    }
+    advance();
+}

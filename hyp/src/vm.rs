@@ -1,0 +1,257 @@
+//! The VM: made from the bundle at boot, loaded, reset, ended.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
+use hyp_abi::vplatform::{GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, UART_BASE, UART_SIZE};
+use hyp_core::addr::Ipa;
+use hyp_core::bundle::{self, Bundle, GicVersion, SmcPolicy, VmDescription};
+use hyp_core::features::{Dialect, FeatureOptions, Features};
+use hyp_core::memory::{AddressSpace, FreeMemory, IpaRange, SpaceLayout, place_memory};
+use hyp_core::psci::Start;
+use hyp_core::stage2::VmidAllocator;
+use hyp_core::sysreg::{CpuView, TrapControls};
+use hyp_core::vgic::Kicks;
+use hyp_core::vm::{Shell, Stop, Vm};
+use hyp_core::vm_type::{ProtectedGate, VmType};
+use log::{info, warn};
+
+use crate::arch::cpu::{self, Once, Yield};
+use crate::arch::percpu;
+use crate::arch::stage2::Regime;
+use crate::arch::{ich, percpu::PerCpu};
+use crate::boot::Handover;
+use crate::drivers::gicv3;
+use crate::exit::{exit, fail};
+use crate::mm::ports::Hardware;
+use crate::shell::Here;
+use crate::vcpu::{self, State};
+use crate::{console, entropy, events, machine, smp};
+
+/// A VM on the real machine.
+pub(crate) type GuestVm = Vm<Hardware, Yield>;
+
+/// The VM and what its vCPUs and its reset need.
+struct Instance {
+    vm: GuestVm,
+    view: CpuView,
+    regime: Regime,
+    description: VmDescription<'static>,
+}
+
+static INSTANCE: Once<&'static Instance> = Once::new();
+static VMIDS: VmidAllocator = VmidAllocator::new();
+
+/// Makes the VM of the bundle and runs it, for ever.
+pub(crate) fn start(boot: Handover<'_>) -> ! {
+    let facts = machine::init(boot.machine.console.and_then(|console| console.interrupt));
+    entropy::init(boot.seed);
+    let bundle = Bundle::open(boot.bundle, bundle::crc32::update)
+        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    let description = bundle
+        .vm(0, GicVersion::V3)
+        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    if bundle.len() > 1 {
+        warn!("the bundle holds {} VMs; only the first is run", bundle.len());
+    }
+    let gate = ProtectedGate::new(
+        cfg!(feature = "protected-vms"),
+        boot.machine.boot_argument("protected") != Some("off"),
+    );
+    let capabilities = gate.capabilities(facts.host.pa_bits());
+    info!(
+        "VM types: IPA sizes up to {} bits, MMIO guard {}, protected VMs {}",
+        capabilities.max_ipa_bits,
+        if capabilities.mmio_guard { "yes" } else { "no" },
+        if capabilities.protected_vms { "yes" } else { "no" },
+    );
+    let vm_type = VmType::parse(description.type_word, &gate, facts.host.pa_bits())
+        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("VM {}: {error}", description.name)));
+    if vm_type.is_protected() && gate.taint() {
+        warn!("protected VMs are experimental: this run is tainted");
+    }
+    let options = FeatureOptions {
+        is_protected: vm_type.is_protected(),
+        dialect: match description.dialect {
+            bundle::Dialect::Pkvm => Dialect::Pkvm,
+            bundle::Dialect::List2021 => Dialect::List2021,
+        },
+        with_guard: description.guard.unwrap_or(false),
+        smc_is_undefined: description.smc == SmcPolicy::Undefined,
+        has_entropy: entropy::is_seeded(),
+    };
+    if options.is_protected && !options.has_entropy && !description.insecure_entropy {
+        fail(
+            BAD_INPUT,
+            format_args!(
+                "VM {}: a protected VM needs random numbers and this machine gave no seed; add \
+                 rng-seed to /chosen of the machine's tree, or set insecure-entropy in the VM's \
+                 description",
+                description.name
+            ),
+        );
+    }
+    let instance = create(description, vm_type, Features::new(&options), boot.memory);
+    INSTANCE.call_once(|| instance);
+    load(instance);
+    describe(instance);
+    instance.vm.start();
+    take_console_interrupt(facts);
+    smp::release(run_cpu);
+    console::go_live();
+    run_cpu(percpu::index())
+}
+
+fn create(
+    description: VmDescription<'static>,
+    vm_type: VmType,
+    features: Features,
+    mut memory: FreeMemory,
+) -> &'static Instance {
+    let name = description.name;
+    let cpus = percpu::online_count();
+    if description.vcpus > cpus {
+        fail(
+            BAD_INPUT,
+            format_args!(
+                "VM {name} has {} vCPUs and the machine {cpus} CPU(s): each vCPU needs its own. \
+                 Give the VM fewer (--cpus) or the machine more (--smp)",
+                description.vcpus
+            ),
+        );
+    }
+    let bad = |error: &dyn core::fmt::Display| -> ! {
+        fail(BAD_INPUT, format_args!("VM {name}: {error}"))
+    };
+    let map = place_memory(&description.memory, &mut memory).unwrap_or_else(|error| bad(&error));
+    let Some(vmid) = VMIDS.allocate() else {
+        fail(HYP_FAILED, format_args!("no VMID is left"));
+    };
+    let mut layout = SpaceLayout::new(vm_type, vmid, map);
+    for range in &description.guarded {
+        if layout.guarded.try_push(*range).is_err() {
+            bad(&"too many ranges are guarded from the start; join neighbours");
+        }
+    }
+    let gicr = GICR_STRIDE * description.vcpus as u64;
+    let windows = [(GICD_BASE, GICD_SIZE), (GICR_BASE, gicr), (UART_BASE, UART_SIZE)];
+    for (base, size) in windows {
+        if let Some(range) = IpaRange::new(Ipa(base), size)
+            && layout.emulated.try_push(range).is_err()
+        {
+            bad(&"too many emulated devices");
+        }
+    }
+    let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(&error));
+    let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(&error));
+    let hardware = Hardware::new(frames.base(), frames.size())
+        .unwrap_or_else(|error| fail(HYP_FAILED, format_args!("stage-2 tables: {error}")));
+    let space = AddressSpace::new(hardware, layout, frames).unwrap_or_else(|error| bad(&error));
+    let Some(facts) = machine::facts() else {
+        fail(HYP_FAILED, format_args!("the machine is not known yet"));
+    };
+    let regime = Regime {
+        vttbr: space.vttbr(),
+        vtcr: space.vtcr(facts.host.pa_bits()),
+        traps: TrapControls::new(&facts.host, features),
+    };
+    let view = CpuView::new(&facts.host, features, vm_type.ipa_bits());
+    let first =
+        Start { entry: description.entry.get(), context: description.x0(), big_endian: false };
+    let vm = Vm::new(space, features, description.vcpus, ich::priority_bits(), first);
+    Box::leak(Box::new(Instance { vm, view, regime, description }))
+}
+
+/// Copies what the VM's description names into its memory.
+fn load(instance: &Instance) {
+    let Instance { vm, description, .. } = instance;
+    let write = |ipa, bytes: &[u8]| {
+        if let Err(error) = vm.space.load(ipa, bytes) {
+            fail(BAD_INPUT, format_args!("VM {}: {error}", description.name));
+        }
+    };
+    for image in &description.images {
+        write(image.ipa, image.data);
+    }
+    let tree = &description.tree;
+    let mut copy = Vec::from(tree.image.data);
+    for seed in &tree.seeds {
+        if let Some(field) = copy.get_mut(seed.at..seed.at.saturating_add(seed.len)) {
+            // Without entropy the seed stays zero, and guests ignore it.
+            let _ = entropy::fill(field);
+        }
+    }
+    write(tree.image.ipa, &copy);
+}
+
+fn describe(instance: &Instance) {
+    let Instance { vm, description, .. } = instance;
+    info!(
+        "VM {}: {}, {} vCPU(s), {} MiB, entry {:#x}, tree {:#x}, type {:#x}",
+        description.name,
+        if vm.space.is_protected() { "protected" } else { "normal" },
+        description.vcpus,
+        description.memory_size() >> 20,
+        description.entry.get(),
+        description.x0(),
+        vm.space.vm_type().word(),
+    );
+}
+
+/// Has the console's interrupt delivered to the CPU that boots.
+fn take_console_interrupt(facts: &machine::Facts) {
+    if let (Some(intid), Some(cpu)) = (facts.console_intid, PerCpu::nth(percpu::index())) {
+        gicv3::enable_spi(intid, cpu.mpidr());
+    }
+}
+
+/// What a CPU does for the rest of its life.
+fn run_cpu(index: usize) -> ! {
+    let Some(instance) = INSTANCE.get() else { cpu::park() };
+    if index >= instance.description.vcpus {
+        cpu::park();
+    }
+    vcpu::prepare_cpu(&instance.regime);
+    let state = State {
+        index,
+        vm: &instance.vm,
+        view: &instance.view,
+        erratum_834220: machine::has_erratum_834220(),
+    };
+    vcpu::run(Box::leak(Box::new(vcpu::new(state))))
+}
+
+/// Makes the other CPUs of the VM see that it stops.
+pub(crate) fn kick_others(vcpu: &vcpu::Vcpu) {
+    let others = (0..vcpu.state.vm.gic.vcpus())
+        .filter(|other| *other != vcpu.state.index)
+        .fold(Kicks::NONE, Kicks::with);
+    Here.kick(others);
+}
+
+/// Carries out what the VM was stopped for. By the last vCPU out.
+pub(crate) fn carry_out(stop: Stop) {
+    events::drain();
+    let Some(instance) = INSTANCE.get() else { return };
+    match stop {
+        Stop::Off => {
+            info!("VM {} powered off", instance.description.name);
+            exit(GUEST_OFF)
+        }
+        Stop::Crash => exit(GUEST_FAILED),
+        Stop::Reset => reset(instance),
+    }
+}
+
+fn reset(instance: &Instance) {
+    info!("VM {} resets", instance.description.name);
+    if let Err(error) = instance.vm.reset() {
+        fail(HYP_FAILED, format_args!("VM {}: reset: {error}", instance.description.name));
+    }
+    events::forget();
+    load(instance);
+    instance.vm.start();
+    instance.vm.life.restart();
+    Here.kick(Kicks::NONE.with(0));
+}
