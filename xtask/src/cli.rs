@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bundle, guest, run, scenario};
+use crate::{bundle, guest, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -31,7 +31,7 @@ pub enum Command {
     /// Run the scenarios of `tests/scenarios` under QEMU, with a verdict line for each.
     QemuTest(scenario::Options),
     /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
-    Test,
+    Test(test::Options),
     /// Make this machine able to build, run and test; says what it installs and why.
     Setup,
     /// Provide the files of a real guest, fetched or built once, and say where they are.

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Command::Bundle(options) => bundle::command(&options).map(|()| 0),
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
-        Command::Test => test::command(),
+        Command::Test(options) => test::command(&options),
         Command::Setup => setup::command().map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),
     };

@@ -103,3 +103,37 @@ fn status(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn each_ending_has_its_exit_status() {
+        let exited = |raw: i32| Ending::Exited(ExitStatus::from_raw(raw));
+        let signalled = exited(9);
+        let refused = exited(1 << 8);
+        for (ending, code, keyboard, expected) in [
+            (exited(0), Some(0), Keyboard::Plain, 0),
+            (exited(0), Some(1), Keyboard::Terminal, 1),
+            (exited(0), Some(2), Keyboard::Plain, 2),
+            (exited(0), Some(3), Keyboard::Plain, 3),
+            // No code that EL2 could mean.
+            (exited(0), Some(77), Keyboard::Plain, 3),
+            // EL2's word counts, not how QEMU came to its end.
+            (refused, Some(0), Keyboard::Plain, 0),
+            (exited(0), None, Keyboard::Terminal, 0),
+            (exited(0), None, Keyboard::Plain, 3),
+            (signalled, None, Keyboard::Plain, 3),
+            (refused, None, Keyboard::Plain, 2),
+            (Ending::TimeLimit, Some(0), Keyboard::Plain, 124),
+            (Ending::Interrupted, None, Keyboard::Plain, 130),
+        ] {
+            let got = status(ending, code, keyboard, None, "qemu");
+            assert_eq!(got, expected, "{ending:?} {code:?} {keyboard:?}");
+        }
+    }
+}

@@ -23,6 +23,10 @@ use crate::vm_desc::VmDesc;
 /// Most complaints and last lines shown of one run; the log has the rest.
 const SHOWN: usize = 20;
 
+/// Every scenario starts with free memory full of a pattern, so that the guests which look for
+/// zeros would find what EL2 forgot to zero: an emulator's fresh memory is zero anyway.
+const POISON: &str = "postern.poison=on";
+
 /// How a scenario went.
 #[derive(Debug)]
 pub enum Outcome {
@@ -108,10 +112,11 @@ fn attempt(
     if let Some(bytes) = &bytes {
         fs::write(&path, bytes).with_context(|| format!("could not write {}", path.display()))?;
     }
+    let arguments = format!("{POISON} {}", words.boot_args);
     let boot = Boot {
         image: &bench.hypervisor.image,
         bundle: bytes.is_some().then_some(&*path),
-        arguments: &words.boot_args,
+        arguments: arguments.trim_end(),
     };
     let mut command = machine.command(boot, Keyboard::Plain);
     let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };

@@ -11,6 +11,14 @@ use anyhow::Result;
 use crate::scenario::{self, Tally};
 use crate::setup;
 
+/// Options of `test`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Leave the scenarios out.
+    #[arg(long)]
+    no_qemu: bool,
+}
+
 /// The environment in which nothing may be skipped.
 pub fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
@@ -22,7 +30,7 @@ pub fn in_ci() -> bool {
 /// # Errors
 ///
 /// The tools are missing and cannot be provided, or the sources cannot be read.
-pub fn command() -> Result<u8> {
+pub fn command(options: &Options) -> Result<u8> {
     setup::ensure_lint_tools()?;
     let begun = Instant::now();
     let mut tally = Tally::default();
@@ -47,6 +55,15 @@ pub fn command() -> Result<u8> {
             finding.breaches.iter().for_each(|breach| println!("     {breach}"));
         }
     }
+    if !options.no_qemu {
+        scenarios(&mut tally);
+    }
+    eprintln!("[xtask] all of it took {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(tally.conclude())
+}
+
+/// Runs all scenarios; not being able to is a failure like any other.
+fn scenarios(tally: &mut Tally) {
     eprintln!("[xtask] scenarios");
     match scenario::run(&scenario::Options::default()) {
         Ok(scenarios) => {
@@ -60,6 +77,4 @@ pub fn command() -> Result<u8> {
             eprintln!("error: {error:#}");
         }
     }
-    eprintln!("[xtask] all of it took {:.0} s", begun.elapsed().as_secs_f64());
-    Ok(tally.conclude())
 }
