@@ -5,7 +5,7 @@ use super::bits::byte;
 /// The most list registers the architecture allows (IHI0069, ICH_VTR_EL2.ListRegs).
 pub const MAX_LIST_REGISTERS: usize = 16;
 
-/// The content of one list register, laid out as ICH_LR<n>_EL2 (IHI0069, section 12.4).
+/// The content of one list register, laid out as `ICH_LR<n>_EL2` (IHI0069, section 12.4).
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListRegister(u64);
 
@@ -176,7 +176,7 @@ pub trait CpuInterface {
     /// ICH_VMCR_EL2.
     fn vmcr(&self) -> u64;
     /// ICH_VMCR_EL2 as after reset (everything masked and disabled) and no active priorities
-    /// (ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2 all zero).
+    /// (`ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` all zero).
     fn reset(&mut self);
     /// Whether the physical line of a timer PPI is asserted: enabled, unmasked and expired.
     /// Asked for INTIDs 27 and 30 only.

@@ -13,7 +13,7 @@
 //! guest executes its load once more.
 //!
 //! Locks: one for SPIs, then one for each vCPU, in that order; never two vCPUs' at a time.
-//! Between CPUs there are only the atomics of [`Cpu`]. SGIs, timer interrupts and accesses to the
+//! Between CPUs there are only the atomics of `Cpu`. SGIs, timer interrupts and accesses to the
 //! own redistributor take only the own vCPU's lock, which nobody else wants.
 //!
 //! A GICv2 model can share all but the register files, the SGI register and the layout of the list

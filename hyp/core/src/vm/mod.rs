@@ -2,7 +2,7 @@
 //! access of one of its vCPUs is answered.
 //!
 //! The shell reads the trap, asks here, and applies the answer; what the answers need of the CPU
-//! they are made on comes through [`Shell`] and [`CpuInterface`].
+//! they are made on comes through [`Shell`] and [`crate::vgic::CpuInterface`].
 
 mod call;
 mod devices;
