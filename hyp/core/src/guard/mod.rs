@@ -21,8 +21,9 @@ use crate::stage2::{
     DeviceType, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
 };
 
-/// Granules that one range call handles at most; its caller goes on with the rest.
-pub const RANGE_LIMIT: u64 = 512;
+/// Granules that one range call handles at most; its caller goes on with the rest. No interrupt is
+/// taken meanwhile, so this keeps them waiting no longer than population does.
+pub const RANGE_LIMIT: u64 = 64;
 
 /// Why a call of the guard is refused.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]

@@ -74,7 +74,9 @@ fn r93_a_page_given_back_is_unreachable_then_zero() {
     assert!(vm.oracle(RAM + 0x5000).is_err());
     assert!(vm.machine.is_zero(Pa(RAM_PA + 0x5000)));
     assert_eq!(vm.machine.peek(Pa(RAM_PA + 0x6000)), 0x66);
-    // The frame stays the VM's, for this address only; it is zeroed again before it is seen.
+    // The frame stays the VM's, for this address only; it is zeroed again before it is seen,
+    // whatever has happened to it.
+    vm.machine.poke(Pa(RAM_PA + 0x5000), 0x13);
     assert_eq!(vm.space.populate(Ipa(RAM + 0x5000), || true), Ok(Populated::Mapped));
     vm.machine.settle();
     assert_eq!(vm.oracle(RAM + 0x5000).map(|walk| walk.pa), Ok(RAM_PA + 0x5000));
