@@ -1,10 +1,86 @@
 //! What a guest links to speak the pKVM guest ABI.
+//!
+//! A protected guest names the pages behind which it expects a device (the *MMIO guard*); every
+//! other access outside its memory comes back as an external abort. It shares single pages of its
+//! memory with the host and keeps the rest to itself. This crate finds out what the hypervisor
+//! offers and makes those calls, for kernels, firmware and unikernels:
+//!
+//! - [`Services`] is discovery: PSCI, SMCCC, the hypervisor's UUID, its feature bits. A firmware
+//!   layer that has done the first half already enters at [`Services::after_firmware`].
+//! - [`IoremapGuard`] is a pair of hooks for `ioremap` and `iounmap`, with what they need to
+//!   remember; [`IoremapGuard::from_command_line`] enrols only where a word asks for it.
+//! - [`MmioGuardedHypervisor`] and [`MemSharingHypervisor`] are the single calls.
+//! - [`Conduit`] is how calls are made: `Hvc`, `Smc`, or a fake in host tests.
+//!
+//! No heap, no statics, no atomics: everything lives in values that the guest owns, so all of it
+//! works before the MMU is on.
+//!
+//! # For a firmware author
+//!
+//! Paste this and call `start(Hvc, …)` with addresses from the device tree, before anything is
+//! printed. In host tests, give it a `fake::FakeHypervisor` (feature `fake`).
+//!
+//! ```
+//! use guest_shim::{Conduit, Dialect, Error, IoremapGuard, MemSharingHypervisor, Services};
+//!
+//! const PAGE_SIZE: u64 = 4096;
+//!
+//! fn start(conduit: impl Conduit, console: u64, device: u64, buffer: u64) -> Result<(), Error> {
+//!     let Ok(services) = Services::discover(conduit, Dialect::Pkvm) else {
+//!         return Ok(()); // Not under this kind of hypervisor: devices are just there.
+//!     };
+//!     let Some(calls) = services.mmio_guard() else {
+//!         return Ok(()); // A normal VM without guard: likewise.
+//!     };
+//!     // Sixteen regions are remembered at once; more are guarded too, but then stay guarded.
+//!     let mut guard: IoremapGuard<_, 16> = IoremapGuard::new(calls, PAGE_SIZE)?;
+//!     // The console first, and for good: nothing can be printed before.
+//!     guard.map_early(console, PAGE_SIZE)?;
+//!
+//!     guard.ioremap(device, PAGE_SIZE)?;
+//!     // … map it as Device memory, use it, unmap it …
+//!     guard.iounmap(device, PAGE_SIZE)?;
+//!
+//!     if let Some(memory) = services.mem_sharing() {
+//!         memory.share(buffer)?; // One granule; give its address to the device's other side.
+//!         memory.unshare(buffer)?;
+//!     }
+//!     Ok(())
+//! }
+//! # use guest_shim::fake::{FakeHypervisor, Quirks};
+//! # let host = FakeHypervisor::new(Quirks::default());
+//! # start(&host, 0x900_0000, 0xa00_0000, 0x4100_0000).unwrap();
+//! # assert_eq!(host.guarded(), [0x900_0000]);
+//! # assert_eq!(host.shared(), []);
+//! ```
+//!
+//! # Dialects
+//!
+//! The guard's calls have two numberings that nothing in the calls tells apart; a guest knows by
+//! its own build or configuration which one its host speaks. See [`Dialect`].
 #![no_std]
+
+#[cfg(any(test, feature = "fake"))]
+extern crate std;
 
 #[cfg(target_arch = "aarch64")]
 mod call;
 mod conduit;
+mod discovery;
+mod error;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+mod guard;
+mod ioremap;
+mod sharing;
+
+pub use hyp_abi::smccc::FunctionId;
 
 #[cfg(target_arch = "aarch64")]
 pub use call::{Hvc, Smc};
 pub use conduit::Conduit;
+pub use discovery::{Dialect, DiscoveryError, Features, Services};
+pub use error::Error;
+pub use guard::{Guard, MmioGuardedHypervisor};
+pub use ioremap::{COMMAND_LINE_WORD, IoremapGuard};
+pub use sharing::{MemSharingHypervisor, Sharing};
