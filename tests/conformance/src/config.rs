@@ -13,6 +13,7 @@
 
 use core::fmt;
 
+use guest_shim::Dialect;
 use hyp_abi::smccc::FunctionId;
 use hyp_abi::vendor::{list_2021, pkvm};
 use hyp_abi::vplatform;
@@ -77,8 +78,6 @@ pub(crate) struct Config {
     pub(crate) asks_boot: bool,
     /// Rows of a second boot hold as well.
     pub(crate) is_second_boot: bool,
-    /// x0 of the MAP of the console's page, the first call of a protected VM.
-    pub(crate) console_answer: u64,
     /// Size of the IPA space.
     pub(crate) ipa_bits: u32,
     /// Base of RAM.
@@ -135,7 +134,6 @@ impl Config {
             is_demo: has("demo"),
             asks_boot: has("reset=ask"),
             is_second_boot: false,
-            console_answer: 0,
             ipa_bits,
             ram_base,
             ram_end: ram_base + ram_size,
@@ -156,6 +154,11 @@ impl Config {
     /// MPIDR affinity of CPU `index`.
     pub(crate) fn affinity(&self, index: usize) -> u64 {
         self.affinities[index]
+    }
+
+    /// The numbering that the host speaks.
+    pub(crate) fn dialect(&self) -> Dialect {
+        if Kinds::LIST_GUARD.contains(self.kind) { Dialect::List2021 } else { Dialect::Pkvm }
     }
 
     /// MAP in this VM's dialect.
@@ -195,27 +198,21 @@ impl Config {
         }
     }
 
-    /// The console's page must be guarded before the first character. Where the guard is not in
-    /// force the call has no effect; where it fails there is no way to say so.
-    pub(crate) fn announce_console(&mut self) {
-        if Kinds::ANY_PROTECTED.contains(self.kind) {
-            self.console_answer = self.map(self.uart);
-        }
-    }
+    // The last 40 MiB of RAM are for rows; loaders put nothing there if there are 64 MiB.
 
     /// Page `n` (0 to 15) of RAM that nobody uses, all in one block of 2 MiB.
     pub(crate) fn far_page(&self, n: u64) -> u64 {
-        block(self.ram_end - 16 * MIB) + (n + 1) * PAGE
+        block(self.ram_end - 4 * MIB) + (n + 1) * PAGE
     }
 
     /// 2 MiB of RAM that nobody uses.
     pub(crate) fn far_block(&self) -> u64 {
-        block(self.ram_end - 12 * MIB)
+        block(self.ram_end - 6 * MIB)
     }
 
     /// A page (`n`: 0 to 15) of RAM in a block of 2 MiB that nothing touches but one row.
     pub(crate) fn untouched_page(&self, n: u64) -> u64 {
-        block(self.ram_end - 64 * MIB) + n * 2 * MIB + 5 * PAGE
+        block(self.ram_end - 40 * MIB) + n * 2 * MIB + 5 * PAGE
     }
 }
 

@@ -5,9 +5,9 @@ use hyp_abi::vendor::{self, pkvm};
 
 use crate::arch::probe::{self, Probe};
 use crate::config::{Config, PAGE};
-use crate::gic;
 use crate::rows::faults::HOLE;
 use crate::uart::line;
+use crate::{console_guard, gic};
 
 /// Tells the story; whether all went as told.
 pub(crate) fn run(config: &Config) -> bool {
@@ -27,16 +27,20 @@ pub(crate) fn run(config: &Config) -> bool {
     );
     let features = Hvc.call(vendor::FEATURES, [0; 3])[0];
     line!("   FEATURES answers {features:#x}.");
-    let granule = Hvc.call(pkvm::MMIO_GUARD_INFO, [0; 3])[0];
+    let granule = Hvc.call(pkvm::MMIO_GUARD_INFO, [0; 3])[0].cast_signed();
     line!("   MMIO_GUARD_INFO answers a granule of {granule} bytes.");
     line!();
     line!("2. The console at {:#x} had to be guarded before this text could appear:", config.uart);
-    line!("   MMIO_GUARD_MAP({:#x}) answered {}.", config.uart, config.console_answer);
+    line!(
+        "   MMIO_GUARD_MAP({:#x}) answered {}.",
+        config.uart,
+        console_guard::answer().cast_signed()
+    );
     line!();
     line!("3. A device that is not guarded yet: the interrupt controller's ID register.");
     let register = config.gicd + gic::PIDR2;
     let before = look(register);
-    let answer = config.map(register & !(PAGE - 1));
+    let answer = config.map(register & !(PAGE - 1)).cast_signed();
     line!("   MMIO_GUARD_MAP({:#x}) answers {answer}. Once more:", register & !(PAGE - 1));
     let after = look(register);
     line!();

@@ -13,6 +13,8 @@ mod arch;
 #[cfg(target_os = "none")]
 mod config;
 #[cfg(target_os = "none")]
+mod console_guard;
+#[cfg(target_os = "none")]
 mod demo;
 #[cfg(target_os = "none")]
 mod gic;
@@ -31,12 +33,11 @@ mod tree;
 #[cfg(target_os = "none")]
 mod uart;
 
-/// First CPU, MMU on: reads the tree, announces the console, runs the rows, powers off.
+/// First CPU, MMU on, console guarded: reads the tree, runs the rows, powers off.
 #[cfg(target_os = "none")]
 fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
     let mut config = config::Config::from_tree(tree, left_in_registers);
     uart::set_base(config.uart);
-    config.announce_console();
     uart::set_up();
     if config.is_demo {
         let _ = demo::run(&config);

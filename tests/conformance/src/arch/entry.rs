@@ -36,7 +36,9 @@ pub(crate) fn tree(address: u64) -> &'static [u8] {
 // SAFETY: boot.S calls it once, and no other symbol has this name.
 #[unsafe(no_mangle)]
 extern "C" fn prepare(tree_address: u64) {
-    super::mmu::build(crate::tree::memory(tree(tree_address)));
+    let tree = tree(tree_address);
+    super::mmu::build(crate::tree::memory(tree));
+    crate::console_guard::announce(tree);
 }
 
 // SAFETY: boot.S calls it once on the first CPU, and no other symbol has this name.

@@ -8,6 +8,7 @@ mod guard;
 mod psci;
 pub(crate) mod reset;
 mod sharing;
+mod shim;
 mod smccc;
 mod timer;
 mod trng;
@@ -18,11 +19,12 @@ use crate::tap::Row;
 
 /// Every group. What a reset undoes is looked at first; the guard's group leaves GIC and console
 /// guarded, which the groups behind it need.
-pub(crate) fn all(config: &Config) -> [&'static [Row]; 12] {
+pub(crate) fn all(config: &Config) -> [&'static [Row]; 13] {
     [
         if config.is_second_boot { reset::ROWS } else { &[] },
         smccc::ROWS,
         guard::ROWS,
+        shim::ROWS,
         sharing::ROWS,
         psci::ROWS,
         trng::ROWS,
