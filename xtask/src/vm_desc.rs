@@ -87,7 +87,7 @@ pub struct Guarded {
     pub size: u64,
 }
 
-/// One VM. Make it from [`VmDesc::new`] and set what differs.
+/// One VM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct VmDesc {
@@ -160,28 +160,6 @@ struct Manifest {
 }
 
 impl VmDesc {
-    /// A normal VM with one vCPU and 256 MiB that runs the file at `kernel`.
-    pub fn new(kernel: PathBuf) -> Self {
-        Self {
-            name: default_name(),
-            kernel,
-            initrd: None,
-            append: String::new(),
-            cpus: default_cpus(),
-            mem: default_mem(),
-            protected: false,
-            ipa_bits: 0,
-            dialect: Dialect::default(),
-            guard: None,
-            dtb: None,
-            load_addr: None,
-            dtb_addr: None,
-            guarded: Vec::new(),
-            smc: Smc::default(),
-            insecure_entropy: false,
-        }
-    }
-
     /// Checks what can be checked without reading a file.
     ///
     /// # Errors
@@ -245,6 +223,31 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<VmDesc>> {
         }
     }
     Ok(vms)
+}
+
+#[cfg(test)]
+impl VmDesc {
+    /// A normal VM with one vCPU and 256 MiB that runs the file at `kernel`.
+    pub fn new(kernel: PathBuf) -> Self {
+        Self {
+            name: default_name(),
+            kernel,
+            initrd: None,
+            append: String::new(),
+            cpus: default_cpus(),
+            mem: default_mem(),
+            protected: false,
+            ipa_bits: 0,
+            dialect: Dialect::default(),
+            guard: None,
+            dtb: None,
+            load_addr: None,
+            dtb_addr: None,
+            guarded: Vec::new(),
+            smc: Smc::default(),
+            insecure_entropy: false,
+        }
+    }
 }
 
 #[cfg(test)]

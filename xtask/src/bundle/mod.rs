@@ -20,7 +20,8 @@ use hyp_abi::bundle::MAX_TREE;
 use hyp_abi::vm_type;
 
 use crate::payload::Payload;
-use crate::units::{parse_size, shown_size};
+use crate::run::{VmOptions, preset};
+use crate::units::shown_size;
 use crate::vm_desc::{self, VmDesc};
 use crate::workspace;
 use guest_tree::Platform;
@@ -34,38 +35,14 @@ const OVERHEAD: u64 = 64 << 20;
 /// Options of `bundle`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Description of the VMs.
-    #[arg(long, value_name = "FILE.toml", required_unless_present = "kernel")]
-    vm: Option<PathBuf>,
-    #[command(flatten)]
-    one: OneVm,
+    /// Pack the VMs that this file describes.
+    #[arg(long = "vm", value_name = "FILE.toml", conflicts_with = "VmOptions")]
+    vm_file: Option<PathBuf>,
     /// Where the bundle goes [default: target/postern/NAME.bundle].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-/// One VM without a description.
-#[derive(Debug, clap::Args)]
-struct OneVm {
-    /// Payload of the only VM: an arm64 Linux `Image`, an AArch64 ELF file or a raw binary, gzipped
-    /// or not.
-    #[arg(long, value_name = "FILE", conflicts_with = "vm")]
-    kernel: Option<PathBuf>,
-    /// Initial RAM disk.
-    #[arg(long, value_name = "FILE", requires = "kernel")]
-    initrd: Option<PathBuf>,
-    /// Words for the guest's command line.
-    #[arg(long, value_name = "WORDS", requires = "kernel", default_value = "")]
-    append: String,
-    /// vCPUs.
-    #[arg(long, value_name = "NUMBER", requires = "kernel", default_value_t = 1)]
-    cpus: usize,
-    /// Memory of the VM.
-    #[arg(long, value_name = "SIZE", requires = "kernel", value_parser = parse_size, default_value = "256M")]
-    mem: u64,
-    /// Make it a protected VM.
-    #[arg(long, requires = "kernel")]
-    protected: bool,
+    #[command(flatten)]
+    vm: VmOptions,
 }
 
 /// A finished bundle and what its VMs need of the machine.
@@ -108,16 +85,14 @@ pub fn command(options: &Options) -> Result<()> {
 impl Options {
     /// The VMs that the options describe.
     fn vms(&self) -> Result<Vec<VmDesc>> {
-        if let Some(path) = &self.vm {
+        if let Some(path) = &self.vm_file {
             return vm_desc::read(path);
         }
-        let one = &self.one;
-        let kernel = one.kernel.clone().context("give --vm FILE.toml or --kernel FILE")?;
-        let mut vm = VmDesc::new(kernel);
-        vm.initrd.clone_from(&one.initrd);
-        vm.append.clone_from(&one.append);
-        (vm.cpus, vm.mem, vm.protected) = (one.cpus, one.mem, one.protected);
-        Ok(vec![vm])
+        let words = self.vm.words()?;
+        if !words.contains_key("kernel") {
+            bail!("nothing to pack: give --vm FILE.toml, or --kernel FILE for one VM");
+        }
+        Ok(vec![preset::describe(words)?])
     }
 }
 

@@ -15,13 +15,13 @@ use anyhow::{Context, Result, ensure};
 
 pub use preset::What;
 pub use supplies::Supplies;
+pub use vm_options::VmOptions;
 
 use crate::bundle::{self, Bundle};
 use crate::qemu::{Boot, Machine};
 use crate::units::{parse_size, shown_size};
 use crate::vm_desc::{self, VmDesc};
 use crate::{build, workspace};
-use vm_options::VmOptions;
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]

@@ -25,7 +25,7 @@ pub struct VmOptions {
     /// vCPUs, 1 to 8 [default: 1].
     #[arg(long, value_name = "NUMBER")]
     cpus: Option<u32>,
-    /// RAM of the VM [default: what the payload needs].
+    /// RAM of the VM [default: 256M, or what a payload that needs no file is known to need].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     mem: Option<u64>,
     /// Make it a protected VM.
