@@ -236,6 +236,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_fragment_asks_for_the_driver_and_what_it_depends_on() {
+        for symbol in [ESSENTIAL, "CONFIG_DMA_RESTRICTED_POOL", "CONFIG_SERIAL_AMBA_PL011_CONSOLE"]
+        {
+            let line = format!("{symbol}=y");
+            assert!(FRAGMENT.lines().any(|one| one == line), "{line} is missing");
+        }
+    }
+
+    #[test]
     fn series_are_sorted_by_number_not_by_letter() {
         let names = ["linux-source-6.1", "linux-source-7.3", "linux-source-6.12", "linux-source"];
         assert_eq!(
