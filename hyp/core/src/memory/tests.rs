@@ -384,6 +384,12 @@ fn a_reset_leaves_nothing_behind() {
         assert!(vm.space.is_guarded(Ipa(PRE_GUARDED)) && !vm.space.is_guarded(Ipa(0)));
         vm.touch(RAM);
         assert!(vm.machine.is_zero(Pa(RAM_PA)));
+        // A block that was being zeroed is begun anew.
+        let _ = vm.space.populate(Ipa(HIGH), || true).unwrap();
+        vm.machine.poke(Pa(HIGH_PA), 0x55);
+        vm.space.reset().unwrap();
+        vm.touch(HIGH);
+        assert!(vm.machine.is_zero(Pa(HIGH_PA)));
     }
 }
 
