@@ -138,10 +138,7 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         Verdict::Skip => advance(),
         Verdict::Abort { exception, reason } => refuse(vcpu, fault, exception, reason),
         Verdict::Emulate { device, access } => emulate(vcpu, device, &access),
-        // Forms of load and store without a syndrome.
-        Verdict::Decode => {
-            refuse(vcpu, fault, Exception::DataAbort { address: fault.va }, Reason::NoSyndrome)
-        }
+        Verdict::Decode => crate::decode::undescribed(vcpu, fault),
     }
 }
 

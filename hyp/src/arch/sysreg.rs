@@ -111,6 +111,8 @@ read! {
     sctlr_el1 = "sctlr_el1";
     vbar_el1 = "vbar_el1";
     par_el1 = "par_el1";
+    sp_el0 = "sp_el0";
+    sp_el1 = "sp_el1";
     cntp_ctl_el0 = "cntp_ctl_el0";
     cntv_ctl_el0 = "cntv_ctl_el0";
 }

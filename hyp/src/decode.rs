@@ -1,0 +1,121 @@
+//! Loads and stores without a syndrome in a normal VM: the instruction is read and decoded.
+
+use hyp_core::esr::{Access, Direction};
+use hyp_core::events::Reason;
+use hyp_core::fault::{Fault, Verdict, ipa_from_par, judge_decoded, load_result, store_value};
+use hyp_core::inject::{self, Exception};
+use hyp_core::insn::{self, REGISTER_31};
+use hyp_core::vm::{Device, Emulated};
+
+use crate::arch::{cpu, sysreg};
+use crate::drivers::virtual_interface::VirtualInterface;
+use crate::shell::Here;
+use crate::traps::{advance, refuse};
+use crate::vcpu::Vcpu;
+
+/// SPSR_EL2.M of EL1 on its own stack pointer.
+const EL1H: u64 = 0b0_0101;
+
+/// The access behind `fault` was not described by the hardware. Emulates it if the instruction is
+/// one that can be, else the guest takes an external abort.
+pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
+    let Some(instruction) = read_instruction(vcpu).and_then(insn::decode) else {
+        return no_syndrome(vcpu, fault);
+    };
+    let base = base_register(vcpu, instruction.base);
+    // Otherwise the fault is that of the second access, or the code changed meanwhile.
+    if instruction.address(base) != fault.va.get() {
+        return no_syndrome(vcpu, fault);
+    }
+    // Both are judged before either is done. A pair across two pages may lie anywhere in the
+    // second one's place, so it is left alone.
+    let Some(first) = admit(vcpu, fault, instruction.first) else { return };
+    let second = match instruction.second {
+        None => None,
+        Some(access) => match fault.behind(instruction.first.width.bytes()) {
+            Some(behind) if behind.ipa.page() == fault.ipa.page() => {
+                match admit(vcpu, &behind, access) {
+                    Some(device) => Some((device, access)),
+                    None => return,
+                }
+            }
+            _ => return no_syndrome(vcpu, fault),
+        },
+    };
+    if !perform(vcpu, first, &instruction.first) {
+        return;
+    }
+    if let Some((device, access)) = second
+        && !perform(vcpu, device, &access)
+    {
+        return;
+    }
+    if let Some(value) = instruction.written_back(base) {
+        set_base_register(vcpu, instruction.base, value);
+    }
+    advance();
+}
+
+fn no_syndrome(vcpu: &Vcpu, fault: &Fault) {
+    refuse(vcpu, fault, Exception::DataAbort { address: fault.va }, Reason::NoSyndrome);
+}
+
+/// The device that `access` goes to, or `None` after the guest was made to take an abort.
+fn admit(vcpu: &Vcpu, fault: &Fault, access: Access) -> Option<Device> {
+    match judge_decoded(vcpu.state.vm, fault, access) {
+        Verdict::Emulate { device, .. } => Some(device),
+        Verdict::Abort { exception, reason } => {
+            refuse(vcpu, fault, exception, reason);
+            None
+        }
+        _ => {
+            no_syndrome(vcpu, fault);
+            None
+        }
+    }
+}
+
+/// Does `access`; `false` where another CPU has to answer first and the guest has to come back.
+fn perform(vcpu: &mut Vcpu, device: Device, access: &Access) -> bool {
+    let big_endian = inject::is_big_endian(sysreg::spsr_el2(), sysreg::sctlr_el1());
+    let register = usize::from(access.register);
+    let value = match access.direction {
+        Direction::Write => store_value(access, vcpu.frame.get(register), big_endian),
+        Direction::Read => 0,
+    };
+    let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface) {
+        Emulated::Loaded(raw) => vcpu.frame.set(register, load_result(access, raw, big_endian)),
+        Emulated::Stored => {}
+        Emulated::Again => {
+            cpu::yield_now();
+            return false;
+        }
+    }
+    true
+}
+
+/// The instruction at the guest's PC; `None` where its page went away meanwhile.
+fn read_instruction(vcpu: &Vcpu) -> Option<u32> {
+    let pc = sysreg::elr_el2();
+    let ipa = ipa_from_par(cpu::translate_el1(pc, false), pc)?;
+    let mut bytes = [0; 4];
+    vcpu.state.vm.space.read(ipa, &mut bytes).ok()?;
+    Some(u32::from_le_bytes(bytes))
+}
+
+fn base_register(vcpu: &Vcpu, register: u8) -> u64 {
+    match register {
+        REGISTER_31 if sysreg::spsr_el2() & 0x1f == EL1H => sysreg::sp_el1(),
+        REGISTER_31 => sysreg::sp_el0(),
+        other => vcpu.frame.get(usize::from(other)),
+    }
+}
+
+fn set_base_register(vcpu: &mut Vcpu, register: u8, value: u64) {
+    match register {
+        REGISTER_31 if sysreg::spsr_el2() & 0x1f == EL1H => sysreg::set_sp_el1(value),
+        REGISTER_31 => sysreg::set_sp_el0(value),
+        other => vcpu.frame.set(usize::from(other), value),
+    }
+}
