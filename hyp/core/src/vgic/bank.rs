@@ -62,10 +62,12 @@ pub(super) struct Bank {
     pub(super) is_crowded: bool,
     /// Active interrupts are left without a list register.
     pub(super) has_spilled: bool,
+    /// The list register that each live interrupt is in.
+    slot_of: [u8; 32],
     /// ICH_HCR_EL2 as written last.
     pub(super) hcr: u64,
-    /// The vCPU runs, so its list registers are in use.
-    pub(super) is_online: bool,
+    /// A bit for each list register while the vCPU runs, else none.
+    pub(super) implemented: u32,
     /// GICR_WAKER.ProcessorSleep.
     pub(super) is_asleep: bool,
 }
@@ -81,10 +83,42 @@ impl Bank {
             tied: 0,
             is_crowded: false,
             has_spilled: false,
+            slot_of: [0; 32],
             hcr: 0,
-            is_online: false,
+            implemented: 0,
             is_asleep: true,
         }
+    }
+
+    /// The shortest road, for an SGI sent to oneself and a timer: interrupt `n` happens again and
+    /// its old list register still has its name on it, but is empty. Then a write of that
+    /// register is all; the model knows it as pending there already. `false` if not so.
+    #[inline]
+    pub(super) fn revive(&self, n: u32, groups: Groups, iface: &mut impl CpuInterface) -> bool {
+        let mask = bit(n);
+        let slot = u32::from(self.slot_of.get(index(n)).copied().unwrap_or(0));
+        if self.word.revivable(groups) & mask == 0
+            || self.is_crowded
+            || iface.empty_lrs() & bit(slot) == 0
+        {
+            return false;
+        }
+        let lr = self.describe(n).with_pending(true);
+        let lr = if self.tied & mask != 0 { lr.with_physical() } else { lr };
+        iface.write_lr(index(slot), lr);
+        true
+    }
+
+    /// A list register for interrupt `n` that is neither pending nor active.
+    #[inline]
+    fn describe(&self, n: u32) -> ListRegister {
+        ListRegister::new(n, self.priority.get(index(n)).copied().unwrap_or(0))
+            .with_group1(self.word.group1 & bit(n) != 0)
+    }
+
+    /// Whether a list register of interrupt `n`, if there is one, is tied to the physical one.
+    pub(super) const fn is_tied(&self, n: u32) -> bool {
+        self.tied & bit(n) != 0
     }
 
     /// SGIs that other CPUs left: bits 15:0 for either group, bits 31:16 only if in group 0.
@@ -96,7 +130,7 @@ impl Bank {
     pub(super) fn fire(&mut self, n: u32, iface: &impl CpuInterface) {
         // It could fire because the guest has deactivated the one before, whose list register
         // must not be mistaken for this one's.
-        self.retire(iface);
+        self.retire(iface.empty_lrs());
         self.physical |= bit(n) & PHYSICAL_PPIS;
         self.word.set_line(bit(n) & PHYSICAL_PPIS, true);
     }
@@ -110,34 +144,38 @@ impl Bank {
             }
         }
         let wanted = self.word.line | self.word.active | self.word.live;
-        for n in Bits(self.physical & !wanted) {
-            iface.deactivate_physical(n);
-            self.physical &= !bit(n);
+        if self.physical & !wanted != 0 {
+            self.let_go(self.physical & !wanted, iface);
         }
+    }
+
+    /// Deactivates the physical interrupts `mask`.
+    #[cold]
+    fn let_go(&mut self, mask: u32, iface: &mut impl CpuInterface) {
+        for n in Bits(mask) {
+            iface.deactivate_physical(n);
+        }
+        self.physical &= !mask;
     }
 
     /// Forgets timer interrupts altogether: the vCPU goes off.
     pub(super) fn drop_timers(&mut self, iface: &mut impl CpuInterface) {
-        for n in Bits(self.physical) {
-            iface.deactivate_physical(n);
-        }
-        self.physical = 0;
+        self.let_go(self.physical, iface);
         self.word.line &= !PHYSICAL_PPIS;
         self.word.active &= !PHYSICAL_PPIS;
     }
 
     /// What a list register for interrupt `n` is to hold, and the note that it does.
-    pub(super) fn load(&mut self, n: u32, groups: Groups) -> ListRegister {
+    /// `deliverable` is the word's set of that name.
+    #[inline]
+    pub(super) fn load(&mut self, n: u32, deliverable: u32) -> ListRegister {
         let mask = bit(n);
         let active = self.word.active & mask != 0;
         // What is pending behind an active interrupt stays in the model until its end: a list
         // register that is both could pass for a waiting one.
-        let pending = self.word.deliverable(groups) & mask != 0 && !active;
-        let look_again = self.word.edge & mask == 0 || self.word.pending() & mask != 0 && active;
-        let lr = ListRegister::new(n, self.priority.get(index(n)).copied().unwrap_or(0))
-            .with_group1(self.word.group1 & mask != 0)
-            .with_pending(pending)
-            .with_active(active);
+        let pending = deliverable & mask != 0 && !active;
+        let look_again = self.word.edge & mask == 0 || active && self.word.pending() & mask != 0;
+        let lr = self.describe(n).with_pending(pending).with_active(active);
         self.word.load(mask, pending);
         if self.physical & mask != 0 {
             self.tied |= mask;
@@ -146,6 +184,15 @@ impl Bank {
             lr.with_eoi_interrupt()
         } else {
             lr
+        }
+    }
+
+    /// Notes that `slot` holds the SGI or PPI `n`.
+    #[inline]
+    pub(super) fn take(&mut self, slot: u32, n: u32) {
+        self.slots.take(slot, n);
+        if let (Some(entry), Ok(narrow)) = (self.slot_of.get_mut(index(n)), u8::try_from(slot)) {
+            *entry = narrow;
         }
     }
 
@@ -165,43 +212,65 @@ impl Bank {
         self.word.fold(mask, lr);
     }
 
-    /// Frees list registers whose SGI or PPI the guest has dealt with.
-    fn retire(&mut self, iface: &impl CpuInterface) {
-        if self.slots.private == 0 {
+    /// Frees those list registers among `empty` whose SGI or PPI the guest has dealt with.
+    #[inline]
+    fn retire(&mut self, empty: u32) {
+        let done = empty & self.slots.private;
+        if done == 0 {
             return;
         }
-        for slot in Bits(iface.empty_lrs() & self.slots.private) {
-            self.fold(self.slots.intid(slot), ListRegister::EMPTY);
-            self.slots.free(slot);
+        let mask = Bits(done).fold(0, |mask, slot| mask | bit(self.slots.intid(slot)));
+        self.slots.used &= !done;
+        self.slots.private &= !done;
+        let tied = self.tied & mask;
+        if tied != 0 {
+            // The guest's deactivation reached the physical interrupt; a line that stays high
+            // interrupts again.
+            self.word.set_line(tied, false);
+            self.physical &= !tied;
+            self.tied &= !tied;
         }
+        self.word.retire(mask);
     }
 
     /// The short road: empties and fills only list registers that are idle anyway. `false` if
     /// that is not enough and everything must be folded and sorted anew.
+    #[inline]
     pub(super) fn deliver(&mut self, groups: Groups, iface: &mut impl CpuInterface) -> bool {
         if self.is_crowded {
             return false;
         }
-        self.retire(iface);
-        self.settle(iface);
-        let again = self.word.deliverable(groups) & self.word.edge & self.word.live;
-        for n in Bits(again) {
-            let Some(slot) = self.slots.find_private(n) else { return false };
-            let lr = iface.read_lr(index(slot));
-            iface.write_lr(index(slot), lr.with_pending(true));
-            self.word.merge(bit(n));
+        if self.slots.private != 0 {
+            self.retire(iface.empty_lrs());
         }
-        let mut free = implemented(iface) & !self.slots.used;
-        let wanted = (self.word.deliverable(groups) | self.word.active) & !self.word.live;
-        for n in Bits(wanted) {
+        self.settle(iface);
+        let deliverable = self.word.deliverable(groups);
+        let again = deliverable & self.word.edge & self.word.live;
+        if again != 0 && !self.merge(again, iface) {
+            return false;
+        }
+        let mut free = self.implemented & !self.slots.used;
+        for n in Bits((deliverable | self.word.active) & !self.word.live) {
             if free == 0 {
                 return false;
             }
             let slot = free.trailing_zeros();
             free &= free.wrapping_sub(1);
-            let lr = self.load(n, groups);
-            self.slots.take(slot, n);
+            let lr = self.load(n, deliverable);
+            self.take(slot, n);
             iface.write_lr(index(slot), lr);
+        }
+        true
+    }
+
+    /// Adds the new edges `again` to the list registers that hold their interrupts.
+    #[cold]
+    fn merge(&mut self, again: u32, iface: &mut impl CpuInterface) -> bool {
+        for n in Bits(again) {
+            let Some(slot) = self.slots.find_private(n) else { return false };
+            let lr = iface.read_lr(index(slot));
+            iface.write_lr(index(slot), lr.with_pending(true));
+            self.word.merge(bit(n));
         }
         true
     }

@@ -37,7 +37,6 @@ enum Register {
     Ctlr,
     Typer,
     Iidr,
-    Bits(BitRegister, usize),
     /// First SPI of the access.
     Priority(u32),
     /// SPI word, and the shift of the half that the register covers.
@@ -57,12 +56,6 @@ fn decode(offset: u64, width: Width) -> Register {
         (0x0000, Word) => Register::Ctlr,
         (0x0004, Word) => Register::Typer,
         (0x0008, Word) => Register::Iidr,
-        (0x0080..0x0400, Word) => match BitRegister::at(offset) {
-            Some((register, word)) => {
-                word.checked_sub(1).map_or(Register::Reserved, |w| Register::Bits(register, w))
-            }
-            None => Register::Reserved,
-        },
         (IPRIORITYR..0x0800, Byte | Word) => {
             spi_at(low(offset.wrapping_sub(IPRIORITYR)), Register::Priority)
         }
@@ -103,6 +96,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         width: Width,
         iface: &mut impl CpuInterface,
     ) -> Read {
+        if let Some((register, word)) = BitRegister::at(offset, width) {
+            return self.read_bits(vcpu, register, word, iface);
+        }
         Read::Value(match decode(offset, width) {
             Register::Ctlr => {
                 let pending = self.is_write_pending(0..MAX_VCPUS);
@@ -112,18 +108,6 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Typer => u64::from(TYPER),
             Register::Iidr => u64::from(IIDR),
-            Register::Bits(register, word) => {
-                if register.is_volatile() {
-                    let owners = {
-                        let spis = self.spis.lock();
-                        spis.holders(word, spis.live(word))
-                    };
-                    if let Err(kicks) = self.refresh(vcpu, owners, iface) {
-                        return Read::Again(kicks);
-                    }
-                }
-                u64::from(self.spis.lock().read(register, word))
-            }
             Register::Priority(first) => {
                 let spis = self.spis.lock();
                 (0..width.bytes()).map(low).rev().fold(0, |value, n| {
@@ -151,25 +135,72 @@ impl<R: RelaxStrategy> Vgic<R> {
         value: u64,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
-        let groups = self.groups();
-        let mut sent = Kicks::NONE;
-        let kicks = match decode(offset, width) {
-            Register::Ctlr => self.write_control(low(value) & ctlr::ENABLES),
-            Register::Bits(register, word) => {
-                let value = low(value);
-                let mut spis = self.spis.lock();
-                // State of this CPU's own list registers is made exact before it is changed.
-                if register.is_volatile()
-                    && spis.holders(word, spis.live(word) & value).contains(vcpu)
-                {
-                    drop(spis);
-                    sent |= self.resync(vcpu, iface);
-                    spis = self.spis.lock();
-                }
-                spis.write(register, word, value, groups)
+        let kicks = match BitRegister::at(offset, width) {
+            Some((register, word)) => {
+                return self.write_bits(vcpu, register, word, low(value), iface);
             }
+            None => self.write_other(offset, width, value),
+        };
+        self.settle(vcpu, kicks, iface)
+    }
+
+    /// A load of a register of the bit sets.
+    fn read_bits(
+        &self,
+        vcpu: usize,
+        register: BitRegister,
+        word: usize,
+        iface: &mut impl CpuInterface,
+    ) -> Read {
+        // Word 0 is the redistributors'.
+        let Some(word) = word.checked_sub(1) else { return Read::Value(0) };
+        if register.is_volatile() {
+            let owners = {
+                let spis = self.spis.lock();
+                spis.holders(word, spis.live(word))
+            };
+            if let Err(kicks) = self.refresh(vcpu, owners, iface) {
+                return Read::Again(kicks);
+            }
+        }
+        Read::Value(u64::from(self.spis.lock().read(register, word)))
+    }
+
+    /// A store to a register of the bit sets.
+    fn write_bits(
+        &self,
+        vcpu: usize,
+        register: BitRegister,
+        word: usize,
+        value: u32,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let Some(word) = word.checked_sub(1) else { return Kicks::NONE };
+        if value == 0 && register != BitRegister::Group {
+            // Ones set or clear; zeroes do nothing.
+            return Kicks::NONE;
+        }
+        let mut sent = Kicks::NONE;
+        let mut spis = self.spis.lock();
+        // State of this CPU's own list registers is made exact before it is changed.
+        if register.is_volatile() && spis.holders(word, spis.live(word) & value).contains(vcpu) {
+            drop(spis);
+            sent = self.resync(vcpu, iface);
+            spis = self.spis.lock();
+        }
+        // The groups count as they are under the lock: who turns one on looks afterwards.
+        let kicks = spis.write(register, word, value, self.groups());
+        drop(spis);
+        sent | self.settle(vcpu, kicks, iface)
+    }
+
+    /// A store to any other register; says who has to look at its list registers.
+    fn write_other(&self, offset: u64, width: Width, value: u64) -> Kicks {
+        let mut spis = self.spis.lock();
+        let groups = self.groups();
+        match decode(offset, width) {
+            Register::Ctlr => self.write_control(low(value) & ctlr::ENABLES),
             Register::Priority(first) => {
-                let mut spis = self.spis.lock();
                 let mut kicks = Kicks::NONE;
                 for (spi, priority) in (first..).zip(bytes_of(value, width)) {
                     kicks |= spis.set_priority(spi, priority & self.priority_mask, groups);
@@ -179,10 +210,9 @@ impl<R: RelaxStrategy> Vgic<R> {
             Register::Config(word, shift) => {
                 let mask = 0xffffu32.wrapping_shl(shift);
                 let edges = edges_from_icfgr(low(value)).wrapping_shl(shift);
-                self.spis.lock().set_edges(word, mask, edges, groups)
+                spis.set_edges(word, mask, edges, groups)
             }
             Register::Router(spi) => {
-                let mut spis = self.spis.lock();
                 let old = router_of(spis.route(spi));
                 let affinity = affinity_of(write_part(old, offset, width, value));
                 spis.set_route(spi, affinity, self.vcpu_at(affinity), groups)
@@ -190,8 +220,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             Register::Typer | Register::Iidr | Register::Identification | Register::Reserved => {
                 Kicks::NONE
             }
-        };
-        sent | self.settle(vcpu, kicks, iface)
+        }
     }
 
     /// The vCPU with the affinity bytes 3.2.1.0: vCPU n has 0.0.0.n.
@@ -199,9 +228,8 @@ impl<R: RelaxStrategy> Vgic<R> {
         usize::try_from(affinity).ok().filter(|&vcpu| vcpu < self.vcpus)
     }
 
-    /// Changes the group enables; everybody's choice of interrupts may change.
+    /// Changes the group enables, under the SPI lock; everybody's choice of interrupts may change.
     fn write_control(&self, enables: u32) -> Kicks {
-        let _order = self.spis.lock();
         if self.control.swap(enables, Ordering::AcqRel) == enables {
             return Kicks::NONE;
         }

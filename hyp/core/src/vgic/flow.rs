@@ -7,7 +7,7 @@
 //! pending", which is exact because the best waiting ones are always in; for active ones the
 //! count of deactivations that met no list register.
 
-use super::bank::{Bank, implemented};
+use super::bank::Bank;
 use super::bits::{Bits, bit, index};
 use super::kicks::Kicks;
 use super::lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
@@ -158,7 +158,7 @@ impl Flow<'_> {
             }
         }
 
-        let room = implemented(iface).count_ones() as usize;
+        let room = self.bank.implemented.count_ones() as usize;
         let kept_waiting = usize::from(!waiting.list.is_empty());
         let actives = active.list.len().min(room.saturating_sub(kept_waiting));
         let waitings = waiting.list.len().min(room.saturating_sub(actives));
@@ -170,10 +170,15 @@ impl Flow<'_> {
         for candidate in chosen {
             let intid = candidate.intid;
             let lr = match intid.checked_sub(FIRST_SPI) {
-                None => self.bank.load(intid, groups),
-                Some(spi) => self.spis.load(self.vcpu, spi, groups),
+                None => {
+                    self.bank.take(slot, intid);
+                    self.bank.load(intid, self.bank.word.deliverable(groups))
+                }
+                Some(spi) => {
+                    self.bank.slots.take(slot, intid);
+                    self.spis.load(self.vcpu, spi, groups)
+                }
             };
-            self.bank.slots.take(slot, intid);
             iface.write_lr(index(slot), lr);
             slot = slot.saturating_add(1);
         }

@@ -38,7 +38,7 @@ pub use kicks::Kicks;
 pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
 
-use bank::{Bank, PHYSICAL_PPIS};
+use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
 use bits::{Bits, bit, member};
 use core::sync::atomic::{AtomicU32, Ordering};
 use flow::Flow;
@@ -134,7 +134,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         {
             let mut bank = cpu.bank.lock();
             bank.hcr = hcr::EN;
-            bank.is_online = true;
+            bank.implemented = implemented(iface);
         }
         iface.set_hcr(hcr::EN);
         cpu.asked.store(0, Ordering::Release);
@@ -153,7 +153,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         let kicks =
             Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }.fold(iface);
         bank.drop_timers(iface);
-        bank.is_online = false;
+        bank.implemented = 0;
         bank.is_crowded = false;
         bank.has_spilled = false;
         for n in 0..iface.list_registers() {
@@ -183,6 +183,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
         if intid < FIRST_SPI && PHYSICAL_PPIS & bit(intid) != 0 {
+            if bank.is_tied(intid) && bank.revive(intid, self.groups(), iface) {
+                return Kicks::NONE;
+            }
             bank.fire(intid, iface);
         }
         self.finish(vcpu, cpu, bank, iface)
@@ -197,6 +200,18 @@ impl<R: RelaxStrategy> Vgic<R> {
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let request = SgiRequest::decode(register, value, vcpu, self.vcpus);
+        if request.targets == member(vcpu)
+            && let Some(cpu) = self.cpus.get(vcpu)
+        {
+            let mut bank = cpu.bank.lock();
+            if request.inbox & SGIS != 0
+                && bank.revive(request.inbox.trailing_zeros(), self.groups(), iface)
+            {
+                return Kicks::NONE;
+            }
+            bank.absorb(request.inbox);
+            return self.finish(vcpu, cpu, bank, iface);
+        }
         let mut kicks = Kicks::NONE;
         for target in Bits(request.targets) {
             let target = target as usize;
@@ -260,7 +275,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         mut bank: TicketMutexGuard<'_, Bank, R>,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
-        if !bank.is_online {
+        if bank.implemented == 0 {
             return Kicks::NONE;
         }
         if cpu.attention.load(Ordering::Acquire) == 0 {
@@ -280,7 +295,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut spis = self.spis.lock();
         let mut bank = cpu.bank.lock();
-        if !bank.is_online {
+        if bank.implemented == 0 {
             return Kicks::NONE;
         }
         // Before the fold: who asks from now on is served by the next one.
@@ -314,6 +329,9 @@ impl<R: RelaxStrategy> Vgic<R> {
 
     /// Serves the vCPU's own part of what a register write made necessary.
     fn settle(&self, vcpu: usize, kicks: Kicks, iface: &mut impl CpuInterface) -> Kicks {
+        if kicks.is_empty() {
+            return Kicks::NONE;
+        }
         let others = self.demand(kicks.without(vcpu), LOOK | member(vcpu));
         if kicks.contains(vcpu) { others | self.resync(vcpu, iface) } else { others }
     }

@@ -31,7 +31,6 @@ enum Register {
     Typer,
     Iidr,
     Waker,
-    Bits(BitRegister),
     /// First interrupt of the access.
     Priority(u32),
     SgiConfig,
@@ -50,10 +49,6 @@ fn decode(offset: u64, width: Width) -> Register {
         (0x0004, Word) => Register::Iidr,
         (0x0008, Word | Double) | (0x000c, Word) => Register::Typer,
         (0x0014, Word) => Register::Waker,
-        (0x1_0080..0x1_0400, Word) => match BitRegister::at(offset.wrapping_sub(SGI_BASE)) {
-            Some((register, 0)) => Register::Bits(register),
-            _ => Register::Reserved,
-        },
         (IPRIORITYR..0x1_0420, Byte | Word) => {
             Register::Priority(low(offset.wrapping_sub(IPRIORITYR)))
         }
@@ -75,6 +70,14 @@ impl<R: RelaxStrategy> Vgic<R> {
     ) -> Read {
         let Some((target, cpu)) = self.redistributor(offset) else { return Read::Value(0) };
         let offset = offset & GICR_STRIDE.wrapping_sub(1);
+        if let Some((register, word)) = BitRegister::at(offset.wrapping_sub(SGI_BASE), width) {
+            // The words above belong to the extended PPIs, which are not implemented.
+            return if word == 0 {
+                self.read_bank(vcpu, target, cpu, register, iface)
+            } else {
+                Read::Value(0)
+            };
+        }
         Read::Value(match decode(offset, width) {
             Register::Ctlr => {
                 if self.is_write_pending(core::iter::once(target)) {
@@ -91,25 +94,6 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Iidr => u64::from(IIDR),
             Register::Waker => u64::from(if cpu.bank.lock().is_asleep { WAKER_ASLEEP } else { 0 }),
-            Register::Bits(register) => {
-                if register.is_volatile() {
-                    let is_live = cpu.bank.lock().word.live != 0;
-                    let owners = if is_live { Kicks::NONE.with(target) } else { Kicks::NONE };
-                    if let Err(kicks) = self.refresh(vcpu, owners, iface) {
-                        return Read::Again(kicks);
-                    }
-                }
-                let mut bank = cpu.bank.lock();
-                let shows_pending =
-                    matches!(register, BitRegister::SetPending | BitRegister::ClearPending);
-                let lines = if shows_pending && target == vcpu {
-                    bank.settle(iface);
-                    timer_lines(iface)
-                } else {
-                    0
-                };
-                u64::from(bank.word.read(register) | lines)
-            }
             Register::Priority(first) => {
                 let bank = cpu.bank.lock();
                 (0..width.bytes()).map(low).rev().fold(0, |value, n| {
@@ -136,21 +120,19 @@ impl<R: RelaxStrategy> Vgic<R> {
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let Some((target, cpu)) = self.redistributor(offset) else { return Kicks::NONE };
+        let offset = offset & GICR_STRIDE.wrapping_sub(1);
+        if let Some((register, word)) = BitRegister::at(offset.wrapping_sub(SGI_BASE), width) {
+            return match (word, low(value)) {
+                (0, 0) if register != BitRegister::Group => Kicks::NONE,
+                (0, value) => self.write_bank(vcpu, target, cpu, register, value, iface),
+                _ => Kicks::NONE,
+            };
+        }
         let mut bank = cpu.bank.lock();
-        let mut kicks = Kicks::NONE;
-        let changed = match decode(offset & GICR_STRIDE.wrapping_sub(1), width) {
+        let changed = match decode(offset, width) {
             Register::Waker => {
                 bank.is_asleep = low(value) & WAKER_SLEEP != 0;
                 0
-            }
-            Register::Bits(register) => {
-                // State of this CPU's own list registers is made exact before it is changed.
-                if register.is_volatile() && target == vcpu && bank.word.live & low(value) != 0 {
-                    drop(bank);
-                    kicks |= self.resync(vcpu, iface);
-                    bank = cpu.bank.lock();
-                }
-                bank.word.write(register, low(value))
             }
             Register::Priority(first) => {
                 let mut changed = 0;
@@ -178,6 +160,55 @@ impl<R: RelaxStrategy> Vgic<R> {
             | Register::Identification
             | Register::Reserved => 0,
         };
+        self.commit(vcpu, target, cpu, bank, changed, iface)
+    }
+
+    /// A load by `vcpu` of a register of the bit sets of `target`.
+    fn read_bank(
+        &self,
+        vcpu: usize,
+        target: usize,
+        cpu: &Cpu<R>,
+        register: BitRegister,
+        iface: &mut impl CpuInterface,
+    ) -> Read {
+        if register.is_volatile() {
+            let is_live = cpu.bank.lock().word.live != 0;
+            let owners = if is_live { Kicks::NONE.with(target) } else { Kicks::NONE };
+            if let Err(kicks) = self.refresh(vcpu, owners, iface) {
+                return Read::Again(kicks);
+            }
+        }
+        let mut bank = cpu.bank.lock();
+        let shows_pending = matches!(register, BitRegister::SetPending | BitRegister::ClearPending);
+        let lines = if shows_pending && target == vcpu {
+            bank.settle(iface);
+            timer_lines(iface)
+        } else {
+            0
+        };
+        Read::Value(u64::from(bank.word.read(register) | lines))
+    }
+
+    /// A store by `vcpu` to a register of the bit sets of `target`.
+    fn write_bank(
+        &self,
+        vcpu: usize,
+        target: usize,
+        cpu: &Cpu<R>,
+        register: BitRegister,
+        value: u32,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let mut kicks = Kicks::NONE;
+        let mut bank = cpu.bank.lock();
+        // State of this CPU's own list registers is made exact before it is changed.
+        if register.is_volatile() && target == vcpu && bank.word.live & value != 0 {
+            drop(bank);
+            kicks = self.resync(vcpu, iface);
+            bank = cpu.bank.lock();
+        }
+        let changed = bank.word.write(register, value);
         kicks | self.commit(vcpu, target, cpu, bank, changed, iface)
     }
 

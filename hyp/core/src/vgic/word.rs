@@ -1,6 +1,8 @@
 //! The state of 32 interrupts as bit sets: the part that SGIs, PPIs and SPIs have in common.
 
+use super::bits::{Bits, bit};
 use super::lr::ListRegister;
+use crate::esr::Width;
 
 /// The group enables of GICD_CTLR, as masks: all ones where the group is on.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +32,12 @@ pub(super) enum BitRegister {
 }
 
 impl BitRegister {
-    /// The register file and word at `offset`, for offsets 0x080 to 0x3ff.
-    pub(super) const fn at(offset: u64) -> Option<(Self, usize)> {
+    /// The register file and word that an access at `offset` hits, if it is one of these.
+    #[inline]
+    pub(super) const fn at(offset: u64, width: Width) -> Option<(Self, usize)> {
+        if !matches!(width, Width::Word) || offset & 3 != 0 {
+            return None;
+        }
         let register = match offset >> 7 {
             1 => Self::Group,
             2 => Self::SetEnable,
@@ -55,7 +61,7 @@ impl BitRegister {
 ///
 /// While an interrupt is `live`, a list register holds it: the truth about its pending edge and
 /// its active state is there, `seen` and `active` are what was loaded, and a write that
-/// arrives meanwhile is noted in the last four sets until the owner of the list register folds
+/// arrives meanwhile is noted in the last sets until the owner of the list register folds
 /// it back.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Word {
@@ -75,6 +81,8 @@ pub(super) struct Word {
     force_active: u32,
     /// Latched while live: an acknowledgement seen at the fold came before.
     relatched: u32,
+    /// Every interrupt in one of the four sets above, and perhaps more.
+    noted: u32,
 }
 
 impl Word {
@@ -94,6 +102,14 @@ impl Word {
         (self.latch | (self.line & !self.edge)) & self.enabled & on
     }
 
+    /// Was loaded as pending, and nothing has changed in the model since: a list register that
+    /// has become empty may be made pending again and the model is still true.
+    pub(super) const fn revivable(&self, groups: Groups) -> u32 {
+        let on = (self.group1 & groups.group1) | (!self.group1 & groups.group0);
+        let told = self.active | self.noted | self.latch;
+        self.live & self.seen & self.enabled & on & !told
+    }
+
     /// What the register shows.
     pub(super) const fn read(&self, register: BitRegister) -> u32 {
         match register {
@@ -106,6 +122,9 @@ impl Word {
 
     /// Applies a write; the result has a bit for each interrupt that it concerned.
     pub(super) const fn write(&mut self, register: BitRegister, value: u32) -> u32 {
+        if register.is_volatile() {
+            self.noted |= value & self.live;
+        }
         match register {
             BitRegister::Group => {
                 let changed = self.group1 ^ value;
@@ -171,6 +190,21 @@ impl Word {
         self.seen |= bit;
     }
 
+    /// The interrupts `mask` leave their list registers, which hold nothing any more: they were
+    /// acknowledged and deactivated.
+    pub(super) fn retire(&mut self, mask: u32) {
+        if self.noted & mask == 0 {
+            self.latch &= !(self.seen & mask & !self.edge);
+            self.active &= !mask;
+            self.live &= !mask;
+            self.seen &= !mask;
+        } else {
+            for n in Bits(mask) {
+                self.fold(bit(n), ListRegister::EMPTY);
+            }
+        }
+    }
+
     /// The interrupt `bit` leaves its list register, which held `lr`.
     pub(super) const fn fold(&mut self, bit: u32, lr: ListRegister) {
         let acknowledged = self.seen & bit != 0 && !lr.is_pending();
@@ -191,6 +225,7 @@ impl Word {
         self.cancel_active &= !bit;
         self.force_active &= !bit;
         self.relatched &= !bit;
+        self.noted &= !bit;
     }
 
     /// An input line changed.
