@@ -177,9 +177,9 @@ fn load(instance: &Instance) {
     let tree = &description.tree;
     let mut copy = Vec::from(tree.image.data);
     for seed in &tree.seeds {
-        if let Some(field) = copy.get_mut(seed.at..seed.at.saturating_add(seed.len)) {
-            // Without entropy the seed stays zero, and guests ignore it.
-            let _ = entropy::fill(field);
+        let field = copy.get_mut(seed.at..seed.at.saturating_add(seed.len));
+        if field.and_then(entropy::fill).is_none() {
+            seed.erase(&mut copy);
         }
     }
     write(tree.image.ipa, &copy);

@@ -16,7 +16,7 @@
 //!             data-position = <bytes from the start of the file>; data-size = <bytes>;
 //!             hash-1 { algo = "crc32"; value = <…>; };
 //!             postern,gic = <3>;              trees only: the GIC version it describes
-//!             postern,seeds = <offset size>…; trees only: where EL2 writes random bytes
+//!             postern,seeds = <offset size>…; trees only: properties that EL2 fills at random
 //!         };
 //!     };
 //!     configurations {
@@ -74,7 +74,7 @@ pub const HASH_VALUE: &str = "value";
 pub const CRC32: &str = "crc32";
 /// Tree image: version of the GIC it describes, one cell.
 pub const GIC: &str = "postern,gic";
-/// Tree image: pairs of cells, offset and size of bytes in it that EL2 fills at random.
+/// Tree image: pairs of cells, offset and size of properties' values in it that EL2 fills at random.
 pub const SEEDS: &str = "postern,seeds";
 
 /// VM: names of the images that are copied into its memory.

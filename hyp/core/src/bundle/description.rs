@@ -2,6 +2,7 @@
 
 use crate::addr::Ipa;
 use crate::memory::IpaRange;
+use crate::tree::cells;
 use arrayvec::ArrayVec;
 use hyp_abi::bundle::{MAX_GUARDED, MAX_LOADABLES, MAX_MEMORY, MAX_SEEDS};
 
@@ -56,7 +57,7 @@ pub struct LoadImage<'a> {
     pub data: &'a [u8],
 }
 
-/// Bytes of a guest tree that EL2 overwrites with random ones in the VM's copy.
+/// The value of a property of a guest tree that EL2 overwrites with random bytes in the VM's copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeedField {
     /// Offset in the tree.
@@ -64,6 +65,43 @@ pub struct SeedField {
     /// Bytes.
     pub len: usize,
 }
+
+impl SeedField {
+    /// Takes the field's property out of `tree`, the VM's copy: a guest trusts whatever bytes it
+    /// finds there, zeros too (Linux, `early_init_dt_scan_chosen`).
+    ///
+    /// Words of the property become `FDT_NOP` (Devicetree Specification, 5.4.1), so that nothing
+    /// else moves.
+    pub fn erase(&self, tree: &mut [u8]) {
+        let start = self.at.saturating_sub(PROPERTY_HEADER);
+        let end = self.at.saturating_add(self.len).checked_next_multiple_of(4);
+        let property = end.and_then(|end| tree.get_mut(start..end));
+        let words = property.map(|property| property.as_chunks_mut::<4>());
+        for word in words.into_iter().flat_map(|(words, _)| words) {
+            *word = FDT_NOP.to_be_bytes();
+        }
+    }
+
+    /// Whether the field is all of one property's value in `tree`.
+    pub(super) fn is_property(&self, tree: &[u8]) -> bool {
+        let header =
+            self.at.checked_sub(PROPERTY_HEADER).and_then(|start| tree.get(start..self.at));
+        let mut words = header.into_iter().flat_map(cells);
+        let len = u32::try_from(self.len).ok();
+        let value = self.at.checked_add(self.len).and_then(|end| tree.get(self.at..end));
+        self.at.is_multiple_of(4)
+            && words.next() == Some(FDT_PROP)
+            && words.next() == len
+            && value.is_some()
+    }
+}
+
+/// Bytes before a property's value: token, size, name.
+const PROPERTY_HEADER: usize = 12;
+/// Token that begins a property.
+const FDT_PROP: u32 = 3;
+/// Token that means nothing.
+const FDT_NOP: u32 = 4;
 
 /// The VM's device tree for the GIC that the machine has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -225,7 +225,7 @@ impl<'a> VmReader<'_, 'a> {
                 let seeds = seeds(node, image.data).ok_or(BundleError::Image {
                     image: NodeName::new(node.name()),
                     property: abi::SEEDS,
-                    problem: "does not lie inside the tree, or there are too many",
+                    problem: "names no property of the tree, or too many",
                 })?;
                 return Ok(GuestTree { image, seeds });
             }
@@ -270,15 +270,15 @@ impl<'a> VmReader<'_, 'a> {
     }
 }
 
-/// The fields to fill at random, all inside `tree`.
+/// The fields to fill at random, all of them properties of `tree`.
 fn seeds(node: Node<'_>, tree: &[u8]) -> Option<ArrayVec<SeedField, { abi::MAX_SEEDS }>> {
     let mut fields = ArrayVec::new();
     let mut rest = Cells(node.value(abi::SEEDS.as_bytes()).unwrap_or_default());
     while !rest.is_empty() {
         let at = usize::try_from(rest.take(1)?).ok()?;
         let len = usize::try_from(rest.take(1)?).ok()?;
-        tree.get(at..at.checked_add(len)?)?;
-        fields.try_push(SeedField { at, len }).ok()?;
+        let field = Some(SeedField { at, len }).filter(|field| field.is_property(tree))?;
+        fields.try_push(field).ok()?;
     }
     Some(fields)
 }

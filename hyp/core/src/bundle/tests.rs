@@ -53,7 +53,11 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
 
 /// A bundle whose one VM has these properties.
 fn bundle(vm: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let data: Vec<u8> = (0_u32..256).map(|at| u8::try_from(at).unwrap() ^ 0x5a).collect();
+    let mut data: Vec<u8> = (0_u32..256).map(|at| u8::try_from(at).unwrap() ^ 0x5a).collect();
+    // What stands before the values of the trees' two properties.
+    for (at, len) in [(128 + 4, 8), (128 + 20, 16), (192 + 4, 8), (192 + 20, 32)] {
+        data[at..at + 8].copy_from_slice(&cells(&[3, len]));
+    }
     let mut images = DeviceTreeNode::new_unchecked("images");
     images.add_child(image("kernel", 0x4020_0000, 0, 100, &data));
     images.add_child(image("initrd", 0x8000_0000, 100, 28, &data));
@@ -62,7 +66,7 @@ fn bundle(vm: &[(&str, Vec<u8>)]) -> Vec<u8> {
     for (name, gic, at) in [("tree-2", 2, 128), ("tree-3", 3, 192)] {
         let mut tree = image(name, 0x4030_0000, at, 64, &data);
         property(&mut tree, "postern,gic", &cells(&[gic]));
-        property(&mut tree, "postern,seeds", &cells(&[8, 8, 32, gic * 16 - 16]));
+        property(&mut tree, "postern,seeds", &cells(&[16, 8, 32, gic * 16 - 16]));
         images.add_child(tree);
     }
     let mut node = DeviceTreeNode::new_unchecked("guest");
@@ -115,7 +119,7 @@ fn a_sound_bundle_reads_with_its_defaults() {
     assert_eq!(vm.images[0].data, &file[DATA_AT..DATA_AT + 100]);
     assert_eq!(vm.images[1].ipa, Ipa(0x8000_0000));
     assert_eq!(vm.tree.image.data, &file[DATA_AT + 192..DATA_AT + 256]);
-    assert_eq!(vm.tree.seeds[..], [SeedField { at: 8, len: 8 }, SeedField { at: 32, len: 32 }]);
+    assert_eq!(vm.tree.seeds[..], [SeedField { at: 16, len: 8 }, SeedField { at: 32, len: 32 }]);
     assert_eq!((vm.entry, vm.x0()), (Ipa(0x4020_0040), 0x4030_0000));
     assert!(vm.guarded.is_empty() && !vm.insecure_entropy);
     let other = read(&file, GicVersion::V2).unwrap();
@@ -159,17 +163,42 @@ fn impossible_descriptions_are_named() {
 }
 
 #[test]
-fn a_seed_outside_the_tree_is_refused() {
-    let mut file = bundle(&sound());
-    let find = |file: &[u8]| {
-        let tree = Tree::new(file).unwrap();
+fn a_seed_that_is_no_property_is_refused() {
+    let good = bundle(&sound());
+    let at = {
+        let tree = Tree::new(&good).unwrap();
         tree.find(b"/images/tree-3").unwrap().property(b"postern,seeds").unwrap().at
     };
-    let at = find(&file);
-    file[at..at + 8].copy_from_slice(&cells(&[60, 8]));
-    seal(&mut file);
-    assert!(read(&file, GicVersion::V3).unwrap_err().to_string().contains("inside the tree"));
-    assert!(read(&file, GicVersion::V2).is_ok());
+    for (field, len) in [(60, 8), (12, 8), (16, 4), (18, 8), (0, 8), (u32::MAX, 8), (16, u32::MAX)]
+    {
+        let mut file = good.clone();
+        file[at..at + 8].copy_from_slice(&cells(&[field, len]));
+        seal(&mut file);
+        let error = read(&file, GicVersion::V3).unwrap_err().to_string();
+        assert!(error.contains("names no property"), "{field}: {error}");
+        assert!(read(&file, GicVersion::V2).is_ok());
+    }
+}
+
+#[test]
+fn an_erased_seed_is_no_longer_in_the_tree() {
+    let mut tree = include_bytes!("../tree/testdata/virt-gicv3.dtb").to_vec();
+    let names = |tree: &[u8]| {
+        let chosen = Tree::new(tree).unwrap().find(b"/chosen").unwrap();
+        chosen.properties().map(|property| property.name.to_vec()).collect::<Vec<_>>()
+    };
+    let before = names(&tree);
+    let at = |name| Tree::new(&tree).unwrap().find(b"/chosen").unwrap().property(name).unwrap().at;
+    let field = SeedField { at: at(b"rng-seed"), len: 32 };
+    assert!(field.is_property(&tree) && !SeedField { at: field.at, len: 31 }.is_property(&tree));
+    field.erase(&mut tree);
+    let expected: Vec<_> = before.into_iter().filter(|name| name != b"rng-seed").collect();
+    assert_eq!((names(&tree), expected.len()), (expected, 2));
+    // Nothing that is not there is touched.
+    let mut short = [0xa5; 16];
+    SeedField { at: 12, len: usize::MAX - 20 }.erase(&mut short);
+    SeedField { at: 12, len: usize::MAX }.erase(&mut short);
+    assert_eq!(short, [0xa5; 16]);
 }
 
 #[test]
