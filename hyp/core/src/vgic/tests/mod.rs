@@ -5,3 +5,4 @@ mod machine;
 mod oracle;
 mod random;
 mod registers;
+mod threads;
