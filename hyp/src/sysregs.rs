@@ -4,6 +4,7 @@ use hyp_core::esr::SysRegAccess;
 use hyp_core::inject::Exception;
 use hyp_core::sysreg::Answer;
 
+use crate::arch::low_half;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::shell::Here;
 use crate::traps::{advance, inject};
@@ -29,6 +30,12 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
             let value = vcpu.frame.get(register);
             let (vm, index) = (vcpu.state.vm, vcpu.state.index);
             let kicks = vm.gic.sgi(index, which, value, &mut VirtualInterface);
+            vm.pass_on(index, kicks, &Here, &mut VirtualInterface);
+        }
+        Answer::Deactivate => {
+            let intid = low_half(vcpu.frame.get(register)) & 0xff_ffff;
+            let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+            let kicks = vm.gic.deactivate(index, intid, &mut VirtualInterface);
             vm.pass_on(index, kicks, &Here, &mut VirtualInterface);
         }
     }

@@ -26,6 +26,9 @@ pub enum Answer {
     Undefined,
     /// A software-generated interrupt: hand the value written to the virtual GIC and step on.
     Sgi(SgiRegister),
+    /// ICC_DIR_EL1: hand the interrupt's number, bits 23:0 of the value written, to the virtual
+    /// GIC and step on. Traps only while active interrupts are left without a list register.
+    Deactivate,
 }
 
 /// The system registers as one VM's vCPUs see them.
@@ -49,6 +52,7 @@ mod named {
     pub(super) const REVIDR_EL1: SysReg = SysReg::new(3, 0, 0, 0, 6);
     pub(super) const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
     pub(super) const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
+    pub(super) const ICC_DIR_EL1: SysReg = SysReg::new(3, 0, 12, 11, 1);
     pub(super) const ICC_SGI1R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 5);
     pub(super) const ICC_ASGI1R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 6);
     pub(super) const ICC_SGI0R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 7);
@@ -91,6 +95,7 @@ impl CpuView {
             (named::ICC_SGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi1),
             (named::ICC_SGI0R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi0),
             (named::ICC_ASGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Asgi1),
+            (named::ICC_DIR_EL1, Direction::Write) => Answer::Deactivate,
             (named::ICC_SRE_EL1, Direction::Read) => Answer::Value(ICC_SRE_FIXED),
             (named::ICC_SRE_EL1, Direction::Write) => Answer::Ignored,
             (named::REVIDR_EL1, Direction::Read) => Answer::Value(self.revidr),

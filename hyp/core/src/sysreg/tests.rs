@@ -184,6 +184,9 @@ fn interrupt_registers() {
         assert_eq!(view.answer(&write(register)), Answer::Sgi(which));
         assert_eq!(view.answer(&read(register)), Answer::Undefined);
     }
+    let dir = SysReg::new(3, 0, 12, 11, 1);
+    assert_eq!(view.answer(&write(dir)), Answer::Deactivate);
+    assert_eq!(view.answer(&read(dir)), Answer::Undefined);
     let sre = SysReg::new(3, 0, 12, 12, 5);
     assert_eq!(view.answer(&read(sre)), Answer::Value(7));
     assert_eq!(view.answer(&write(sre)), Answer::Ignored);
