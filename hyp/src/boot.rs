@@ -1,5 +1,7 @@
 //! The order of boot, from the first Rust instruction to the VM.
 
+use core::fmt;
+
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
@@ -22,23 +24,29 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     mm::el2_map::init(Pa(image));
     // Without a tree there is no console to complain on.
     let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { cpu::park() };
-    let machine = Machine::from_tree(tree);
-    if let Ok(machine) = &machine {
-        start_console(machine);
-    }
-    let machine = machine.unwrap_or_else(|_| cpu::park());
+    let machine = Machine::from_tree(tree).unwrap_or_else(|error| {
+        // What is left of the tree may tell where to say so.
+        let salvaged = Machine::salvage(tree).unwrap_or_else(|| cpu::park());
+        start_console(&salvaged);
+        refuse(&salvaged, format_args!("{error}"))
+    });
+    start_console(&machine);
 
     match EntryKind::from_raw(kind) {
         EntryKind::El2 => {}
         EntryKind::El1 => refuse(
             &machine,
-            "started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
-             (QEMU: -M virt,virtualization=on)",
+            format_args!(
+                "started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
+                 (QEMU: -M virt,virtualization=on)"
+            ),
         ),
         EntryKind::E2hStuck => refuse(
             &machine,
-            "this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; choose \
-             another CPU model",
+            format_args!(
+                "this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; \
+                 choose another CPU model"
+            ),
         ),
     }
     mm::el2_map::guard_stacks();
@@ -106,12 +114,12 @@ fn start_console(machine: &Machine<'_>) {
 }
 
 /// Ends where EL2 is not ours to run.
-fn refuse(machine: &Machine<'_>, why: &str) -> ! {
+fn refuse(machine: &Machine<'_>, why: fmt::Arguments<'_>) -> ! {
     // Even HVC is right here if the tree says so: somebody else is at EL2.
     if let Some(conduit) = machine.psci_node.and_then(|node| node.method) {
         firmware::init(conduit);
     }
-    fail(BAD_INPUT, format_args!("{why}"))
+    fail(BAD_INPUT, why)
 }
 
 /// Memory that nobody has: the banks less what the tree, the loader and EL2 itself occupy.

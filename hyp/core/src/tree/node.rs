@@ -28,7 +28,8 @@ impl<'a> Tree<'a> {
         Ok(Self { header, root: root.unwrap_or(header.structure_end) })
     }
 
-    /// A tree whose root's inside the caller has met in a walk that was accepted as a whole.
+    /// A tree whose root's inside the caller has met in a walk. If the walk did not reach the end,
+    /// look-ups find no more than the walk did.
     pub(super) fn walked(header: Header<'a>, root: usize) -> Self {
         Self { header, root }
     }

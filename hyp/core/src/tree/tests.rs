@@ -233,6 +233,7 @@ proptest! {
             tree[at..at + 4].copy_from_slice(&word.to_be_bytes());
         }
         let machine = Machine::from_tree(&tree).is_ok();
+        let _whatever = Machine::salvage(&tree);
         match Tree::new(&tree) {
             Ok(tree) => {
                 prop_assert!(tree.root().children().count() < 1000);

@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 
 impl<'a> Reader<'a> {
     /// Puts together what could only be understood at the end.
-    pub(super) fn finish(mut self, tree: Tree<'a>) -> Result<Machine<'a>, TreeError> {
+    pub(super) fn finish(mut self, tree: Tree<'a>) -> (Machine<'a>, Option<TreeError>) {
         join(&mut self.machine.memory);
         let maintenance = self.gic_interrupts.nth(self.gic, 0);
         match &mut self.machine.gic {
@@ -27,21 +27,16 @@ impl<'a> Reader<'a> {
             hyp_physical: timer(3, b"hyp-phys"),
             hyp_virtual: timer(4, b"hyp-virt"),
         };
-        self.machine.initrd = match (self.initrd_start, self.initrd_end) {
-            (Some(start), Some(end)) => {
-                if start >= end {
-                    return Err(TreeError::content(
-                        b"chosen",
-                        "linux,initrd-end",
-                        "is not above the start",
-                    ));
-                }
-                Some(PaRange::between(Pa(start), Pa(end)))
+        if let (Some(start), Some(end)) = (self.initrd_start, self.initrd_end) {
+            if start < end {
+                self.machine.initrd = Some(PaRange::between(Pa(start), Pa(end)));
+            } else {
+                let problem = "is not above the start";
+                self.note(Err(TreeError::content(b"chosen", "linux,initrd-end", problem)));
             }
-            _ => None,
-        };
+        }
         self.machine.console = self.console(tree);
-        Ok(self.machine)
+        (self.machine, self.error)
     }
 
     /// The console that `/chosen` names, directly or by an alias, else the first PL011.

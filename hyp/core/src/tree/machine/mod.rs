@@ -7,6 +7,7 @@
 //! Bindings: Devicetree Specification v0.4, chapters 2 and 3, and the files named in the parts
 //! under `Documentation/devicetree/bindings/` of Linux.
 
+mod devices;
 mod finish;
 mod interrupts;
 mod parts;
@@ -76,7 +77,18 @@ impl<'a> Machine<'a> {
     ///
     /// The first break of the format or the first impossible value that matters here.
     pub fn from_tree(bytes: &'a [u8]) -> Result<Self, TreeError> {
-        read::machine(bytes)
+        match read::machine(bytes)? {
+            (machine, None) => Ok(machine),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// What can still be read of a tree that [`Machine::from_tree`] refuses: enough, with luck, to
+    /// find the console on which to say so. Nothing else may be built on it. `None` without a
+    /// sound header.
+    #[must_use]
+    pub fn salvage(bytes: &'a [u8]) -> Option<Self> {
+        read::machine(bytes).ok().map(|(machine, _)| machine)
     }
 
     /// The value of the boot argument `postern.<name>=<value>`; the last one counts.

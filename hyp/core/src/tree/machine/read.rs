@@ -1,7 +1,7 @@
 //! The one walk that reads a machine.
 
 use super::interrupts::{Controller, Interrupts};
-use super::parts::{Cpu, EnableMethod, Gic, GicV2, GicV3, PsciConduit, PsciNode, Reserved, Seed};
+use super::parts::{Cpu, EnableMethod, Reserved, Seed};
 use super::place::{Ancestors, Level, Role};
 use super::properties::Properties;
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
@@ -25,6 +25,8 @@ pub(super) struct Uart<'a> {
 #[derive(Default)]
 pub(super) struct Reader<'a> {
     pub(super) machine: Machine<'a>,
+    /// The first thing that was wrong.
+    pub(super) error: Option<TreeError>,
     pub(super) above: Ancestors<'a>,
     pub(super) gic: Controller,
     pub(super) gic_interrupts: Interrupts<'a>,
@@ -35,35 +37,55 @@ pub(super) struct Reader<'a> {
     pub(super) initrd_end: Option<u64>,
 }
 
-/// Checks and reads the tree that `bytes` begin with.
-pub(super) fn machine(bytes: &[u8]) -> Result<Machine<'_>, TreeError> {
+/// Reads the tree that `bytes` begin with as far as it is sound: the machine, and the first error.
+pub(super) fn machine(bytes: &[u8]) -> Result<(Machine<'_>, Option<TreeError>), TreeError> {
     let header = Header::read(bytes)?;
     let mut reader = Reader::default();
     reader.machine.tree_size = header.size();
-    for entry in header.reservations() {
-        let range = PaRange::new(Pa(entry.base), entry.size).ok_or(TreeError::content(
-            b"",
-            "(memory reservation block)",
-            "a range wraps",
-        ))?;
-        reader.reserve(b"", range, false)?;
-    }
-    let root = reader.walk(header)?;
-    reader.finish(Tree::walked(header, root))
+    let reserved = reader.reservations(header);
+    reader.note(reserved);
+    let root = reader.walk(header);
+    Ok(reader.finish(Tree::walked(header, root)))
 }
 
 impl<'a> Reader<'a> {
-    /// Walks the whole tree; returns where the root's inside begins.
-    fn walk(&mut self, header: Header<'a>) -> Result<usize, TreeError> {
+    /// Remembers the first error. One in what a node says leaves the rest readable.
+    pub(super) fn note(&mut self, result: Result<(), TreeError>) {
+        if let Err(error) = result {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn reservations(&mut self, header: Header<'a>) -> Result<(), TreeError> {
+        const BLOCK: &str = "(memory reservation block)";
+        for entry in header.reservations() {
+            let range = PaRange::new(Pa(entry.base), entry.size);
+            let range = range.ok_or(TreeError::content(b"", BLOCK, "a range wraps"))?;
+            self.reserve(b"", range, false)?;
+        }
+        Ok(())
+    }
+
+    /// Walks the tree up to its end or to the first break of the grammar; returns where the root's
+    /// inside begins.
+    fn walk(&mut self, header: Header<'a>) -> usize {
         let mut tokens = Tokens::new(header);
         let mut root = header.structure_end;
         // The node whose properties are being gathered: they all come before its first child.
         let mut open: Option<Properties<'a>> = None;
-        while let Some(token) = tokens.next_token()? {
+        loop {
+            let token = match tokens.next_token() {
+                Ok(Some(token)) => token,
+                Ok(None) => return root,
+                Err(error) => {
+                    self.note(Err(error));
+                    return root;
+                }
+            };
             match token {
                 Token::Begin { name, inside } => {
                     match open.take() {
-                        Some(node) => self.enter(&node)?,
+                        Some(node) => self.enter(&node),
                         None if self.above.depth() == 0 => root = inside,
                         None => {}
                     }
@@ -73,23 +95,23 @@ impl<'a> Reader<'a> {
                     if let Some(node) = &mut open {
                         node.set(name, value);
                         if node.name == b"chosen" && self.above.depth() == 1 {
-                            self.chosen(name, value, at)?;
+                            let read = self.chosen(name, value, at);
+                            self.note(read);
                         }
                     }
                 }
                 Token::End => {
                     if let Some(node) = open.take() {
-                        self.enter(&node)?;
+                        self.enter(&node);
                     }
                     self.above.pop();
                 }
             }
         }
-        Ok(root)
     }
 
     /// Reads a node whose properties are complete and makes it the parent of what follows.
-    fn enter(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
+    fn enter(&mut self, node: &Properties<'a>) {
         let parent = self.above.parent().copied();
         let role = match (parent.map(|parent| parent.role), node.name) {
             (None, _) => Role::Root,
@@ -99,46 +121,28 @@ impl<'a> Reader<'a> {
         };
         let inherited = parent.and_then(|parent| parent.interrupt_parent);
         let interrupt_parent = node.interrupt_parent.or(inherited);
+        let interrupts = Interrupts { parent: interrupt_parent, ..node.interrupts };
+        let read = match parent.map(|parent| parent.role) {
+            Some(Role::Cpus) => self.cpu(node),
+            Some(Role::ReservedMemory) => self.reserved_memory(node),
+            Some(Role::Root) if node.device_type == b"memory\0" => self.memory(node),
+            Some(_) if node.is_enabled() => self.device(node, interrupts),
+            _ => Ok(()),
+        };
+        self.note(read);
+        let mut width = |value, property, absent| {
+            let width = node.width(value, property, absent);
+            self.note(width.map(|_| ()));
+            width.unwrap_or(absent)
+        };
         let level = Level {
             role,
-            address_cells: node.width(node.address_cells, "#address-cells", 2)?,
-            size_cells: node.width(node.size_cells, "#size-cells", 1)?,
+            address_cells: width(node.address_cells, "#address-cells", 2),
+            size_cells: width(node.size_cells, "#size-cells", 1),
             ranges: node.ranges,
             interrupt_parent,
         };
-        let interrupts = Interrupts { parent: interrupt_parent, ..node.interrupts };
-        match parent.map(|parent| parent.role) {
-            Some(Role::Cpus) => self.cpu(node)?,
-            Some(Role::ReservedMemory) => self.reserved_memory(node)?,
-            Some(Role::Root) if node.device_type == b"memory\0" => self.memory(node)?,
-            Some(_) if node.is_enabled() => self.device(node, interrupts)?,
-            _ => {}
-        }
         self.above.push(level);
-        Ok(())
-    }
-
-    fn device(
-        &mut self,
-        node: &Properties<'a>,
-        interrupts: Interrupts<'a>,
-    ) -> Result<(), TreeError> {
-        if node.is_compatible(&[b"arm,gic-v3"]) {
-            self.gic_v3(node, interrupts)
-        } else if node.is_compatible(&[b"arm,gic-400", b"arm,cortex-a15-gic", b"arm,cortex-a7-gic"])
-        {
-            self.gic_v2(node, interrupts)
-        } else if node.is_compatible(&[b"arm,armv8-timer", b"arm,armv7-timer"]) {
-            self.timer = interrupts;
-            Ok(())
-        } else if node.is_compatible(&[b"arm,psci", b"arm,psci-0.2", b"arm,psci-1.0"]) {
-            self.psci(node);
-            Ok(())
-        } else if node.is_compatible(&[b"arm,pl011"]) {
-            self.uart(node, interrupts)
-        } else {
-            Ok(())
-        }
     }
 
     fn cpu(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
@@ -209,93 +213,6 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         self.machine.reserved.try_push(Reserved { range, no_map }).map_err(|_| full)
-    }
-
-    /// The `index`-th frame of an interrupt controller, which has to be there.
-    fn frame(&self, node: &Properties<'a>, index: usize) -> Result<PaRange, TreeError> {
-        self.above.range(node.name, node.reg.unwrap_or_default(), index)?.ok_or(TreeError::content(
-            node.name,
-            "reg",
-            "does not list the frames",
-        ))
-    }
-
-    /// Remembers what resolves interrupts; `false` if an interrupt controller is known already.
-    fn claim_gic(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> bool {
-        if self.machine.gic.is_some() {
-            return false;
-        }
-        self.gic =
-            Controller { phandle: node.phandle, cells: node.interrupt_cells.unwrap_or_default() };
-        // A GIC's own interrupt goes to itself, whatever its parent is called.
-        self.gic_interrupts = Interrupts { parent: node.phandle, ..interrupts };
-        true
-    }
-
-    fn gic_v3(
-        &mut self,
-        node: &Properties<'a>,
-        interrupts: Interrupts<'a>,
-    ) -> Result<(), TreeError> {
-        if !self.claim_gic(node, interrupts) {
-            return Ok(());
-        }
-        let regions = node.redistributor_regions.unwrap_or(1);
-        let mut redistributors = ArrayVec::new();
-        for index in 1..=usize::try_from(regions).unwrap_or(usize::MAX) {
-            let region = self.frame(node, index)?;
-            if redistributors.try_push(region).is_err() {
-                return Err(TreeError::TooMany {
-                    node: NodeName::new(node.name),
-                    what: "redistributor regions",
-                    limit: redistributors.capacity(),
-                });
-            }
-        }
-        self.machine.gic = Some(Gic::V3(GicV3 {
-            distributor: self.frame(node, 0)?,
-            redistributors,
-            stride: node.redistributor_stride.and_then(u64_value),
-            maintenance: None,
-        }));
-        Ok(())
-    }
-
-    fn gic_v2(
-        &mut self,
-        node: &Properties<'a>,
-        interrupts: Interrupts<'a>,
-    ) -> Result<(), TreeError> {
-        if !self.claim_gic(node, interrupts) {
-            return Ok(());
-        }
-        let reg = node.reg.unwrap_or_default();
-        self.machine.gic = Some(Gic::V2(GicV2 {
-            distributor: self.frame(node, 0)?,
-            cpu_interface: self.frame(node, 1)?,
-            hypervisor: self.above.range(node.name, reg, 2)?,
-            virtual_cpu: self.above.range(node.name, reg, 3)?,
-            maintenance: None,
-        }));
-        Ok(())
-    }
-
-    fn psci(&mut self, node: &Properties<'a>) {
-        let method = match node.method {
-            b"smc\0" => Some(PsciConduit::Smc),
-            b"hvc\0" => Some(PsciConduit::Hvc),
-            _ => None,
-        };
-        let standard_ids = node.is_compatible(&[b"arm,psci-0.2", b"arm,psci-1.0"]);
-        self.machine.psci_node = Some(PsciNode { standard_ids, method });
-    }
-
-    fn uart(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Result<(), TreeError> {
-        if let Some(registers) = self.above.range(node.name, node.reg.unwrap_or_default(), 0)? {
-            // More than this many are simply not looked at: only `stdout-path` could name one.
-            let _full = self.uarts.try_push(Uart { inside: node.inside, registers, interrupts });
-        }
-        Ok(())
     }
 
     fn chosen(&mut self, name: &'a [u8], value: &'a [u8], at: usize) -> Result<(), TreeError> {

@@ -327,3 +327,30 @@ fn disabled_devices_do_not_count() {
     let console = Machine::from_tree(&uart(b"okay\0")).unwrap().console.unwrap();
     assert_eq!(console.registers, range(0x0904_0000, 0x1000));
 }
+
+#[test]
+fn the_console_of_a_damaged_tree_is_still_found() {
+    assert!(Machine::salvage(&VIRT_GICV3[..100]).is_none());
+    let console = Machine::from_tree(VIRT_GICV3).unwrap().console;
+    // An impossible memory node: the size of `reg` is the third word of the property.
+    let mut wrong = VIRT_GICV3.to_vec();
+    let name = wrong.windows(7).position(|bytes| bytes == b"memory@").unwrap();
+    let len = wrong[name..].windows(4).position(|bytes| bytes == [0, 0, 0, 16]).unwrap() + name;
+    wrong[len + 8..len + 16].fill(0xff);
+    let error = Machine::from_tree(&wrong).unwrap_err();
+    assert!(error.to_string().contains("wraps"), "{error}");
+    let salvaged = Machine::salvage(&wrong).unwrap();
+    assert_eq!(salvaged.console, console);
+    assert!(salvaged.memory.is_empty() && salvaged.psci().is_ok());
+    // A tree that breaks off behind the console's node.
+    let uart = crate::tree::Tree::new(VIRT_GICV3).unwrap().find(b"/pl011").unwrap();
+    let mut cut = VIRT_GICV3.to_vec();
+    let last = uart.properties().last().unwrap();
+    let end = (last.at + last.value.len()).next_multiple_of(4);
+    cut[end + 4..end + 8].fill(0xee);
+    assert!(Machine::from_tree(&cut).is_err());
+    assert_eq!(
+        Machine::salvage(&cut).unwrap().console.unwrap().registers,
+        console.unwrap().registers
+    );
+}
