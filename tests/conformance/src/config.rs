@@ -7,6 +7,7 @@
 //! | `expect=bare` | no hypervisor: the rows that real hardware or an emulator satisfies |
 //! | `guard=on` | a normal VM of the `pkvm` dialect that is offered the guard |
 //! | `ipa=BITS` | size of the IPA space (default 40) |
+//! | `type=ask` | ask for input on the console; see row U5 |
 //! | `reset=ask` | ask on the console which boot this is; see `rows/reset.rs` |
 //! | `demo` | no rows: a short readable demonstration |
 //! | `dialect=pkvm`, `dialect=list-2021` | which numbering of the guard calls is served |
@@ -67,6 +68,17 @@ impl Kinds {
     }
 }
 
+/// What a boot comes after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boot {
+    /// Nothing, or nothing that anybody told.
+    First,
+    /// SYSTEM_RESET.
+    AfterReset,
+    /// SYSTEM_RESET2 with a type of its own.
+    AfterReset2,
+}
+
 /// Facts about this run.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -76,8 +88,10 @@ pub(crate) struct Config {
     pub(crate) is_demo: bool,
     /// Ask which boot this is.
     pub(crate) asks_boot: bool,
-    /// Rows of a second boot hold as well.
-    pub(crate) is_second_boot: bool,
+    /// Ask for input.
+    pub(crate) asks_input: bool,
+    /// What this boot comes after.
+    pub(crate) boot: Boot,
     /// Size of the IPA space.
     pub(crate) ipa_bits: u32,
     /// Base of RAM.
@@ -133,7 +147,8 @@ impl Config {
             kind,
             is_demo: has("demo"),
             asks_boot: has("reset=ask"),
-            is_second_boot: false,
+            asks_input: has("type=ask"),
+            boot: Boot::First,
             ipa_bits,
             ram_base,
             ram_end: ram_base + ram_size,

@@ -1,7 +1,7 @@
 //! A GICv3 driver, small and literal: distributor, redistributors, CPU interface, and a handler
 //! that notes what arrives (Arm IHI 0069, chapter 12).
 
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use hyp_abi::vplatform::{GICR_STRIDE, MAX_VCPUS, PTIMER_INTID, VTIMER_INTID};
 
@@ -47,6 +47,17 @@ static SEEN: [[AtomicU32; NOTES]; MAX_VCPUS] =
     [const { [const { AtomicU32::new(0) }; NOTES] }; MAX_VCPUS];
 static COUNT: [AtomicUsize; MAX_VCPUS] = [const { AtomicUsize::new(0) }; MAX_VCPUS];
 
+/// Counter ticks between interrupts of the virtual timer; 0: each one masks it.
+static TICK: AtomicU64 = AtomicU64::new(0);
+
+/// Makes the virtual timer of this CPU interrupt again and again, `period` counter ticks after
+/// each interrupt; 0 stops it.
+pub(crate) fn tick_every(period: u64) {
+    TICK.store(period, Ordering::Relaxed);
+    sysreg::cntv_cval(sysreg::cntvct() + period);
+    sysreg::cntv_ctl(u64::from(period != 0));
+}
+
 /// Takes one interrupt as an exception: acknowledges, quiets its source, notes it, ends it.
 pub(crate) fn take_interrupt() {
     let intid = sysreg::icc_iar1_el1();
@@ -54,7 +65,10 @@ pub(crate) fn take_interrupt() {
         return;
     }
     if intid == u64::from(VTIMER_INTID) {
-        sysreg::cntv_ctl(TIMER_ENABLE | TIMER_MASK);
+        match TICK.load(Ordering::Relaxed) {
+            0 => sysreg::cntv_ctl(TIMER_ENABLE | TIMER_MASK),
+            period => sysreg::cntv_cval(sysreg::cntvct() + period),
+        }
     } else if intid == u64::from(PTIMER_INTID) {
         sysreg::cntp_ctl(TIMER_ENABLE | TIMER_MASK);
     }

@@ -44,7 +44,7 @@ fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
         hyper::power_off()
     }
     if config.asks_boot {
-        config.is_second_boot = rows::reset::ask(&config);
+        config.boot = rows::reset::ask(&config);
     }
     tap::run(&config, &rows::all(&config));
     hyper::power_off()

@@ -10,6 +10,7 @@ pub(crate) mod reset;
 mod sharing;
 mod shim;
 mod smccc;
+mod stress;
 mod timer;
 mod trng;
 mod uart;
@@ -19,9 +20,9 @@ use crate::tap::Row;
 
 /// Every group. What a reset undoes is looked at first; the guard's group leaves GIC and console
 /// guarded, which the groups behind it need.
-pub(crate) fn all(config: &Config) -> [&'static [Row]; 13] {
+pub(crate) fn all(config: &Config) -> [&'static [Row]; 15] {
     [
-        if config.is_second_boot { reset::ROWS } else { &[] },
+        reset::rows(config),
         smccc::ROWS,
         guard::ROWS,
         shim::ROWS,
@@ -34,5 +35,7 @@ pub(crate) fn all(config: &Config) -> [&'static [Row]; 13] {
         gic_smp::ROWS,
         timer::ROWS,
         uart::ROWS,
+        if config.asks_input { uart::INPUT_ROWS } else { &[] },
+        stress::ROWS,
     ]
 }

@@ -1,12 +1,13 @@
 //! Row 61 and what else a reset must undo; see the word `reset=ask` in `config.rs`.
 //!
 //! Nothing of a VM survives its reset, so this guest cannot know by itself whether it was reset.
-//! It asks on the console: `1` makes it leave traces and reset, `2` makes it look for them.
+//! It asks on the console: `1` makes it leave traces and reset, `2` makes it look for them; `3` and
+//! `4` do the same with SYSTEM_RESET2.
 
 use hyp_abi::{esr, psci};
 
 use crate::arch::probe::{self, Probe};
-use crate::config::{Config, Kinds, PAGE};
+use crate::config::{Boot, Config, Kinds, PAGE};
 use crate::gic::{self, Gic};
 use crate::hyper::{self, call0};
 use crate::tap::Row;
@@ -17,8 +18,24 @@ const PATTERN: u64 = 0xdead_0000_0000_beef;
 /// Pages of RAM that are looked at, spread over it.
 const PAGES: u64 = 16;
 
-/// The rows that only a second boot can show.
-pub(crate) const ROWS: &[Row] = &[
+/// SYSTEM_RESET2: a vendor's type (DEN0022, 5.1.18: bit 31 set).
+const VENDOR_RESET: u64 = 0x8000_0001;
+
+/// The rows that this boot can show.
+pub(super) fn rows(config: &Config) -> &'static [Row] {
+    match config.boot {
+        Boot::First => &[],
+        Boot::AfterReset => ROWS,
+        Boot::AfterReset2 => ROWS_2,
+    }
+}
+
+/// After SYSTEM_RESET2, which might have come back in place of resetting.
+const ROWS_2: &[Row] = &[Row::new("R116", Kinds::VM, "SYSTEM_RESET2 resets", |check, config| {
+    check.eq("word", probe::run(probe::load64(), marked(config, 1), 1).x[Probe::DATUM], 0);
+})];
+
+const ROWS: &[Row] = &[
     Row::new("R61", Kinds::GUARD, "after a reset no page is guarded", |check, config| {
         // `first_boot` had guarded this page, where something answers.
         let va = config.gicd + gic::PIDR2;
@@ -55,23 +72,25 @@ fn marked(config: &Config, n: u64) -> u64 {
     config.untouched_page(n)
 }
 
-/// Asks which boot this is; the first one does not return.
-pub(crate) fn ask(config: &Config) -> bool {
-    line!("CONFORMANCE-BOOT? 1 leaves traces and resets, 2 looks for them");
+/// Asks which boot this is; a first one does not return.
+pub(crate) fn ask(config: &Config) -> Boot {
+    line!("CONFORMANCE-BOOT? 1 leaves traces and resets, 2 looks for them; RESET2: 3 and 4");
     let mut answer = None;
     let _ = time::wait_until(60_000, || {
-        answer = uart::get().filter(|byte| b"12".contains(byte));
+        answer = uart::get().filter(|byte| b"1234".contains(byte));
         answer.is_some()
     });
     match answer {
-        Some(b'1') => first_boot(config),
-        Some(_) => true,
+        Some(b'1') => first_boot(config, Boot::AfterReset),
+        Some(b'2') => Boot::AfterReset,
+        Some(b'3') => first_boot(config, Boot::AfterReset2),
+        Some(_) => Boot::AfterReset2,
         None => crate::tap::bail_out(format_args!("nobody answered")),
     }
 }
 
 /// Leaves a trace of everything that a reset must take away, then resets.
-fn first_boot(config: &Config) -> ! {
+fn first_boot(config: &Config, next: Boot) -> ! {
     config.map_device(config.gicd, hyp_abi::vplatform::GICD_SIZE);
     config.map_device(config.gicr, hyp_abi::vplatform::GICR_STRIDE * config.cpu_count() as u64);
     for n in 0..PAGES {
@@ -99,6 +118,9 @@ fn first_boot(config: &Config) -> ! {
         let _ = smp::start(config, index, job);
     }
     line!("# traces are left, reset");
-    let _ = call0(psci::SYSTEM_RESET, [0; 3]);
-    crate::tap::bail_out(format_args!("SYSTEM_RESET came back"))
+    let came_back = match next {
+        Boot::AfterReset2 => call0(psci::SYSTEM_RESET2_64, [VENDOR_RESET, 0, 0]),
+        _ => call0(psci::SYSTEM_RESET, [0; 3]),
+    };
+    crate::tap::bail_out(format_args!("the reset came back with {came_back:#x}"))
 }

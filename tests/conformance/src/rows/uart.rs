@@ -2,6 +2,7 @@
 
 use hyp_abi::vplatform::UART_INTID;
 
+use crate::arch::sysreg;
 use crate::config::{Config, Kinds};
 use crate::gic::{self, Gic, SPURIOUS, ack, ack_nothing, end};
 use crate::tap::{Check, Row};
@@ -13,6 +14,8 @@ const RIS: u64 = 0x3c;
 const MIS: u64 = 0x40;
 const ICR: u64 = 0x44;
 const IDENTIFICATION: u64 = 0xfe0;
+/// Receive interrupts: level reached, and some received but no more coming.
+const RX: u32 = (1 << 4) | (1 << 6);
 /// Transmit interrupt.
 const TX: u32 = 1 << 5;
 /// FR: transmit FIFO empty.
@@ -50,6 +53,41 @@ pub(crate) const ROWS: &[Row] = &[
         }
     }),
 ];
+
+/// The row that needs somebody to type; see the word `type=ask`.
+pub(crate) const INPUT_ROWS: &[Row] =
+    &[Row::new("U5", Kinds::ALL, "what is typed arrives by interrupts", receive_interrupts)];
+
+/// More than two FIFOs full.
+const TYPED: &[u8] = b"The quick brown fox jumps over the lazy dog; 0123456789 0123456789 ok";
+
+fn receive_interrupts(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    let uart = uart::io();
+    while uart::get().is_some() {}
+    uart.write32(ICR, 0x7ff);
+    gic.set(gic::ISENABLER, UART_INTID);
+    uart.write32(IMSC, RX);
+    uart::line!("CONFORMANCE-TYPE? {}", core::str::from_utf8(TYPED).unwrap_or(""));
+    let mut interrupts = 0;
+    let mut right = 0;
+    let _ = time::wait_until(60_000, || {
+        let intid = sysreg::icc_iar1_el1();
+        if intid < 1020 {
+            interrupts += 1;
+            while let Some(byte) = uart::get() {
+                right += usize::from(TYPED.get(right) == Some(&byte));
+            }
+            uart.write32(ICR, RX);
+            end(intid);
+        }
+        right == TYPED.len()
+    });
+    uart.write32(IMSC, 0);
+    check.eq("right characters", right as u64, TYPED.len() as u64);
+    check.that("there were interrupts", interrupts > 0);
+    check.eq("IAR after", ack_nothing(), SPURIOUS);
+}
 
 fn transmit_interrupt(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
