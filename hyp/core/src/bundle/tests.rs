@@ -185,7 +185,7 @@ fn an_erased_seed_is_no_longer_in_the_tree() {
     let mut tree = include_bytes!("../tree/testdata/virt-gicv3.dtb").to_vec();
     let names = |tree: &[u8]| {
         let chosen = Tree::new(tree).unwrap().find(b"/chosen").unwrap();
-        chosen.properties().map(|property| property.name.to_vec()).collect::<Vec<_>>()
+        chosen.properties().map(|property| property.name.bytes().to_vec()).collect::<Vec<_>>()
     };
     let before = names(&tree);
     let at = |name| Tree::new(&tree).unwrap().find(b"/chosen").unwrap().property(name).unwrap().at;

@@ -1,6 +1,6 @@
 //! A checked tree and look-ups in it by path.
 
-use super::{Header, Token, Tokens, TreeError};
+use super::{Header, PropertyName, Token, Tokens, TreeError};
 
 /// A tree that a whole walk has accepted.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ pub struct Node<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property<'a> {
     /// Its name.
-    pub name: &'a [u8],
+    pub name: PropertyName<'a>,
     /// Its value.
     pub value: &'a [u8],
     /// Where the value is, as an offset in the blob.
@@ -110,7 +110,7 @@ impl<'a> Node<'a> {
     /// The property called `name`.
     #[must_use]
     pub fn property(&self, name: &[u8]) -> Option<Property<'a>> {
-        self.properties().find(|property| property.name == name)
+        self.properties().find(|property| property.name.is(name))
     }
 
     /// The value of the property called `name`.

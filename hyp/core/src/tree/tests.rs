@@ -52,7 +52,8 @@ fn empty_tree() -> Vec<u8> {
 /// Everything below `node`, read by our walk, compared with what dtoolkit reads.
 fn compare(ours: Node<'_>, theirs: &dtoolkit::fdt::FdtNode<'_>) -> usize {
     assert_eq!(ours.name(), theirs.name().as_bytes());
-    let mine: Vec<_> = ours.properties().map(|p| (p.name.to_vec(), p.value.to_vec())).collect();
+    let mine: Vec<_> =
+        ours.properties().map(|p| (p.name.bytes().to_vec(), p.value.to_vec())).collect();
     let other: Vec<_> =
         theirs.properties().map(|p| (p.name().as_bytes().to_vec(), p.value().to_vec())).collect();
     assert_eq!(mine, other);

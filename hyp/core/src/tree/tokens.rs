@@ -1,7 +1,8 @@
 //! The token walk: checks each token as it yields it.
 
 use super::value::be32_at;
-use super::{Header, TreeError};
+use super::{Header, NodeName, TreeError};
+use core::fmt;
 
 /// Nodes may nest this deep, the root included. Real trees stay below 10.
 pub const MAX_DEPTH: usize = 16;
@@ -11,6 +12,46 @@ const END_NODE: u32 = 2;
 const PROP: u32 = 3;
 const NOP: u32 = 4;
 const END: u32 = 9;
+
+/// A property's name. Most names are only asked whether they are a certain one, so their length is
+/// not looked for until somebody wants it.
+#[derive(Clone, Copy)]
+pub struct PropertyName<'a>(&'a [u8]);
+
+impl<'a> PropertyName<'a> {
+    /// Whether this is `name`.
+    #[must_use]
+    pub fn is(self, name: &[u8]) -> bool {
+        self.0.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    /// Its first byte; 0 for an empty name.
+    #[must_use]
+    pub fn first(self) -> u8 {
+        self.0.first().copied().unwrap_or(0)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        // The strings block ends with a NUL: `Header::read` has checked that.
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl PartialEq for PropertyName<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for PropertyName<'_> {}
+
+impl fmt::Debug for PropertyName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        NodeName::new(self.bytes()).fmt(f)
+    }
+}
 
 /// One step of the walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +66,7 @@ pub enum Token<'a> {
     /// A property of the node that began last.
     Property {
         /// Its name.
-        name: &'a [u8],
+        name: PropertyName<'a>,
         /// Its value.
         value: &'a [u8],
         /// Where the value is, as an offset in the blob.
@@ -141,8 +182,7 @@ impl<'a> Tokens<'a> {
         let outside = "a property's name lies outside the strings block";
         let name = usize::try_from(name).ok().and_then(|at| self.header.strings.get(at..));
         let name = name.ok_or(outside)?;
-        let name_len = name.iter().position(|byte| *byte == 0).ok_or(outside)?;
-        let name = name.get(..name_len).ok_or(outside)?;
+        let name = PropertyName(name.split_first().ok_or(outside).map(|_| name)?);
         Ok(Token::Property { name, value, at: value_at })
     }
 }

@@ -5,7 +5,7 @@ use super::parts::{Gic, GicV2, GicV3, PsciConduit, PsciNode};
 use super::properties::Properties;
 use super::read::{Reader, Uart};
 use crate::memory::PaRange;
-use crate::tree::{NodeName, TreeError, u64_value};
+use crate::tree::{NodeName, Strings, TreeError, u64_value};
 use arrayvec::ArrayVec;
 
 impl<'a> Reader<'a> {
@@ -15,31 +15,33 @@ impl<'a> Reader<'a> {
         node: &Properties<'a>,
         interrupts: Interrupts<'a>,
     ) -> Result<(), TreeError> {
-        if node.is_compatible(&[b"arm,gic-v3"]) {
-            self.gic_v3(node, interrupts)
-        } else if node.is_compatible(&[b"arm,gic-400", b"arm,cortex-a15-gic", b"arm,cortex-a7-gic"])
-        {
-            self.gic_v2(node, interrupts)
-        } else if node.is_compatible(&[b"arm,armv8-timer", b"arm,armv7-timer"]) {
-            self.timer = interrupts;
-            Ok(())
-        } else if node.is_compatible(&[b"arm,psci", b"arm,psci-0.2", b"arm,psci-1.0"]) {
-            self.psci(node);
-            Ok(())
-        } else if node.is_compatible(&[b"arm,pl011"]) {
-            self.uart(node, interrupts)
-        } else {
-            Ok(())
+        // From the most to the least specific: the first that is known decides.
+        for compatible in Strings(node.compatible) {
+            match compatible {
+                b"arm,gic-v3" => return self.gic_v3(node, interrupts),
+                b"arm,gic-400" | b"arm,cortex-a15-gic" | b"arm,cortex-a7-gic" => {
+                    return self.gic_v2(node, interrupts);
+                }
+                b"arm,armv8-timer" | b"arm,armv7-timer" => {
+                    self.timer = interrupts;
+                    return Ok(());
+                }
+                b"arm,psci" | b"arm,psci-0.2" | b"arm,psci-1.0" => {
+                    self.psci(node);
+                    return Ok(());
+                }
+                b"arm,pl011" => return self.uart(node, interrupts),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// The `index`-th frame of an interrupt controller, which has to be there.
     fn frame(&self, node: &Properties<'a>, index: usize) -> Result<PaRange, TreeError> {
-        self.above.range(node.name, node.reg.unwrap_or_default(), index)?.ok_or(TreeError::content(
-            node.name,
-            "reg",
-            "does not list the frames",
-        ))
+        self.above
+            .range(node.name, node.reg.unwrap_or_default(), index)?
+            .ok_or_else(|| TreeError::content(node.name, "reg", "does not list the frames"))
     }
 
     /// Remembers what resolves interrupts; `false` if an interrupt controller is known already.

@@ -71,7 +71,7 @@ impl<'a> Ancestors<'a> {
             Some((base, size)) => {
                 let Some(base) = self.translate(base, size) else { return Ok(None) };
                 PaRange::new(Pa(base), size)
-                    .ok_or(TreeError::content(node, "reg", "a range wraps"))
+                    .ok_or_else(|| TreeError::content(node, "reg", "a range wraps"))
                     .map(Some)
             }
         }

@@ -1,7 +1,7 @@
 //! The properties of one node, gathered before it is known what the node is.
 
 use super::interrupts::Interrupts;
-use crate::tree::{Strings, TreeError, u32_value};
+use crate::tree::{PropertyName, Strings, TreeError, u32_value};
 
 /// The properties of one node that matter here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,27 +28,30 @@ pub(super) struct Properties<'a> {
 }
 
 impl<'a> Properties<'a> {
-    pub(super) fn set(&mut self, name: &'a [u8], value: &'a [u8]) {
-        match name {
-            b"compatible" => self.compatible = value,
-            b"device_type" => self.device_type = value,
-            b"status" => self.status = value,
-            b"reg" => self.reg = Some(value),
-            b"ranges" => self.ranges = Some(value),
-            b"#address-cells" => self.address_cells = Some(value),
-            b"#size-cells" => self.size_cells = Some(value),
-            b"interrupts" => self.interrupts.list = Some(value),
-            b"interrupts-extended" => self.interrupts.extended = Some(value),
-            b"interrupt-names" => self.interrupts.names = Some(value),
-            b"interrupt-parent" => self.interrupt_parent = u32_value(value),
-            b"#interrupt-cells" => self.interrupt_cells = u32_value(value),
-            b"phandle" => self.phandle = u32_value(value),
-            b"enable-method" => self.enable_method = value,
-            b"cpu-release-addr" => self.release_address = Some(value),
-            b"method" => self.method = value,
-            b"no-map" => self.no_map = true,
-            b"#redistributor-regions" => self.redistributor_regions = u32_value(value),
-            b"redistributor-stride" => self.redistributor_stride = Some(value),
+    /// Takes one property in, if it matters. The first byte rules most names out.
+    pub(super) fn set(&mut self, name: PropertyName<'a>, value: &'a [u8]) {
+        match name.first() {
+            b'#' if name.is(b"#address-cells") => self.address_cells = Some(value),
+            b'#' if name.is(b"#size-cells") => self.size_cells = Some(value),
+            b'#' if name.is(b"#interrupt-cells") => self.interrupt_cells = u32_value(value),
+            b'#' if name.is(b"#redistributor-regions") => {
+                self.redistributor_regions = u32_value(value)
+            }
+            b'c' if name.is(b"compatible") => self.compatible = value,
+            b'c' if name.is(b"cpu-release-addr") => self.release_address = Some(value),
+            b'd' if name.is(b"device_type") => self.device_type = value,
+            b'e' if name.is(b"enable-method") => self.enable_method = value,
+            b'i' if name.is(b"interrupts") => self.interrupts.list = Some(value),
+            b'i' if name.is(b"interrupts-extended") => self.interrupts.extended = Some(value),
+            b'i' if name.is(b"interrupt-names") => self.interrupts.names = Some(value),
+            b'i' if name.is(b"interrupt-parent") => self.interrupt_parent = u32_value(value),
+            b'm' if name.is(b"method") => self.method = value,
+            b'n' if name.is(b"no-map") => self.no_map = true,
+            b'p' if name.is(b"phandle") => self.phandle = u32_value(value),
+            b'r' if name.is(b"reg") => self.reg = Some(value),
+            b'r' if name.is(b"ranges") => self.ranges = Some(value),
+            b'r' if name.is(b"redistributor-stride") => self.redistributor_stride = Some(value),
+            b's' if name.is(b"status") => self.status = value,
             _ => {}
         }
     }
@@ -70,9 +73,8 @@ impl<'a> Properties<'a> {
     ) -> Result<u32, TreeError> {
         match value {
             None => Ok(absent),
-            Some(value) => {
-                u32_value(value).ok_or(TreeError::content(self.name, property, "is not one cell"))
-            }
+            Some(value) => u32_value(value)
+                .ok_or_else(|| TreeError::content(self.name, property, "is not one cell")),
         }
     }
 }

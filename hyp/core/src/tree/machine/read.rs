@@ -7,7 +7,9 @@ use super::properties::Properties;
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
 use crate::addr::Pa;
 use crate::memory::PaRange;
-use crate::tree::{Cells, Header, NodeName, Token, Tokens, Tree, TreeError, string, u64_value};
+use crate::tree::{
+    Cells, Header, NodeName, PropertyName, Token, Tokens, Tree, TreeError, string, u64_value,
+};
 use arrayvec::ArrayVec;
 use core::str;
 
@@ -60,7 +62,7 @@ impl<'a> Reader<'a> {
         const BLOCK: &str = "(memory reservation block)";
         for entry in header.reservations() {
             let range = PaRange::new(Pa(entry.base), entry.size);
-            let range = range.ok_or(TreeError::content(b"", BLOCK, "a range wraps"))?;
+            let range = range.ok_or_else(|| TreeError::content(b"", BLOCK, "a range wraps"))?;
             self.reserve(b"", range, false)?;
         }
         Ok(())
@@ -172,13 +174,10 @@ impl<'a> Reader<'a> {
         if !node.is_enabled() {
             return Ok(());
         }
-        let reg = node.reg.ok_or(TreeError::content(node.name, "reg", "is missing"))?;
+        let reg = node.reg.ok_or_else(|| TreeError::content(node.name, "reg", "is missing"))?;
         for (base, size) in self.above.ranges(node.name, reg)? {
-            let range = PaRange::new(Pa(base), size).ok_or(TreeError::content(
-                node.name,
-                "reg",
-                "a range wraps",
-            ))?;
+            let range = PaRange::new(Pa(base), size)
+                .ok_or_else(|| TreeError::content(node.name, "reg", "a range wraps"))?;
             if size != 0 && self.machine.memory.try_push(range).is_err() {
                 return Err(TreeError::TooMany {
                     node: NodeName::new(node.name),
@@ -193,11 +192,8 @@ impl<'a> Reader<'a> {
     fn reserved_memory(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
         let Some(reg) = node.reg.filter(|_| node.is_enabled()) else { return Ok(()) };
         for (base, size) in self.above.ranges(node.name, reg)? {
-            let range = PaRange::new(Pa(base), size).ok_or(TreeError::content(
-                node.name,
-                "reg",
-                "a range wraps",
-            ))?;
+            let range = PaRange::new(Pa(base), size)
+                .ok_or_else(|| TreeError::content(node.name, "reg", "a range wraps"))?;
             self.reserve(node.name, range, node.no_map)?;
         }
         Ok(())
@@ -215,9 +211,14 @@ impl<'a> Reader<'a> {
         self.machine.reserved.try_push(Reserved { range, no_map }).map_err(|_| full)
     }
 
-    fn chosen(&mut self, name: &'a [u8], value: &'a [u8], at: usize) -> Result<(), TreeError> {
+    fn chosen(
+        &mut self,
+        name: PropertyName<'a>,
+        value: &'a [u8],
+        at: usize,
+    ) -> Result<(), TreeError> {
         let bad = |property, problem| TreeError::content(b"chosen", property, problem);
-        match name {
+        match name.bytes() {
             b"bootargs" => {
                 let text = string(value).and_then(|text| str::from_utf8(text).ok());
                 self.machine.bootargs = text.ok_or(bad("bootargs", "is not a string"))?;
