@@ -94,9 +94,12 @@ impl Pl011 {
         self.0.write32(IMSC, receive | transmit);
     }
 
-    /// Acknowledges every interrupt that is pending and enabled. Before FIFOs are served, so that
-    /// what happens meanwhile is not lost.
+    /// Acknowledges every interrupt that is pending and enabled, except for received bytes. Before
+    /// FIFOs are served, so that what happens meanwhile is not lost.
+    ///
+    /// The receive interrupts end when the FIFO is read (DDI 0183, 3.4). Acknowledged while bytes
+    /// stay there, because the guest cannot take more, they would not come back for those bytes.
     pub(crate) fn acknowledge(self) {
-        self.0.write32(ICR, self.0.read32(MIS));
+        self.0.write32(ICR, self.0.read32(MIS) & !(INT_RX | INT_RT));
     }
 }
