@@ -132,19 +132,15 @@ pieces! {
     clean_set_way, clean_set_way;
 }
 
-/// Registers that are undefined in a protected VM: PMU, debug, trace, profiling, AMU, LORegions.
-pub(crate) fn trapped_registers() -> [Piece; 15] {
+/// Registers that are undefined in a protected VM: PMU, debug, trace, profiling, AMU.
+pub(crate) fn trapped_registers() -> [Piece; 11] {
     [
         read_pmcr(),
         read_pmccntr(),
         read_pmcntenset(),
         read_pmintenset(),
-        read_mdscr(),
-        write_mdscr(),
         read_dbgbvr0(),
         read_dbgwcr0(),
-        read_oslsr(),
-        write_oslar(),
         read_mdrar(),
         read_pmscr(),
         read_trblimitr(),

@@ -33,6 +33,29 @@ pub(crate) const ROWS: &[Row] = &[
             }
         },
     ),
+    // The exception to R127: kernels of the field write these at boot without asking. A host may
+    // leave them undefined nevertheless.
+    Row::new(
+        "R127a",
+        Kinds::ANY_PROTECTED,
+        "MDSCR and the OS locks are undefined, or read 0 and ignore writes",
+        |check, _| {
+            for (read, write) in [
+                (probe::read_mdscr(), probe::write_mdscr()),
+                (probe::read_oslsr(), probe::write_oslar()),
+            ] {
+                let written = probe::run(write, 0, u64::MAX);
+                let got = probe::run(read, 0, u64::MAX);
+                if got.is_caught() {
+                    undefined(check, read);
+                    undefined(check, write);
+                } else {
+                    check.that("write: no exception", !written.is_caught());
+                    check.eq("value", got.x[probe::Probe::DATUM], 0);
+                }
+            }
+        },
+    ),
     Row::new("R128", Kinds::ANY_PROTECTED, "ID_AA64DFR0_EL1", |check, _| {
         check.eq("value", sysreg::id_aa64dfr0_el1(), 0x000f_00f0_0000_0000);
     }),

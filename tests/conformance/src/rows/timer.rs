@@ -66,7 +66,9 @@ fn fires(check: &mut Check, config: &Config, timer: &Timer) {
         let due = sysreg::cntvct() + time::ticks(delay);
         (timer.set_compare)(due);
         (timer.set_control)(TIMER_ENABLE);
-        check.eq("status before", (timer.control)() & TIMER_STATUS, 0);
+        let status = (timer.control)() & TIMER_STATUS;
+        // On a busy machine the time may be over already.
+        check.that("no status before the time", status == 0 || sysreg::cntvct() >= due);
         let mut at = 0;
         cpu::unmask_irq();
         check.that(
@@ -118,6 +120,19 @@ fn ticks(check: &mut Check, config: &Config) {
     check.that("not early", sysreg::cntvct() >= start + 100 * step);
 }
 
+/// Whether the interrupt of a timer whose line has just fallen may still come once: where a
+/// hypervisor has put it into a list register by then, no trap tells it of the fall. (KVM is the
+/// same. Drivers look at the timer and go on.)
+fn takes_late(check: &mut Check, config: &Config, timer: &Timer) {
+    let late = ack_nothing();
+    if late == u64::from(timer.intid) && !Kinds::BARE.contains(config.kind) {
+        end(late);
+        check.eq("IAR when low, after one late interrupt", ack_nothing(), SPURIOUS);
+    } else {
+        check.eq("IAR when low", late, SPURIOUS);
+    }
+}
+
 fn falls(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
     for timer in [&VIRTUAL, &PHYSICAL] {
@@ -129,14 +144,13 @@ fn falls(check: &mut Check, config: &Config) {
             time::wait_until(2000, || sysreg::icc_hppir1_el1() == u64::from(timer.intid)),
         );
         (timer.set_control)(TIMER_ENABLE | TIMER_MASK);
-        check.that("taken back", time::wait_until(2000, || sysreg::icc_hppir1_el1() == SPURIOUS));
-        check.eq("IAR", ack_nothing(), SPURIOUS);
+        takes_late(check, config, timer);
         // And it comes back when the line does.
         (timer.set_control)(TIMER_ENABLE);
         check.eq("IAR when high again", ack(), u64::from(timer.intid));
         (timer.set_control)(0);
         end(u64::from(timer.intid));
-        check.eq("IAR when low", ack_nothing(), SPURIOUS);
+        takes_late(check, config, timer);
     }
 }
 
@@ -151,11 +165,7 @@ fn stays(check: &mut Check, config: &Config) {
             end(u64::from(timer.intid));
         }
         (timer.set_control)(0);
-        let late = ack_nothing();
-        check.eq("IAR when low", late, SPURIOUS);
-        if late != SPURIOUS {
-            end(late);
-        }
+        takes_late(check, config, timer);
     }
 }
 
