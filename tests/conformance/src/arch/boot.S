@@ -67,6 +67,8 @@ secondary_entry:
     orr     x23, x23, x24
     bl      check_el1
     and     x19, x20, #0xff
+    cmp     x19, #8                 // MAX_CPUS: a start that should have been refused
+    b.hs    park
     bl      set_up_cpu
     bl      mmu_on
     mov     x0, x20

@@ -74,8 +74,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row::smp("P4", Kinds::ALL, "every CPU runs, all at once", all_at_once),
 ];
 
+/// CPU_ON that must be refused: a CPU that starts nevertheless has no stack and parks.
 fn on(affinity: u64) -> u64 {
-    call0(psci::CPU_ON_64, [affinity, entry::secondary_address(), 0])
+    const NO_CPU: u64 = 0xff;
+    call0(psci::CPU_ON_64, [affinity, entry::secondary_address(), NO_CPU])
 }
 
 fn info(affinity: u64, level: u64) -> u64 {
@@ -111,26 +113,29 @@ fn cpu_on(check: &mut Check, config: &Config) {
 fn already_on(check: &mut Check, config: &Config) {
     check.eq("itself", on(config.affinity(0)), ALREADY_ON);
     if config.cpu_count() > 1 {
+        LET_GO.store(false, Ordering::Release);
         let (answer, _) = smp::start(config, 1, |_| {
-            time::sleep(100);
-            1
+            u64::from(time::wait_until(LIMIT, || LET_GO.load(Ordering::Acquire)))
         });
         check.eq("CPU_ON", answer, 0);
         check.that("it runs", time::wait_until(LIMIT, || smp::arrival(1).is_some()));
         check.eq("AFFINITY_INFO", info(config.affinity(1), 0), affinity::ON as u64);
         check.eq("the other", on(config.affinity(1)), ALREADY_ON);
+        LET_GO.store(true, Ordering::Release);
         check.eq("it goes on", smp::finish(config, 1).unwrap_or(0), 1);
     }
 }
 
 fn twice(check: &mut Check, config: &Config) {
     for _ in 0..10 {
+        LET_GO.store(false, Ordering::Release);
         let (answer, _) = smp::start(config, 1, |_| {
-            time::sleep(5);
-            1
+            u64::from(time::wait_until(LIMIT, || LET_GO.load(Ordering::Acquire)))
         });
+        let again = on(config.affinity(1));
+        LET_GO.store(true, Ordering::Release);
         check.eq("first", answer, 0);
-        check.one_of("second", on(config.affinity(1)), &[ALREADY_ON, ON_PENDING]);
+        check.one_of("second", again, &[ALREADY_ON, ON_PENDING]);
         check.eq("it ran once", smp::finish(config, 1).unwrap_or(0), 1);
     }
 }
@@ -199,7 +204,7 @@ fn off_and_on(check: &mut Check, config: &Config) {
     }
 }
 
-/// CPU 2 stays until both rivals have their answer.
+/// The CPU that was started stays until all who tried have their answer.
 static LET_GO: AtomicBool = AtomicBool::new(false);
 
 /// CPUs 0 and 1 both start CPU 2: exactly one succeeds.
