@@ -242,10 +242,10 @@ pub(crate) fn send_sgi_to_others(intid: u64) {
     sysreg::icc_sgi1r((1 << 40) | (intid << 24));
 }
 
-/// Acknowledges the next interrupt, with IRQs masked; [`SPURIOUS`] if none comes in 2 s.
+/// Acknowledges the next interrupt, with IRQs masked; [`SPURIOUS`] if none comes in 10 s.
 pub(crate) fn ack() -> u64 {
     let mut intid = SPURIOUS;
-    let _ = time::wait_until(2000, || {
+    let _ = time::wait_until(10_000, || {
         intid = sysreg::icc_iar1_el1();
         intid < 1020
     });

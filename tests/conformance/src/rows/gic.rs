@@ -62,7 +62,7 @@ fn sgi_exception(check: &mut Check, config: &Config) {
     crate::arch::cpu::unmask_irq();
     for round in 1..=20 {
         send_sgi(3, affinity(config));
-        check.that("it arrives", time::wait_until(2000, || gic::taken() >= round));
+        check.that("it arrives", time::wait_until(10_000, || gic::taken() >= round));
     }
     time::sleep(5);
     crate::arch::cpu::mask_irq();
@@ -77,7 +77,7 @@ fn sgi_states(check: &mut Check, config: &Config) {
     check.eq("IAR before", sysreg::icc_iar1_el1(), SPURIOUS);
     gic.set(gic::ISENABLER, 5);
     send_sgi(5, affinity(config));
-    check.that("pending", time::wait_until(2000, || sysreg::icc_hppir1_el1() == 5));
+    check.that("pending", time::wait_until(10_000, || sysreg::icc_hppir1_el1() == 5));
     check.that("ISPENDR says so", gic.bit(gic::ISPENDR, 5));
     check.that("not active", !gic.bit(gic::ISACTIVER, 5));
     check.eq("RPR idle", sysreg::icc_rpr_el1() & 0xff, 0xff);
@@ -344,7 +344,7 @@ fn spi_stream(check: &mut Check, config: &Config) {
     crate::arch::cpu::unmask_irq();
     for round in 1..=100 {
         gic.set(gic::ISPENDR, 70);
-        check.that("it arrives", time::wait_until(2000, || gic::taken() >= round));
+        check.that("it arrives", time::wait_until(10_000, || gic::taken() >= round));
     }
     time::sleep(5);
     crate::arch::cpu::mask_irq();

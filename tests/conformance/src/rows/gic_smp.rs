@@ -37,7 +37,7 @@ fn ping_pong(check: &mut Check, config: &Config) {
         // Tell that we are there.
         send_sgi(PONG, config.affinity(0));
         let mut done = 0;
-        while done < ROUNDS && time::wait_until(2000, || gic::taken() > done) {
+        while done < ROUNDS && time::wait_until(10_000, || gic::taken() > done) {
             done += 1;
             send_sgi(PONG, config.affinity(0));
         }
@@ -46,11 +46,11 @@ fn ping_pong(check: &mut Check, config: &Config) {
     });
     check.eq("CPU_ON", answer, 0);
     let mut done = 0;
-    while done < ROUNDS && time::wait_until(2000, || gic::taken() > done) {
+    while done < ROUNDS && time::wait_until(10_000, || gic::taken() > done) {
         done += 1;
         send_sgi(PING, config.affinity(1));
     }
-    check.that("the last answer", time::wait_until(2000, || gic::taken() > ROUNDS));
+    check.that("the last answer", time::wait_until(10_000, || gic::taken() > ROUNDS));
     check.eq("rounds there", smp::finish(config, 1).unwrap_or(0), ROUNDS as u64);
     cpu::mask_irq();
     check.eq("answers here", gic::taken() as u64, ROUNDS as u64 + 1);

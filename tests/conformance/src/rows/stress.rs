@@ -25,6 +25,7 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn ticking(check: &mut Check, config: &Config) {
     const ROUNDS: u64 = 2000;
+    const ENOUGH: usize = 20;
     let gic = Gic::set_up(config);
     gic.set(gic::ISENABLER, VTIMER_INTID);
     // As often as 10,000 times a second: less than the time of a round on an emulator.
@@ -33,7 +34,9 @@ fn ticking(check: &mut Check, config: &Config) {
     let calls = [smccc::VERSION, vendor::FEATURES, psci::AFFINITY_INFO_64, trng::RND_64];
     let mut changed = 0;
     let mut inexact = 0;
-    for round in 0..ROUNDS {
+    let mut round = 0;
+    // An emulator short of time delivers late: go on until some have come.
+    let _ = time::wait_until(smp::LIMIT, || {
         for function in calls {
             changed |= registers::call(function).1;
         }
@@ -42,12 +45,14 @@ fn ticking(check: &mut Check, config: &Config) {
         let is_exact =
             got.esr == esr::SEA_DATA_EL1 && got.far == va && got.x[Probe::DATUM] == round;
         inexact += u64::from(!is_exact);
-    }
+        round += 1;
+        round >= ROUNDS && gic::taken() >= ENOUGH
+    });
     cpu::mask_irq();
     gic::tick_every(0);
     check.eq("changed registers", changed, 0);
     check.eq("inexact aborts", inexact, 0);
-    check.that("interrupts came", gic::taken() > 10);
+    check.that("interrupts came", gic::taken() >= ENOUGH);
 }
 
 /// How many CPUs are at the start, and whether they may go.

@@ -36,7 +36,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     Row::new("U2", Kinds::ALL, "flags of an idle console", |check, _| {
         let idle = || uart::io().read32(uart::FR) & (FR_TXFE | FR_BUSY) == FR_TXFE;
-        check.that("empty and not busy in the end", time::wait_until(2000, idle));
+        check.that("empty and not busy in the end", time::wait_until(10_000, idle));
         check.that("room", uart::io().read32(uart::FR) & uart::FR_TXFF == 0);
         check.that("nothing received", uart::io().read32(uart::FR) & uart::FR_RXFE != 0);
     }),
@@ -94,7 +94,7 @@ fn transmit_interrupt(check: &mut Check, config: &Config) {
     let uart = uart::io();
     let format = uart.read32(LCR_H);
     let idle = || uart.read32(uart::FR) & (FR_TXFE | FR_BUSY) == FR_TXFE;
-    check.that("idle", time::wait_until(2000, idle));
+    check.that("idle", time::wait_until(10_000, idle));
     // Without FIFOs the interrupt says that the one place for a character has become empty.
     uart.write32(LCR_H, format & !(1 << 4));
     uart.write32(ICR, 0x7ff);
