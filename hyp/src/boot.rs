@@ -5,6 +5,7 @@ use core::fmt;
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
+use hyp_core::tree::has_plain_root;
 use hyp_core::tree::machine::{ConsoleKind, EnableMethod, Machine};
 use log::{LevelFilter, info, warn};
 
@@ -54,6 +55,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     let conduit = machine.psci().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
     firmware::init(conduit);
     info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
+    if let Some(model) = model(tree) {
+        info!("machine: {model}");
+    }
 
     let tree = PaRange::new(Pa(tree_pa), tree.len() as u64);
     let mut memory = free_memory(&machine, tree.unwrap_or(PaRange::between(Pa(0), Pa(0))));
@@ -97,6 +101,17 @@ pub(crate) extern "C" fn secondary_main() -> ! {
     smp::wait_for_work()
 }
 
+/// What the machine calls itself.
+///
+/// The one use of `fdt`, which panics on a tree that breaks the format: this one has passed the
+/// walk, and finding the root looks at nothing behind its properties.
+fn model(tree: &[u8]) -> Option<&str> {
+    if !has_plain_root(tree) {
+        return None;
+    }
+    fdt::Fdt::new(tree).ok()?.find_node("/")?.property("model")?.as_str()
+}
+
 fn start_console(machine: &Machine<'_>) {
     let Some(console) = machine.console else { return };
     let level = match machine.boot_argument("log") {
@@ -108,8 +123,9 @@ fn start_console(machine: &Machine<'_>) {
     };
     if console.kind == ConsoleKind::Pl011
         && let Ok(registers) = mm::el2_map::device(console.registers.base(), Pl011::SIZE)
+        && let Some(uart) = Pl011::new(registers)
     {
-        console::init(Pl011::new(registers), level);
+        console::init(uart, level);
     }
 }
 
@@ -146,8 +162,9 @@ fn start_gic(machine: &Machine<'_>) {
             .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("GIC at {range}: {error}")))
     };
     let distributor = map(gic.distributor);
-    gicv3::init(distributor, gic.redistributors.iter().copied().map(map).collect(), gic.stride);
-    gicv3::init_cpu().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    gicv3::init(distributor, gic.redistributors.iter().copied().map(map).collect(), gic.stride)
+        .and_then(|()| gicv3::init_cpu())
+        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
 }
 
 /// Starts the other CPUs and waits until they are there; goes on without one that is not.

@@ -4,10 +4,11 @@ use core::arch::asm;
 
 use super::barrier::{dsb_ish, dsb_sy, isb};
 use super::sysreg;
+use super::sysreg::fields::{ctr, dczid};
 
-/// Smallest data cache line, in bytes (CTR_EL0.DminLine).
+/// Smallest data cache line, in bytes.
 fn line() -> usize {
-    4 << ((sysreg::ctr_el0() >> 16) & 0xf)
+    4 << ctr::DMIN_LINE.read(sysreg::ctr_el0())
 }
 
 macro_rules! by_line {
@@ -51,15 +52,14 @@ pub(crate) fn invalidate_instructions() {
 /// The range must be mapped writable, Normal, and nothing may refer to what it holds.
 pub(crate) unsafe fn zero(va: usize, len: usize) {
     let end = va + len;
-    let dczid = sysreg::dczid_el0();
+    let id = sysreg::dczid_el0();
     let mut at = va;
-    if dczid & (1 << 4) != 0 {
-        // DC ZVA is prohibited (DCZID_EL0.DZP).
+    if dczid::DZP.is_set(id) {
         // SAFETY: the caller's promise.
         unsafe { core::ptr::write_bytes(va as *mut u8, 0, len) };
         return;
     }
-    let block = 4 << (dczid & 0xf);
+    let block = 4 << dczid::BS.read(id);
     while at < end {
         // SAFETY: the caller's promise; blocks are at most 2048 bytes (DCZID_EL0.BS <= 9).
         unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };

@@ -3,6 +3,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
+use super::sysreg::fields::{sctlr_el1, spsr_el2};
 use super::{percpu, sysreg};
 
 /// General registers of a vCPU, saved and restored by `vectors.s`.
@@ -69,11 +70,13 @@ pub(crate) struct EntryState {
 }
 
 /// PSTATE of a vCPU that starts: EL1h, DAIF masked.
-const PSTATE_START: u64 = 0x3c5;
+const PSTATE_START: u64 = spsr_el2::M::EL1h.value
+    | spsr_el2::D::SET.value
+    | spsr_el2::A::SET.value
+    | spsr_el2::I::SET.value
+    | spsr_el2::F::SET.value;
 /// SCTLR_EL1 out of reset: RES1 bits of v8.0, MMU and caches off.
 const SCTLR_EL1_RESET: u64 = 0x30d0_0800;
-/// SCTLR_EL1.EE: data accesses at EL1 are big-endian.
-const SCTLR_EL1_EE: u64 = 1 << 25;
 
 /// Puts this CPU's EL1 into its reset state and enters the guest, for ever: from here on EL2 runs
 /// only in the handlers of `vcpu.rs`, on this CPU's stack from its top.
@@ -91,7 +94,7 @@ pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
     frame.set(0, entry.x0);
     sysreg::set_vmpidr_el2(entry.vmpidr);
     sysreg::set_vpidr_el2(entry.vpidr);
-    let endianness = if entry.big_endian { SCTLR_EL1_EE } else { 0 };
+    let endianness = if entry.big_endian { sctlr_el1::EE::SET.value } else { 0 };
     sysreg::set_sctlr_el1(SCTLR_EL1_RESET | endianness);
     sysreg::set_tcr_el1(0);
     sysreg::set_ttbr0_el1(0);

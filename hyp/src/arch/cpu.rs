@@ -2,6 +2,9 @@
 
 use core::arch::asm;
 
+use super::sysreg;
+use super::sysreg::fields::isr;
+
 /// Relaxes a spin loop by YIELD. `core::hint::spin_loop` is an ISB on AArch64, and an emulator
 /// that counts instructions never lets another CPU run then.
 #[derive(Debug)]
@@ -52,14 +55,14 @@ pub(crate) fn send_event() {
 /// Whether a physical interrupt waits for this CPU.
 #[inline]
 pub(crate) fn is_interrupt_pending() -> bool {
-    // ISR_EL1.I and F; SError (A) is not one.
-    super::sysreg::isr_el1() & 0b11 << 6 != 0
+    // An SError is not one.
+    (isr::I::SET + isr::F::SET).any_matching_bits_set(sysreg::isr_el1())
 }
 
 /// PAR_EL1 as the guest's stage 1 leaves it for an access to `va` at EL1 (AT S1E1R, S1E1W). The
 /// guest's own PAR_EL1 is put back.
 pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
-    let guest = super::sysreg::par_el1();
+    let guest = sysreg::par_el1();
     if is_write {
         // SAFETY: AT writes PAR_EL1 only, which is put back below.
         unsafe { asm!("at s1e1w, {}", in(reg) va, options(nostack, preserves_flags)) };
@@ -68,8 +71,8 @@ pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
         unsafe { asm!("at s1e1r, {}", in(reg) va, options(nostack, preserves_flags)) };
     }
     super::barrier::isb();
-    let par = super::sysreg::par_el1();
-    super::sysreg::set_par_el1(guest);
+    let par = sysreg::par_el1();
+    sysreg::set_par_el1(guest);
     par
 }
 

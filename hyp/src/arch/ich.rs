@@ -1,6 +1,8 @@
 //! The virtual CPU interface: list registers by index.
 
 use super::sysreg;
+use super::sysreg::fields::ich_vtr;
+use super::{low_half, word};
 
 macro_rules! list_registers {
     ($($index:literal => $get:ident, $set:ident;)*) => {
@@ -44,19 +46,20 @@ list_registers! {
     15 => ich_lr15_el2, set_ich_lr15_el2;
 }
 
-/// Number of list registers, 1 to 16 (ICH_VTR_EL2.ListRegs).
+/// Number of list registers, 1 to 16.
 pub(crate) fn list_registers() -> usize {
-    (sysreg::ich_vtr_el2() & 0xf) as usize + 1
+    // Bit 4 of the field is always 0.
+    word(ich_vtr::ListRegs.read(sysreg::ich_vtr_el2()) & 0xf) + 1
 }
 
 /// Priority bits the virtual interface implements, 5 to 8 (ICH_VTR_EL2.PRIbits).
 pub(crate) fn priority_bits() -> u32 {
-    ((sysreg::ich_vtr_el2() >> 29) & 7) as u32 + 1
+    low_half(ich_vtr::PRIbits.read(sysreg::ich_vtr_el2())) + 1
 }
 
 /// Preemption bits, which give the number of active-priority registers (ICH_VTR_EL2.PREbits).
 fn preemption_bits() -> u32 {
-    ((sysreg::ich_vtr_el2() >> 26) & 7) as u32 + 1
+    low_half(ich_vtr::PREbits.read(sysreg::ich_vtr_el2())) + 1
 }
 
 /// Empties the interface of this CPU: no list register, no active priority, interface disabled.

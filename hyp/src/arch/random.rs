@@ -3,14 +3,14 @@
 use core::arch::asm;
 
 use super::sysreg;
+use super::sysreg::fields::isar0;
 
 /// How often a generator that has nothing to give is asked again.
 const TRIES: u32 = 100;
 
 /// A random number from RNDR; `None` where there is no generator or it is exhausted.
 pub(crate) fn next() -> Option<u64> {
-    // ID_AA64ISAR0_EL1.RNDR.
-    if sysreg::id_aa64isar0_el1() >> 60 == 0 {
+    if isar0::RNDR.read(sysreg::id_aa64isar0_el1()) == 0 {
         return None;
     }
     (0..TRIES).find_map(|_| {

@@ -4,15 +4,16 @@ use hyp_core::sysreg::TrapControls;
 
 use super::barrier::isb;
 use super::sysreg;
+use super::sysreg::fields::{hcr, pfr0};
 use super::tlb;
 
-/// HCR_EL2 bits that EL2 decides for itself: VM, FMO, IMO, AMO, RW set; E2H, TGE clear.
-const HCR_SET: u64 = (1 << 0) | (0b111 << 3) | (1 << 31);
-const HCR_CLEAR: u64 = (1 << 34) | (1 << 27);
-/// HCR_EL2.VSE: a virtual SError is pending.
-const HCR_VSE: u64 = 1 << 8;
-/// ID_AA64PFR0_EL1.RAS: VSESR_EL2 exists.
-const PFR0_RAS: u64 = 0xf << 28;
+/// HCR_EL2 bits that EL2 decides for itself: those that must be set and those that must not.
+const HCR_SET: u64 = hcr::VM::SET.value
+    | hcr::FMO::SET.value
+    | hcr::IMO::SET.value
+    | hcr::AMO::SET.value
+    | hcr::RW::SET.value;
+const HCR_CLEAR: u64 = hcr::E2H::SET.value | hcr::TGE::SET.value;
 
 /// Everything that shapes a VM on one CPU.
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +71,10 @@ pub(crate) fn install(regime: &Regime) {
 /// Makes the guest of this CPU take an SError once it unmasks it (HCR_EL2.VSE), with a syndrome
 /// that says nothing.
 pub(crate) fn pend_virtual_serror() {
-    if sysreg::id_aa64pfr0_el1() & PFR0_RAS != 0 {
+    // The syndrome's register comes with RAS.
+    if pfr0::RAS.read(sysreg::id_aa64pfr0_el1()) != 0 {
         sysreg::set_vsesr_el2(0);
     }
     // SAFETY: the other bits stay as `install` left them.
-    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() | HCR_VSE) };
+    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() | hcr::VSE::SET.value) };
 }

@@ -1,12 +1,52 @@
 //! System registers, by name. No other file names one.
 //!
-//! Readers are safe. Writers are safe where the register belongs to the guest or only shapes what
-//! the guest is given, and `unsafe` where a wrong value breaks EL2's own memory or control flow.
-//! No accessor implies a barrier; see `barrier.rs`.
+//! What the `aarch64-cpu` crate has goes through it; the rest is reached here, by name or by
+//! encoding. Readers are safe. Writers are safe where the register belongs to the guest or only
+//! shapes what the guest is given, and `unsafe` where a wrong value breaks EL2's own memory or
+//! control flow.
+//!
+//! No accessor implies a barrier, and those of the crate do not even keep the compiler from moving
+//! memory accesses across them: where the order with memory counts, a barrier of `barrier.rs`
+//! stands between.
 
 use core::arch::asm;
 
+use aarch64_cpu::registers;
+use aarch64_cpu::registers::{Readable, Writeable};
+
 macro_rules! read {
+    ($($name:ident = $register:ident;)*) => {$(
+        #[doc = concat!("Reads ", stringify!($register), ".")]
+        #[inline(always)]
+        pub(crate) fn $name() -> u64 {
+            registers::$register.get()
+        }
+    )*};
+}
+
+macro_rules! write {
+    ($($name:ident = $register:ident;)*) => {$(
+        #[doc = concat!("Writes ", stringify!($register), ".")]
+        #[inline(always)]
+        pub(crate) fn $name(value: u64) {
+            registers::$register.set(value);
+        }
+    )*};
+}
+
+macro_rules! write_unsafe {
+    ($($(#[$doc:meta])* $name:ident = $register:ident;)*) => {$(
+        #[doc = concat!("Writes ", stringify!($register), ".\n\n# Safety\n")]
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) unsafe fn $name(value: u64) {
+            registers::$register.set(value);
+        }
+    )*};
+}
+
+// Registers that the crate does not have.
+macro_rules! read_missing {
     ($($name:ident = $register:literal;)*) => {$(
         #[doc = concat!("Reads ", $register, ".")]
         #[inline(always)]
@@ -22,7 +62,7 @@ macro_rules! read {
     )*};
 }
 
-macro_rules! write {
+macro_rules! write_missing {
     ($($name:ident = $register:literal;)*) => {$(
         #[doc = concat!("Writes ", $register, ".")]
         #[inline(always)]
@@ -36,159 +76,239 @@ macro_rules! write {
     )*};
 }
 
-macro_rules! write_unsafe {
-    ($($(#[$doc:meta])* $name:ident = $register:literal;)*) => {$(
-        #[doc = concat!("Writes ", $register, ".\n\n# Safety\n")]
-        $(#[$doc])*
-        #[inline(always)]
-        pub(crate) unsafe fn $name(value: u64) {
-            // SAFETY: see the function's contract.
-            unsafe {
-                asm!(concat!("msr ", $register, ", {}"), in(reg) value,
-                     options(nostack, preserves_flags));
+/// Fields of the registers that EL2 looks into.
+pub(crate) mod fields {
+    macro_rules! from_crate {
+        ($($module:ident = $register:ident;)*) => {$(
+            #[doc = concat!("Fields of ", stringify!($register), ".")]
+            pub(crate) mod $module {
+                pub(crate) use aarch64_cpu::registers::$register::*;
             }
-        }
-    )*};
+        )*};
+    }
+
+    from_crate! {
+        cnthp_ctl = CNTHP_CTL_EL2;
+        cntv_ctl = CNTV_CTL_EL0;
+        hcr = HCR_EL2;
+        icc_sre = ICC_SRE_EL2;
+        ich_vtr = ICH_VTR_EL2;
+        isar0 = ID_AA64ISAR0_EL1;
+        sctlr_el1 = SCTLR_EL1;
+        spsr_el2 = SPSR_EL2;
+    }
+
+    tock_registers::register_bitfields! {u64,
+        /// Fields of CTR_EL0.
+        pub(crate) ctr [
+            /// Words of the smallest data cache line, as a logarithm.
+            DMIN_LINE OFFSET(16) NUMBITS(4) [],
+        ],
+        /// Fields of DCZID_EL0.
+        pub(crate) dczid [
+            /// Words of a block, as a logarithm.
+            BS OFFSET(0) NUMBITS(4) [],
+            /// DC ZVA is prohibited.
+            DZP OFFSET(4) NUMBITS(1) [],
+        ],
+        /// Fields of ISR_EL1.
+        pub(crate) isr [
+            /// An FIQ is pending.
+            F OFFSET(6) NUMBITS(1) [],
+            /// An IRQ is pending.
+            I OFFSET(7) NUMBITS(1) [],
+        ],
+        /// Fields of ID_AA64PFR0_EL1 that the crate does not have.
+        pub(crate) pfr0 [
+            /// Floating point; 0xf: not there.
+            FP OFFSET(16) NUMBITS(4) [],
+            /// System registers of the GIC.
+            GIC OFFSET(24) NUMBITS(4) [],
+            /// Reliability extension.
+            RAS OFFSET(28) NUMBITS(4) [],
+            /// Activity monitors.
+            AMU OFFSET(44) NUMBITS(4) [],
+        ],
+        /// Fields of ICC_CTLR_EL1 that the crate does not have (IHI 0069, 12.2.6).
+        pub(crate) icc_ctlr [
+            /// End of interrupt only drops the priority.
+            EOIMODE OFFSET(1) NUMBITS(1) [],
+        ],
+        /// Fields of ICC_IAR1_EL1 (IHI 0069, 12.2.14).
+        pub(crate) icc_iar1 [
+            /// The interrupt.
+            INTID OFFSET(0) NUMBITS(24) [],
+        ],
+        /// Fields of ICC_SGI1R_EL1 (IHI 0069, 12.2.20).
+        pub(crate) icc_sgi1r [
+            /// One bit for each of 16 values of Aff0.
+            TARGET_LIST OFFSET(0) NUMBITS(16) [],
+            /// Aff1 of the targets.
+            AFF1 OFFSET(16) NUMBITS(8) [],
+            /// The SGI.
+            INTID OFFSET(24) NUMBITS(4) [],
+            /// Aff2 of the targets.
+            AFF2 OFFSET(32) NUMBITS(8) [],
+            /// Which 16 values of Aff0.
+            RS OFFSET(44) NUMBITS(4) [],
+            /// Aff3 of the targets.
+            AFF3 OFFSET(48) NUMBITS(8) [],
+        ],
+        /// Fields of ICH_VTR_EL2 that the crate does not have (IHI 0069, 12.4.9).
+        pub(crate) ich_vtr_more [
+            /// ICH_HCR_EL2.TDIR traps ICC_DIR_EL1 alone.
+            TDS OFFSET(19) NUMBITS(1) [],
+        ],
+    }
 }
 
 // EL2 itself.
 read! {
-    tpidr_el2 = "tpidr_el2";
-    esr_el2 = "esr_el2";
-    elr_el2 = "elr_el2";
-    spsr_el2 = "spsr_el2";
-    far_el2 = "far_el2";
-    hpfar_el2 = "hpfar_el2";
-    hcr_el2 = "hcr_el2";
-    vttbr_el2 = "vttbr_el2";
-    cntpct_el0 = "cntpct_el0";
-    cntfrq_el0 = "cntfrq_el0";
+    tpidr_el2 = TPIDR_EL2;
+    esr_el2 = ESR_EL2;
+    elr_el2 = ELR_EL2;
+    spsr_el2 = SPSR_EL2;
+    far_el2 = FAR_EL2;
+    hpfar_el2 = HPFAR_EL2;
+    hcr_el2 = HCR_EL2;
+    vttbr_el2 = VTTBR_EL2;
+    cntpct_el0 = CNTPCT_EL0;
+    cntfrq_el0 = CNTFRQ_EL0;
+}
+read_missing! {
     isr_el1 = "isr_el1";
 }
 write! {
-    set_elr_el2 = "elr_el2";
-    set_vmpidr_el2 = "vmpidr_el2";
+    set_elr_el2 = ELR_EL2;
+    set_vmpidr_el2 = VMPIDR_EL2;
+    set_cntvoff_el2 = CNTVOFF_EL2;
+    set_cnthctl_el2 = CNTHCTL_EL2;
+    set_cnthp_ctl_el2 = CNTHP_CTL_EL2;
+    set_cptr_el2 = CPTR_EL2;
+    set_mdcr_el2 = MDCR_EL2;
+}
+write_missing! {
     set_vpidr_el2 = "vpidr_el2";
-    set_cntvoff_el2 = "cntvoff_el2";
-    set_cnthctl_el2 = "cnthctl_el2";
-    set_cnthp_ctl_el2 = "cnthp_ctl_el2";
     set_cnthp_cval_el2 = "cnthp_cval_el2";
-    set_cptr_el2 = "cptr_el2";
-    set_mdcr_el2 = "mdcr_el2";
     set_hstr_el2 = "hstr_el2";
 }
 write_unsafe! {
     /// The mode must be below EL2.
-    set_spsr_el2 = "spsr_el2";
+    set_spsr_el2 = SPSR_EL2;
     /// E2H and TGE must stay 0: they change the meaning of EL2's own registers.
-    set_hcr_el2 = "hcr_el2";
+    set_hcr_el2 = HCR_EL2;
     /// The tables must be stage-2 tables of the VM that this CPU runs.
-    set_vttbr_el2 = "vttbr_el2";
+    set_vttbr_el2 = VTTBR_EL2;
     /// Must describe the tables in VTTBR_EL2.
-    set_vtcr_el2 = "vtcr_el2";
+    set_vtcr_el2 = VTCR_EL2;
 }
 
-// Trap controls of later architecture versions, by encoding; only where their feature is there.
+// Trap controls of later architecture versions; only where their feature is there.
 write! {
+    set_hafgrtr_el2 = HAFGRTR_EL2;
+    set_hfgrtr_el2 = HFGRTR_EL2;
+    set_hfgwtr_el2 = HFGWTR_EL2;
+    set_hfgitr_el2 = HFGITR_EL2;
+    set_hdfgrtr_el2 = HDFGRTR_EL2;
+    set_hdfgwtr_el2 = HDFGWTR_EL2;
+}
+write_missing! {
     set_hcrx_el2 = "S3_4_C1_C2_2";
     set_hfgrtr2_el2 = "S3_4_C3_C1_2";
     set_hfgwtr2_el2 = "S3_4_C3_C1_3";
     set_hfgitr2_el2 = "S3_4_C3_C1_7";
     set_hdfgrtr2_el2 = "S3_4_C3_C1_0";
     set_hdfgwtr2_el2 = "S3_4_C3_C1_1";
-    set_hafgrtr_el2 = "S3_4_C3_C1_6";
     set_mpam2_el2 = "S3_4_C10_C5_0";
-    set_hfgrtr_el2 = "S3_4_C1_C1_4";
-    set_hfgwtr_el2 = "S3_4_C1_C1_5";
-    set_hfgitr_el2 = "S3_4_C1_C1_6";
-    set_hdfgrtr_el2 = "S3_4_C3_C1_4";
-    set_hdfgwtr_el2 = "S3_4_C3_C1_5";
     set_vsesr_el2 = "S3_4_C5_C2_3";
 }
 
 // EL1 and EL0, the guest's.
 read! {
-    sctlr_el1 = "sctlr_el1";
-    vbar_el1 = "vbar_el1";
-    par_el1 = "par_el1";
-    sp_el0 = "sp_el0";
-    sp_el1 = "sp_el1";
-    cntp_ctl_el0 = "cntp_ctl_el0";
-    cntv_ctl_el0 = "cntv_ctl_el0";
+    sctlr_el1 = SCTLR_EL1;
+    vbar_el1 = VBAR_EL1;
+    par_el1 = PAR_EL1;
+    sp_el0 = SP_EL0;
+    sp_el1 = SP_EL1;
+    cntp_ctl_el0 = CNTP_CTL_EL0;
+    cntv_ctl_el0 = CNTV_CTL_EL0;
 }
 write! {
-    set_sctlr_el1 = "sctlr_el1";
-    set_tcr_el1 = "tcr_el1";
-    set_ttbr0_el1 = "ttbr0_el1";
-    set_ttbr1_el1 = "ttbr1_el1";
-    set_mair_el1 = "mair_el1";
-    set_amair_el1 = "amair_el1";
-    set_vbar_el1 = "vbar_el1";
-    set_cpacr_el1 = "cpacr_el1";
-    set_contextidr_el1 = "contextidr_el1";
-    set_tpidr_el0 = "tpidr_el0";
-    set_tpidrro_el0 = "tpidrro_el0";
-    set_tpidr_el1 = "tpidr_el1";
-    set_sp_el0 = "sp_el0";
-    set_sp_el1 = "sp_el1";
-    set_elr_el1 = "elr_el1";
-    set_spsr_el1 = "spsr_el1";
-    set_esr_el1 = "esr_el1";
-    set_far_el1 = "far_el1";
-    set_afsr0_el1 = "afsr0_el1";
-    set_afsr1_el1 = "afsr1_el1";
-    set_par_el1 = "par_el1";
-    set_csselr_el1 = "csselr_el1";
-    set_mdscr_el1 = "mdscr_el1";
-    set_cntkctl_el1 = "cntkctl_el1";
-    set_cntp_ctl_el0 = "cntp_ctl_el0";
-    set_cntv_ctl_el0 = "cntv_ctl_el0";
-    set_cntp_cval_el0 = "cntp_cval_el0";
-    set_cntv_cval_el0 = "cntv_cval_el0";
+    set_sctlr_el1 = SCTLR_EL1;
+    set_tcr_el1 = TCR_EL1;
+    set_ttbr0_el1 = TTBR0_EL1;
+    set_ttbr1_el1 = TTBR1_EL1;
+    set_mair_el1 = MAIR_EL1;
+    set_amair_el1 = AMAIR_EL1;
+    set_vbar_el1 = VBAR_EL1;
+    set_cpacr_el1 = CPACR_EL1;
+    set_contextidr_el1 = CONTEXTIDR_EL1;
+    set_tpidr_el0 = TPIDR_EL0;
+    set_tpidrro_el0 = TPIDRRO_EL0;
+    set_tpidr_el1 = TPIDR_EL1;
+    set_sp_el0 = SP_EL0;
+    set_sp_el1 = SP_EL1;
+    set_elr_el1 = ELR_EL1;
+    set_spsr_el1 = SPSR_EL1;
+    set_esr_el1 = ESR_EL1;
+    set_far_el1 = FAR_EL1;
+    set_afsr0_el1 = AFSR0_EL1;
+    set_afsr1_el1 = AFSR1_EL1;
+    set_par_el1 = PAR_EL1;
+    set_csselr_el1 = CSSELR_EL1;
+    set_mdscr_el1 = MDSCR_EL1;
+    set_cntkctl_el1 = CNTKCTL_EL1;
+    set_cntp_ctl_el0 = CNTP_CTL_EL0;
+    set_cntv_ctl_el0 = CNTV_CTL_EL0;
+    set_cntp_cval_el0 = CNTP_CVAL_EL0;
+    set_cntv_cval_el0 = CNTV_CVAL_EL0;
 }
 
 // Identification.
 read! {
+    midr_el1 = MIDR_EL1;
+    mpidr_el1 = MPIDR_EL1;
+}
+read_missing! {
     ctr_el0 = "ctr_el0";
     dczid_el0 = "dczid_el0";
-    midr_el1 = "midr_el1";
-    mpidr_el1 = "mpidr_el1";
     revidr_el1 = "revidr_el1";
     aidr_el1 = "aidr_el1";
-    id_aa64pfr0_el1 = "id_aa64pfr0_el1";
-    id_aa64isar0_el1 = "id_aa64isar0_el1";
     pmcr_el0 = "pmcr_el0";
 }
 
-// The AArch64 feature registers by CRm and Op2; unallocated ones read as zero (Arm ARM, D23.3.1).
+// The AArch64 feature registers; those without a name here by CRm and Op2. Unallocated ones read
+// as zero (Arm ARM, D23.3.1).
 read! {
-    id_c4_0 = "S3_0_C0_C4_0";
-    id_c4_1 = "S3_0_C0_C4_1";
+    id_aa64pfr0_el1 = ID_AA64PFR0_EL1;
+    id_aa64pfr1_el1 = ID_AA64PFR1_EL1;
+    id_aa64dfr0_el1 = ID_AA64DFR0_EL1;
+    id_aa64dfr1_el1 = ID_AA64DFR1_EL1;
+    id_aa64afr0_el1 = ID_AA64AFR0_EL1;
+    id_aa64afr1_el1 = ID_AA64AFR1_EL1;
+    id_aa64isar0_el1 = ID_AA64ISAR0_EL1;
+    id_aa64isar1_el1 = ID_AA64ISAR1_EL1;
+    id_aa64mmfr0_el1 = ID_AA64MMFR0_EL1;
+    id_aa64mmfr1_el1 = ID_AA64MMFR1_EL1;
+    id_aa64mmfr2_el1 = ID_AA64MMFR2_EL1;
+}
+read_missing! {
     id_c4_2 = "S3_0_C0_C4_2";
     id_c4_3 = "S3_0_C0_C4_3";
     id_c4_4 = "S3_0_C0_C4_4";
     id_c4_5 = "S3_0_C0_C4_5";
     id_c4_6 = "S3_0_C0_C4_6";
     id_c4_7 = "S3_0_C0_C4_7";
-    id_c5_0 = "S3_0_C0_C5_0";
-    id_c5_1 = "S3_0_C0_C5_1";
     id_c5_2 = "S3_0_C0_C5_2";
     id_c5_3 = "S3_0_C0_C5_3";
-    id_c5_4 = "S3_0_C0_C5_4";
-    id_c5_5 = "S3_0_C0_C5_5";
     id_c5_6 = "S3_0_C0_C5_6";
     id_c5_7 = "S3_0_C0_C5_7";
-    id_c6_0 = "S3_0_C0_C6_0";
-    id_c6_1 = "S3_0_C0_C6_1";
     id_c6_2 = "S3_0_C0_C6_2";
     id_c6_3 = "S3_0_C0_C6_3";
     id_c6_4 = "S3_0_C0_C6_4";
     id_c6_5 = "S3_0_C0_C6_5";
     id_c6_6 = "S3_0_C0_C6_6";
     id_c6_7 = "S3_0_C0_C6_7";
-    id_c7_0 = "S3_0_C0_C7_0";
-    id_c7_1 = "S3_0_C0_C7_1";
-    id_c7_2 = "S3_0_C0_C7_2";
     id_c7_3 = "S3_0_C0_C7_3";
     id_c7_4 = "S3_0_C0_C7_4";
     id_c7_5 = "S3_0_C0_C7_5";
@@ -198,10 +318,15 @@ read! {
 
 // Physical CPU interface of GICv3 (IHI 0069, 12.2).
 read! {
+    icc_sre_el2 = ICC_SRE_EL2;
+}
+read_missing! {
     icc_iar1_el1 = "S3_0_C12_C12_0";
-    icc_sre_el2 = "S3_4_C12_C9_5";
 }
 write! {
+    set_icc_sre_el2 = ICC_SRE_EL2;
+}
+write_missing! {
     set_icc_eoir1_el1 = "S3_0_C12_C12_1";
     set_icc_dir_el1 = "S3_0_C12_C11_1";
     set_icc_sgi1r_el1 = "S3_0_C12_C11_5";
@@ -210,57 +335,58 @@ write! {
     set_icc_ctlr_el1 = "S3_0_C12_C12_4";
     set_icc_igrpen1_el1 = "S3_0_C12_C12_7";
     set_icc_sre_el1 = "S3_0_C12_C12_5";
-    set_icc_sre_el2 = "S3_4_C12_C9_5";
 }
 
-// Virtual CPU interface of GICv3 (IHI 0069, 12.4). List registers are in `ich.rs`.
+// Virtual CPU interface of GICv3 (IHI 0069, 12.4).
 read! {
-    ich_vtr_el2 = "S3_4_C12_C11_1";
+    ich_vtr_el2 = ICH_VTR_EL2;
+    ich_hcr_el2 = ICH_HCR_EL2;
+    ich_vmcr_el2 = ICH_VMCR_EL2;
+    ich_lr0_el2 = ICH_LR0_EL2;
+    ich_lr1_el2 = ICH_LR1_EL2;
+    ich_lr2_el2 = ICH_LR2_EL2;
+    ich_lr3_el2 = ICH_LR3_EL2;
+    ich_lr4_el2 = ICH_LR4_EL2;
+    ich_lr5_el2 = ICH_LR5_EL2;
+    ich_lr6_el2 = ICH_LR6_EL2;
+    ich_lr7_el2 = ICH_LR7_EL2;
+    ich_lr8_el2 = ICH_LR8_EL2;
+    ich_lr9_el2 = ICH_LR9_EL2;
+    ich_lr10_el2 = ICH_LR10_EL2;
+    ich_lr11_el2 = ICH_LR11_EL2;
+    ich_lr12_el2 = ICH_LR12_EL2;
+    ich_lr13_el2 = ICH_LR13_EL2;
+    ich_lr14_el2 = ICH_LR14_EL2;
+    ich_lr15_el2 = ICH_LR15_EL2;
+}
+read_missing! {
     ich_elrsr_el2 = "S3_4_C12_C11_5";
-    ich_hcr_el2 = "S3_4_C12_C11_0";
-    ich_vmcr_el2 = "S3_4_C12_C11_7";
-    ich_lr0_el2 = "S3_4_C12_C12_0";
-    ich_lr1_el2 = "S3_4_C12_C12_1";
-    ich_lr2_el2 = "S3_4_C12_C12_2";
-    ich_lr3_el2 = "S3_4_C12_C12_3";
-    ich_lr4_el2 = "S3_4_C12_C12_4";
-    ich_lr5_el2 = "S3_4_C12_C12_5";
-    ich_lr6_el2 = "S3_4_C12_C12_6";
-    ich_lr7_el2 = "S3_4_C12_C12_7";
-    ich_lr8_el2 = "S3_4_C12_C13_0";
-    ich_lr9_el2 = "S3_4_C12_C13_1";
-    ich_lr10_el2 = "S3_4_C12_C13_2";
-    ich_lr11_el2 = "S3_4_C12_C13_3";
-    ich_lr12_el2 = "S3_4_C12_C13_4";
-    ich_lr13_el2 = "S3_4_C12_C13_5";
-    ich_lr14_el2 = "S3_4_C12_C13_6";
-    ich_lr15_el2 = "S3_4_C12_C13_7";
 }
 write! {
-    set_ich_hcr_el2 = "S3_4_C12_C11_0";
-    set_ich_vmcr_el2 = "S3_4_C12_C11_7";
-    set_ich_ap0r0_el2 = "S3_4_C12_C8_0";
-    set_ich_ap0r1_el2 = "S3_4_C12_C8_1";
-    set_ich_ap0r2_el2 = "S3_4_C12_C8_2";
-    set_ich_ap0r3_el2 = "S3_4_C12_C8_3";
-    set_ich_ap1r0_el2 = "S3_4_C12_C9_0";
-    set_ich_ap1r1_el2 = "S3_4_C12_C9_1";
-    set_ich_ap1r2_el2 = "S3_4_C12_C9_2";
-    set_ich_ap1r3_el2 = "S3_4_C12_C9_3";
-    set_ich_lr0_el2 = "S3_4_C12_C12_0";
-    set_ich_lr1_el2 = "S3_4_C12_C12_1";
-    set_ich_lr2_el2 = "S3_4_C12_C12_2";
-    set_ich_lr3_el2 = "S3_4_C12_C12_3";
-    set_ich_lr4_el2 = "S3_4_C12_C12_4";
-    set_ich_lr5_el2 = "S3_4_C12_C12_5";
-    set_ich_lr6_el2 = "S3_4_C12_C12_6";
-    set_ich_lr7_el2 = "S3_4_C12_C12_7";
-    set_ich_lr8_el2 = "S3_4_C12_C13_0";
-    set_ich_lr9_el2 = "S3_4_C12_C13_1";
-    set_ich_lr10_el2 = "S3_4_C12_C13_2";
-    set_ich_lr11_el2 = "S3_4_C12_C13_3";
-    set_ich_lr12_el2 = "S3_4_C12_C13_4";
-    set_ich_lr13_el2 = "S3_4_C12_C13_5";
-    set_ich_lr14_el2 = "S3_4_C12_C13_6";
-    set_ich_lr15_el2 = "S3_4_C12_C13_7";
+    set_ich_hcr_el2 = ICH_HCR_EL2;
+    set_ich_vmcr_el2 = ICH_VMCR_EL2;
+    set_ich_ap0r0_el2 = ICH_AP0R0_EL2;
+    set_ich_ap0r1_el2 = ICH_AP0R1_EL2;
+    set_ich_ap0r2_el2 = ICH_AP0R2_EL2;
+    set_ich_ap0r3_el2 = ICH_AP0R3_EL2;
+    set_ich_ap1r0_el2 = ICH_AP1R0_EL2;
+    set_ich_ap1r1_el2 = ICH_AP1R1_EL2;
+    set_ich_ap1r2_el2 = ICH_AP1R2_EL2;
+    set_ich_ap1r3_el2 = ICH_AP1R3_EL2;
+    set_ich_lr0_el2 = ICH_LR0_EL2;
+    set_ich_lr1_el2 = ICH_LR1_EL2;
+    set_ich_lr2_el2 = ICH_LR2_EL2;
+    set_ich_lr3_el2 = ICH_LR3_EL2;
+    set_ich_lr4_el2 = ICH_LR4_EL2;
+    set_ich_lr5_el2 = ICH_LR5_EL2;
+    set_ich_lr6_el2 = ICH_LR6_EL2;
+    set_ich_lr7_el2 = ICH_LR7_EL2;
+    set_ich_lr8_el2 = ICH_LR8_EL2;
+    set_ich_lr9_el2 = ICH_LR9_EL2;
+    set_ich_lr10_el2 = ICH_LR10_EL2;
+    set_ich_lr11_el2 = ICH_LR11_EL2;
+    set_ich_lr12_el2 = ICH_LR12_EL2;
+    set_ich_lr13_el2 = ICH_LR13_EL2;
+    set_ich_lr14_el2 = ICH_LR14_EL2;
+    set_ich_lr15_el2 = ICH_LR15_EL2;
 }

@@ -2,9 +2,7 @@
 
 use super::barrier::isb;
 use super::sysreg;
-
-/// CNTHP_CTL_EL2.ENABLE.
-const ENABLE: u64 = 1;
+use super::sysreg::fields::cnthp_ctl;
 
 /// Ticks of the physical counter, which starts at 0 with the machine.
 #[inline]
@@ -25,7 +23,7 @@ pub(crate) fn set_deadline(deadline: Option<u64>) {
     match deadline {
         Some(at) => {
             sysreg::set_cnthp_cval_el2(at);
-            sysreg::set_cnthp_ctl_el2(ENABLE);
+            sysreg::set_cnthp_ctl_el2(cnthp_ctl::ENABLE::SET.value);
         }
         None => sysreg::set_cnthp_ctl_el2(0),
     }

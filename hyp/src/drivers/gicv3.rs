@@ -5,40 +5,101 @@
 //! the guest takes through the list register.
 
 use arrayvec::ArrayVec;
+use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
+use tock_registers::registers::{ReadOnly, ReadWrite};
+use tock_registers::{register_bitfields, register_structs};
 
-use super::mmio::Mmio;
+use super::mmio::{Mmio, Registers};
 use crate::arch::cpu::Once;
+use crate::arch::sysreg::fields::{icc_ctlr, icc_iar1, icc_sgi1r, icc_sre, pfr0};
 use crate::arch::{barrier, cpu, low_half, sysreg, word};
 
-// Distributor (IHI 0069, 12.9).
-const GICD_CTLR: usize = 0x0000;
-const GICD_TYPER: usize = 0x0004;
-const GICD_IGROUPR: usize = 0x0080;
-const GICD_ISENABLER: usize = 0x0100;
-const GICD_ICENABLER: usize = 0x0180;
-const GICD_ICPENDR: usize = 0x0280;
-const GICD_ICACTIVER: usize = 0x0380;
-const GICD_IPRIORITYR: usize = 0x0400;
-const GICD_IROUTER: usize = 0x6000;
-/// Register writes are still under way.
-const CTLR_RWP: u32 = 1 << 31;
-/// Affinity routing, of the non-secure state or the only one.
-const CTLR_ARE: u32 = 1 << 4;
-/// Group 1 on: EnableGrp1A of the non-secure view, EnableGrp1 where there is one Security state.
-const CTLR_GROUP1: u32 = 1 << 1;
+register_bitfields! {u32,
+    /// Distributor control (IHI 0069, 12.9.4), as the non-secure state sees it or with one Security
+    /// state.
+    GICD_CTLR [
+        /// Group 1 on: EnableGrp1A of the non-secure view, EnableGrp1 where there is one Security
+        /// state.
+        GROUP1 OFFSET(1) NUMBITS(1) [],
+        /// Affinity routing.
+        ARE OFFSET(4) NUMBITS(1) [],
+        /// Register writes are still under way.
+        RWP OFFSET(31) NUMBITS(1) [],
+    ],
+    /// Distributor's type (IHI 0069, 12.9.38).
+    GICD_TYPER [
+        /// INTIDs in steps of 32, less one.
+        ITLINES OFFSET(0) NUMBITS(5) [],
+    ],
+    /// Redistributor's power (IHI 0069, 12.11.43).
+    GICR_WAKER [
+        PROCESSOR_SLEEP OFFSET(1) NUMBITS(1) [],
+        CHILDREN_ASLEEP OFFSET(2) NUMBITS(1) [],
+    ],
+}
 
-// Redistributor (IHI 0069, 12.11): RD_base, then SGI_base, which repeats the distributor's layout.
-const GICR_TYPER: usize = 0x0008;
-const GICR_WAKER: usize = 0x0014;
-const SGI_BASE: usize = 0x1_0000;
-const FRAMES: usize = 0x2_0000;
-const TYPER_VLPIS: u64 = 1 << 1;
-const TYPER_LAST: u64 = 1 << 4;
-const WAKER_SLEEP: u32 = 1 << 1;
-const WAKER_CHILDREN_ASLEEP: u32 = 1 << 2;
+register_bitfields! {u64,
+    /// Redistributor's type (IHI 0069, 12.11.36).
+    GICR_TYPER [
+        /// Has two more frames, for virtual LPIs.
+        VLPIS OFFSET(1) NUMBITS(1) [],
+        /// The last one of its region.
+        LAST OFFSET(4) NUMBITS(1) [],
+        /// Affinity of its CPU, Aff3 on top.
+        AFFINITY OFFSET(32) NUMBITS(32) [],
+    ],
+}
 
-/// Priority of everything; below the mask, above nothing.
-const PRIORITY: u8 = 0xa0;
+register_structs! {
+    /// The distributor's registers that are used (IHI 0069, 12.8). An array is indexed by INTID, or
+    /// by INTID / 32 where it has a bit for each.
+    pub(crate) Distributor {
+        (0x0000 => ctlr: ReadWrite<u32, GICD_CTLR::Register>),
+        (0x0004 => typer: ReadOnly<u32, GICD_TYPER::Register>),
+        (0x0008 => _identification),
+        (0x0080 => igroupr: [ReadWrite<u32>; 32]),
+        (0x0100 => isenabler: [ReadWrite<u32>; 32]),
+        (0x0180 => icenabler: [ReadWrite<u32>; 32]),
+        (0x0200 => _ispendr),
+        (0x0280 => icpendr: [ReadWrite<u32>; 32]),
+        (0x0300 => _isactiver),
+        (0x0380 => icactiver: [ReadWrite<u32>; 32]),
+        (0x0400 => ipriorityr: [ReadWrite<u32>; 256]),
+        (0x0800 => _targets_and_configuration),
+        (0x6000 => irouter: [ReadWrite<u64>; 1024]),
+        (0x8000 => @END),
+    }
+}
+
+register_structs! {
+    /// A redistributor's registers that are used: RD_base, then SGI_base (IHI 0069, 12.10).
+    pub(crate) Redistributor {
+        (0x0_0000 => _ctlr),
+        (0x0_0008 => typer: ReadOnly<u64, GICR_TYPER::Register>),
+        (0x0_0010 => _status),
+        (0x0_0014 => waker: ReadWrite<u32, GICR_WAKER::Register>),
+        (0x0_0018 => _lpis),
+        (0x1_0080 => igroupr0: ReadWrite<u32>),
+        (0x1_0084 => _more_groups),
+        (0x1_0100 => isenabler0: ReadWrite<u32>),
+        (0x1_0104 => _more_set_enables),
+        (0x1_0180 => icenabler0: ReadWrite<u32>),
+        (0x1_0184 => _pending),
+        (0x1_0280 => icpendr0: ReadWrite<u32>),
+        (0x1_0284 => _active),
+        (0x1_0380 => icactiver0: ReadWrite<u32>),
+        (0x1_0384 => _more_active),
+        (0x1_0400 => ipriorityr: [ReadWrite<u32>; 8]),
+        (0x1_0420 => _configuration),
+        (0x2_0000 => @END),
+    }
+}
+
+/// Bytes of a redistributor without virtual LPIs.
+const FRAMES: usize = size_of::<Redistributor>();
+
+/// Priority of everything, four at a time; below the mask, above nothing.
+const PRIORITIES: u32 = 0xa0a0_a0a0;
 /// INTIDs from here on are not interrupts (spurious and special, IHI 0069, 2.2).
 const SPECIAL: u32 = 1020;
 /// First shared peripheral interrupt.
@@ -59,6 +120,8 @@ pub(crate) enum GicError {
     NoRedistributor(u64),
     /// The redistributor does not wake up.
     Asleep,
+    /// The tree gives the distributor too few bytes.
+    ShortDistributor,
 }
 
 impl core::fmt::Display for GicError {
@@ -77,13 +140,16 @@ impl core::fmt::Display for GicError {
             Self::Asleep => {
                 f.write_str("the GIC redistributor does not wake up; update the firmware")
             }
+            Self::ShortDistributor => f.write_str(
+                "the GIC distributor has less than 64 KiB of registers; correct the device tree",
+            ),
         }
     }
 }
 
 #[derive(Debug)]
 struct Gic {
-    distributor: Mmio,
+    distributor: Registers<Distributor>,
     redistributors: ArrayVec<Mmio, MAX_REGIONS>,
     stride: Option<u64>,
 }
@@ -104,99 +170,98 @@ pub(crate) fn init(
     distributor: Mmio,
     redistributors: ArrayVec<Mmio, MAX_REGIONS>,
     stride: Option<u64>,
-) {
-    let gic = GIC.call_once(|| Gic { distributor, redistributors, stride });
-    let d = gic.distributor;
-    d.write32(GICD_CTLR, 0);
+) -> Result<(), GicError> {
+    let d = distributor.registers::<Distributor>(0).ok_or(GicError::ShortDistributor)?;
+    GIC.call_once(|| Gic { distributor: d, redistributors, stride });
+    d.ctlr.set(0);
     wait_distributor(d);
-    let lines = FIRST_SPI * ((d.read32(GICD_TYPER) & 0x1f) + 1);
-    for intid in (FIRST_SPI..lines.min(SPECIAL)).step_by(32) {
-        let word = intid as usize / 32 * 4;
-        d.write32(GICD_ICENABLER + word, u32::MAX);
-        d.write32(GICD_ICPENDR + word, u32::MAX);
-        d.write32(GICD_ICACTIVER + word, u32::MAX);
-        d.write32(GICD_IGROUPR + word, u32::MAX);
-        for four in (0..32).step_by(4) {
-            d.write32(GICD_IPRIORITYR + intid as usize + four, u32::from_ne_bytes([PRIORITY; 4]));
+    let words = d.typer.read(GICD_TYPER::ITLINES) as usize + 1;
+    // The first word is the redistributors'.
+    for n in 1..words.min(d.igroupr.len()) {
+        d.icenabler[n].set(u32::MAX);
+        d.icpendr[n].set(u32::MAX);
+        d.icactiver[n].set(u32::MAX);
+        d.igroupr[n].set(u32::MAX);
+        for four in 8 * n..8 * n + 8 {
+            d.ipriorityr[four].set(PRIORITIES);
         }
     }
     wait_distributor(d);
-    d.write32(GICD_CTLR, CTLR_ARE);
+    d.ctlr.write(GICD_CTLR::ARE::SET);
     wait_distributor(d);
-    d.write32(GICD_CTLR, CTLR_ARE | CTLR_GROUP1);
+    d.ctlr.write(GICD_CTLR::ARE::SET + GICD_CTLR::GROUP1::SET);
     wait_distributor(d);
+    Ok(())
 }
 
-fn wait_distributor(distributor: Mmio) {
-    while distributor.read32(GICD_CTLR) & CTLR_RWP != 0 {
+fn wait_distributor(distributor: Registers<Distributor>) {
+    while distributor.ctlr.is_set(GICD_CTLR::RWP) {
         cpu::yield_now();
     }
 }
 
 /// Sets up what the calling CPU has of its own: its redistributor and CPU interface.
 pub(crate) fn init_cpu() -> Result<(), GicError> {
-    if sysreg::id_aa64pfr0_el1() & (0xf << 24) == 0 {
+    if pfr0::GIC.read(sysreg::id_aa64pfr0_el1()) == 0 {
         return Err(GicError::NoSystemRegisters);
     }
-    // SRE, no bypass (DFB, DIB). Enable stays 0: EL1's ICC_SRE_EL1 traps and the model answers.
-    sysreg::set_icc_sre_el2(0b0111);
+    // No bypass. ENABLE stays 0: EL1's ICC_SRE_EL1 traps and the model answers.
+    let on = icc_sre::SRE::SET.value | icc_sre::DFB::SET.value | icc_sre::DIB::SET.value;
+    sysreg::set_icc_sre_el2(on);
     barrier::isb();
-    if sysreg::icc_sre_el2() & 1 == 0 {
+    if !icc_sre::SRE.is_set(sysreg::icc_sre_el2()) {
         return Err(GicError::NoSystemRegisters);
     }
-    sysreg::set_icc_sre_el1(0b0111);
+    // The same bits at EL1.
+    sysreg::set_icc_sre_el1(on);
     barrier::isb();
 
     let redistributor = own_redistributor()?;
-    redistributor.write32(GICR_WAKER, redistributor.read32(GICR_WAKER) & !WAKER_SLEEP);
+    redistributor.waker.modify(GICR_WAKER::PROCESSOR_SLEEP::CLEAR);
     let mut tries = 1_000_000;
-    while redistributor.read32(GICR_WAKER) & WAKER_CHILDREN_ASLEEP != 0 {
+    while redistributor.waker.is_set(GICR_WAKER::CHILDREN_ASLEEP) {
         tries -= 1;
         if tries == 0 {
             return Err(GicError::Asleep);
         }
         cpu::yield_now();
     }
-    let sgi = redistributor.part(SGI_BASE, FRAMES - SGI_BASE);
-    sgi.write32(GICD_ICENABLER, u32::MAX);
-    sgi.write32(GICD_ICPENDR, u32::MAX);
-    sgi.write32(GICD_ICACTIVER, u32::MAX);
-    sgi.write32(GICD_IGROUPR, u32::MAX);
-    for four in (0..32).step_by(4) {
-        sgi.write32(GICD_IPRIORITYR + four, u32::from_ne_bytes([PRIORITY; 4]));
+    redistributor.icenabler0.set(u32::MAX);
+    redistributor.icpendr0.set(u32::MAX);
+    redistributor.icactiver0.set(u32::MAX);
+    redistributor.igroupr0.set(u32::MAX);
+    for four in &redistributor.ipriorityr {
+        four.set(PRIORITIES);
     }
-    sgi.write32(GICD_ISENABLER, 1 << KICK_SGI);
+    redistributor.isenabler0.set(1 << KICK_SGI);
 
     sysreg::set_icc_pmr_el1(0xff);
     sysreg::set_icc_bpr1_el1(0);
-    // CTLR.EOImode.
-    sysreg::set_icc_ctlr_el1(1 << 1);
+    sysreg::set_icc_ctlr_el1(icc_ctlr::EOIMODE::SET.value);
     sysreg::set_icc_igrpen1_el1(1);
     barrier::isb();
     Ok(())
 }
 
 /// The calling CPU's redistributor: the one whose GICR_TYPER holds its affinity.
-fn own_redistributor() -> Result<Mmio, GicError> {
+fn own_redistributor() -> Result<Registers<Redistributor>, GicError> {
     let mpidr = sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY;
     // Aff3 moves from 39:32 to 31:24.
     let affinity = (mpidr & 0xff_ffff) | (mpidr >> 32 << 24);
     let gic = gic();
     for region in &gic.redistributors {
         let mut offset = 0;
-        while offset + FRAMES <= region.size() {
-            let frame = region.part(offset, FRAMES);
-            let typer = frame.read64(GICR_TYPER);
-            if typer >> 32 == affinity {
-                return Ok(frame);
+        while let Some(redistributor) = region.registers::<Redistributor>(offset) {
+            let typer = redistributor.typer.extract();
+            if typer.read(GICR_TYPER::AFFINITY) == affinity {
+                return Ok(redistributor);
             }
-            if typer & TYPER_LAST != 0 {
+            if typer.is_set(GICR_TYPER::LAST) {
                 break;
             }
             offset += match gic.stride {
                 Some(stride) => word(stride),
-                // GICv4 has two more frames, for virtual LPIs.
-                None if typer & TYPER_VLPIS != 0 => 2 * FRAMES,
+                None if typer.is_set(GICR_TYPER::VLPIS) => 2 * FRAMES,
                 None => FRAMES,
             };
         }
@@ -207,7 +272,7 @@ fn own_redistributor() -> Result<Mmio, GicError> {
 /// Enables a PPI of the calling CPU.
 pub(crate) fn enable_ppi(intid: u32) {
     if let (16..FIRST_SPI, Ok(redistributor)) = (intid, own_redistributor()) {
-        redistributor.part(SGI_BASE, FRAMES - SGI_BASE).write32(GICD_ISENABLER, 1 << intid);
+        redistributor.isenabler0.set(1 << intid);
     }
 }
 
@@ -218,15 +283,14 @@ pub(crate) fn enable_spi(intid: u32, mpidr: u64) {
     }
     let d = gic().distributor;
     let n = intid as usize;
-    d.write64(GICD_IROUTER + 8 * n, mpidr & hyp_abi::psci::MPIDR_AFFINITY);
-    d.write8(GICD_IPRIORITYR + n, PRIORITY);
-    d.write32(GICD_ISENABLER + n / 32 * 4, 1 << (n % 32));
+    d.irouter[n].set(mpidr & hyp_abi::psci::MPIDR_AFFINITY);
+    d.isenabler[n / 32].set(1 << (n % 32));
 }
 
 /// Acknowledges the most urgent pending interrupt: its INTID, or `None` if there is none.
 #[inline]
 pub(crate) fn acknowledge() -> Option<u32> {
-    let intid = low_half(sysreg::icc_iar1_el1()) & 0xff_ffff;
+    let intid = low_half(icc_iar1::INTID.read(sysreg::icc_iar1_el1()));
     // The handler's accesses stay behind the acknowledgement (IHI 0069, 12.1.4).
     barrier::dsb_sy();
     (intid < SPECIAL).then_some(intid)
@@ -249,13 +313,13 @@ pub(crate) fn deactivate(intid: u32) {
 /// Sends [`KICK_SGI`] to the CPU with these affinity fields of MPIDR_EL1.
 pub(crate) fn kick(mpidr: u64) {
     let [aff0, aff1, aff2, _, aff3, ..] = mpidr.to_le_bytes().map(u64::from);
-    // ICC_SGI1R_EL1: RS in 47:44 selects 16 values of Aff0.
-    let value = (aff3 << 48)
-        | (aff0 >> 4 << 44)
-        | (aff2 << 32)
-        | (u64::from(KICK_SGI) << 24)
-        | (aff1 << 16)
-        | (1 << (aff0 & 0xf));
+    // RS selects 16 values of Aff0.
+    let value = icc_sgi1r::AFF3.val(aff3).value
+        | icc_sgi1r::RS.val(aff0 >> 4).value
+        | icc_sgi1r::AFF2.val(aff2).value
+        | icc_sgi1r::INTID.val(u64::from(KICK_SGI)).value
+        | icc_sgi1r::AFF1.val(aff1).value
+        | icc_sgi1r::TARGET_LIST.val(1 << (aff0 & 0xf)).value;
     // What the other CPU is to see is written before it is woken.
     barrier::dsb_ishst();
     sysreg::set_icc_sgi1r_el1(value);

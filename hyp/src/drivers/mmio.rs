@@ -1,9 +1,30 @@
 //! Access to device registers.
+//!
+//! A driver describes its registers by `register_structs!`; here, and nowhere else, such a
+//! description is laid over a device.
 #![expect(unsafe_code, reason = "device registers are reached through raw addresses")]
 
-/// The registers of one device, mapped as Device memory.
+use core::fmt;
+use core::ops::Deref;
+
+use super::{gicv3, pl011};
+
+/// What can be laid over a device's registers.
 ///
-/// Copies refer to the same device; what keeps two users apart is the driver's lock.
+/// # Safety
+///
+/// Only fields of `tock_registers` and padding, as `register_structs!` makes them: every access is
+/// one volatile access of the register's width, and any value is valid.
+pub(crate) unsafe trait Layout {}
+
+// SAFETY: made by `register_structs!`.
+unsafe impl Layout for pl011::Block {}
+// SAFETY: as above.
+unsafe impl Layout for gicv3::Distributor {}
+// SAFETY: as above.
+unsafe impl Layout for gicv3::Redistributor {}
+
+/// Where a device's registers are mapped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mmio {
     base: usize,
@@ -18,57 +39,48 @@ impl Mmio {
         Self { base, size }
     }
 
-    /// Bytes of registers.
-    pub(crate) const fn size(self) -> usize {
-        self.size
+    /// The registers `T` at byte `offset`; `None` where they do not fit or are not aligned.
+    pub(crate) fn registers<T: Layout>(self, offset: usize) -> Option<Registers<T>> {
+        let room = self.size.checked_sub(offset)?;
+        let address = self.base.checked_add(offset)?;
+        if room < size_of::<T>() || !address.is_multiple_of(align_of::<T>()) {
+            return None;
+        }
+        // SAFETY: the range is mapped for ever (see `new`), `T` fits, is aligned and valid whatever
+        // the device holds (see `Layout`).
+        Some(Registers(unsafe { &*(address as *const T) }))
     }
+}
 
-    /// The registers from `offset` on.
-    pub(crate) fn part(self, offset: usize, size: usize) -> Self {
-        assert!(offset <= self.size && size <= self.size - offset, "device part out of range");
-        Self { base: self.base + offset, size }
+/// The registers of one device.
+///
+/// Copies refer to the same device; what keeps two users apart is the driver's lock.
+pub(crate) struct Registers<T: 'static>(&'static T);
+
+// SAFETY: each access is one volatile access to a device, which orders those of different CPUs.
+unsafe impl<T: Layout> Send for Registers<T> {}
+// SAFETY: as above.
+unsafe impl<T: Layout> Sync for Registers<T> {}
+
+impl<T> Clone for Registers<T> {
+    fn clone(&self) -> Self {
+        *self
     }
+}
 
-    /// Address of an aligned register of `width` bytes. Offsets are the drivers' own, so a bad one
-    /// is a bug.
+impl<T> Copy for Registers<T> {}
+
+impl<T> fmt::Debug for Registers<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:p}", self.0)
+    }
+}
+
+impl<T> Deref for Registers<T> {
+    type Target = T;
+
     #[inline(always)]
-    fn at(self, offset: usize, width: usize) -> usize {
-        assert!(
-            offset.is_multiple_of(width) && self.size >= width && offset <= self.size - width,
-            "device register out of range"
-        );
-        self.base + offset
-    }
-
-    /// Reads 32 bits.
-    #[inline(always)]
-    pub(crate) fn read32(self, offset: usize) -> u32 {
-        // SAFETY: mapped (see `new`), in range and aligned (see `at`).
-        unsafe { (self.at(offset, 4) as *const u32).read_volatile() }
-    }
-
-    /// Writes 32 bits.
-    #[inline(always)]
-    pub(crate) fn write32(self, offset: usize, value: u32) {
-        // SAFETY: as in `read32`.
-        unsafe { (self.at(offset, 4) as *mut u32).write_volatile(value) };
-    }
-
-    /// Reads 64 bits.
-    pub(crate) fn read64(self, offset: usize) -> u64 {
-        // SAFETY: as in `read32`.
-        unsafe { (self.at(offset, 8) as *const u64).read_volatile() }
-    }
-
-    /// Writes 64 bits.
-    pub(crate) fn write64(self, offset: usize, value: u64) {
-        // SAFETY: as in `read32`.
-        unsafe { (self.at(offset, 8) as *mut u64).write_volatile(value) };
-    }
-
-    /// Writes 8 bits.
-    pub(crate) fn write8(self, offset: usize, value: u8) {
-        // SAFETY: as in `read32`.
-        unsafe { (self.at(offset, 1) as *mut u8).write_volatile(value) };
+    fn deref(&self) -> &T {
+        self.0
     }
 }

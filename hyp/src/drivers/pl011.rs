@@ -2,59 +2,102 @@
 //!
 //! Only moves bytes between the FIFOs and its caller. Keeps the baud rate that firmware chose.
 
-use super::mmio::Mmio;
+use tock_registers::interfaces::{Readable, Writeable};
+use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
+use tock_registers::{register_bitfields, register_structs};
 
-const DR: usize = 0x00;
-const FR: usize = 0x18;
-const LCR_H: usize = 0x2c;
-const CR: usize = 0x30;
-const IFLS: usize = 0x34;
-const IMSC: usize = 0x38;
-const MIS: usize = 0x40;
-const ICR: usize = 0x44;
+use super::mmio::{Mmio, Registers};
 
-/// FR: the transmitter works on a byte, its FIFO is full, nothing was received.
-const FR_BUSY: u32 = 1 << 3;
-const FR_RXFE: u32 = 1 << 4;
-const FR_TXFF: u32 = 1 << 5;
-/// LCR_H: 8 bits a character, FIFOs on.
-const LCR_H_8N1_FIFO: u32 = (0b11 << 5) | (1 << 4);
-/// CR: receiver, transmitter and UART on.
-const CR_ON: u32 = (1 << 9) | (1 << 8) | 1;
-/// Interrupts: receive level, transmit level, receive timeout.
-const INT_RX: u32 = 1 << 4;
-const INT_TX: u32 = 1 << 5;
-const INT_RT: u32 = 1 << 6;
-const INT_ALL: u32 = 0x7ff;
+register_bitfields! {u32,
+    /// Received or sent byte.
+    DR [
+        DATA OFFSET(0) NUMBITS(8) [],
+    ],
+    /// Flags.
+    FR [
+        /// The transmitter works on a byte.
+        BUSY OFFSET(3) NUMBITS(1) [],
+        /// Nothing was received.
+        RXFE OFFSET(4) NUMBITS(1) [],
+        /// The transmit FIFO is full.
+        TXFF OFFSET(5) NUMBITS(1) [],
+    ],
+    /// Line control.
+    LCR_H [
+        /// FIFOs on.
+        FEN OFFSET(4) NUMBITS(1) [],
+        WLEN OFFSET(5) NUMBITS(2) [
+            Bits8 = 0b11,
+        ],
+    ],
+    /// Control.
+    CR [
+        UARTEN OFFSET(0) NUMBITS(1) [],
+        TXE OFFSET(8) NUMBITS(1) [],
+        RXE OFFSET(9) NUMBITS(1) [],
+    ],
+    /// Interrupts: IMSC, MIS and ICR have the same bits.
+    INTERRUPTS [
+        /// Received bytes reach the FIFO's level.
+        RX OFFSET(4) NUMBITS(1) [],
+        /// The transmit FIFO drains below its level.
+        TX OFFSET(5) NUMBITS(1) [],
+        /// Received bytes wait below the level.
+        RT OFFSET(6) NUMBITS(1) [],
+        ALL OFFSET(0) NUMBITS(11) [],
+    ],
+}
+
+register_structs! {
+    /// The registers that are used.
+    pub(crate) Block {
+        (0x00 => dr: ReadWrite<u32, DR::Register>),
+        (0x04 => _status_and_reserved),
+        (0x18 => fr: ReadOnly<u32, FR::Register>),
+        (0x1c => _dma_and_baud_rate),
+        (0x2c => lcr_h: ReadWrite<u32, LCR_H::Register>),
+        (0x30 => cr: ReadWrite<u32, CR::Register>),
+        (0x34 => ifls: ReadWrite<u32>),
+        (0x38 => imsc: ReadWrite<u32, INTERRUPTS::Register>),
+        (0x3c => _ris),
+        (0x40 => mis: ReadOnly<u32, INTERRUPTS::Register>),
+        (0x44 => icr: WriteOnly<u32, INTERRUPTS::Register>),
+        (0x48 => @END),
+    }
+}
+
 /// How often a state is looked at before waiting for it is given up: a UART that is not there
 /// must not stop the machine. Generous for a full FIFO at 9600 baud.
 const PATIENCE: u32 = 10_000_000;
 
 /// A PL011.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pl011(Mmio);
+pub(crate) struct Pl011(Registers<Block>);
 
 impl Pl011 {
     /// Bytes of the register block.
     pub(crate) const SIZE: u64 = 0x1000;
 
-    /// Takes the UART over from firmware: lets it finish, then FIFOs on and interrupts off.
-    pub(crate) fn new(registers: Mmio) -> Self {
+    /// Takes the UART over from firmware: lets it finish, then FIFOs on and interrupts off. `None`
+    /// where the mapping is too small for one.
+    pub(crate) fn new(mapped: Mmio) -> Option<Self> {
+        let registers = mapped.registers::<Block>(0)?;
         let uart = Self(registers);
         uart.wait_idle();
         // LCR_H may only change while the UART is off (DDI 0183, 3.3.7).
-        registers.write32(IMSC, 0);
-        registers.write32(CR, 0);
-        registers.write32(LCR_H, LCR_H_8N1_FIFO);
-        registers.write32(IFLS, 0);
-        registers.write32(ICR, INT_ALL);
-        registers.write32(CR, CR_ON);
-        uart
+        registers.imsc.set(0);
+        registers.cr.set(0);
+        registers.lcr_h.write(LCR_H::WLEN::Bits8 + LCR_H::FEN::SET);
+        // The lowest levels of both FIFOs.
+        registers.ifls.set(0);
+        registers.icr.write(INTERRUPTS::ALL::SET);
+        registers.cr.write(CR::RXE::SET + CR::TXE::SET + CR::UARTEN::SET);
+        Some(uart)
     }
 
     /// Whether the transmit FIFO takes a byte.
     pub(crate) fn has_room(self) -> bool {
-        self.0.read32(FR) & FR_TXFF == 0
+        !self.0.fr.is_set(FR::TXFF)
     }
 
     /// Sends one byte, waiting for room.
@@ -65,21 +108,22 @@ impl Pl011 {
             }
             crate::arch::cpu::yield_now();
         }
-        self.0.write32(DR, u32::from(byte));
+        self.0.dr.set(u32::from(byte));
     }
 
     /// Takes one byte that was received. Errors of the line are not told apart.
     pub(crate) fn try_get(self) -> Option<u8> {
-        if self.0.read32(FR) & FR_RXFE != 0 {
+        if self.0.fr.is_set(FR::RXFE) {
             return None;
         }
-        Some((self.0.read32(DR) & 0xff) as u8)
+        let [byte, ..] = self.0.dr.read(DR::DATA).to_le_bytes();
+        Some(byte)
     }
 
     /// Waits until the last byte is on the wire.
     pub(crate) fn wait_idle(self) {
         for _ in 0..PATIENCE {
-            if self.0.read32(FR) & FR_BUSY == 0 {
+            if !self.0.fr.is_set(FR::BUSY) {
                 return;
             }
             crate::arch::cpu::yield_now();
@@ -89,9 +133,12 @@ impl Pl011 {
     /// Chooses the interrupts: always for received bytes if `receive`, and when the transmit FIFO
     /// drains below its level if `transmit`.
     pub(crate) fn set_interrupts(self, receive: bool, transmit: bool) {
-        let receive = if receive { INT_RX | INT_RT } else { 0 };
-        let transmit = if transmit { INT_TX } else { 0 };
-        self.0.write32(IMSC, receive | transmit);
+        let receive = u32::from(receive);
+        self.0.imsc.write(
+            INTERRUPTS::RX.val(receive)
+                + INTERRUPTS::RT.val(receive)
+                + INTERRUPTS::TX.val(u32::from(transmit)),
+        );
     }
 
     /// Acknowledges every interrupt that is pending and enabled, except for received bytes. Before
@@ -100,6 +147,7 @@ impl Pl011 {
     /// The receive interrupts end when the FIFO is read (DDI 0183, 3.4). Acknowledged while bytes
     /// stay there, because the guest cannot take more, they would not come back for those bytes.
     pub(crate) fn acknowledge(self) {
-        self.0.write32(ICR, self.0.read32(MIS) & !(INT_RX | INT_RT));
+        let received = INTERRUPTS::RX::SET + INTERRUPTS::RT::SET;
+        self.0.icr.set(self.0.mis.get() & !received.mask());
     }
 }

@@ -4,13 +4,8 @@ use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::vgic::{CpuInterface, ListRegister};
 
 use super::gicv3;
+use crate::arch::sysreg::fields::{cntv_ctl, ich_vtr_more};
 use crate::arch::{barrier, ich, low_half, sysreg};
-
-/// ICH_VTR_EL2.TDS: ICH_HCR_EL2.TDIR traps ICC_DIR_EL1 alone.
-const VTR_TDS: u64 = 1 << 19;
-/// CNTx_CTL_EL0: enabled, not masked, condition met.
-const TIMER_BITS: u64 = 0b111;
-const TIMER_FIRES: u64 = 0b101;
 
 /// The ICH_* registers of whatever CPU calls.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +19,7 @@ impl CpuInterface for VirtualInterface {
 
     #[inline]
     fn can_trap_deactivation(&self) -> bool {
-        sysreg::ich_vtr_el2() & VTR_TDS != 0
+        ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2())
     }
 
     #[inline]
@@ -69,7 +64,9 @@ impl CpuInterface for VirtualInterface {
             PTIMER_INTID => sysreg::cntp_ctl_el0(),
             _ => 0,
         };
-        control & TIMER_BITS == TIMER_FIRES
+        // CNTP_CTL_EL0 has the same fields.
+        (cntv_ctl::ENABLE::SET + cntv_ctl::IMASK::CLEAR + cntv_ctl::ISTATUS::SET)
+            .matches_all(control)
     }
 
     fn deactivate_physical(&mut self, intid: u32) {
