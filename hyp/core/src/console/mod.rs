@@ -23,6 +23,8 @@ pub struct Console<const OUT: usize, const LOG: usize> {
     deadline: Option<u64>,
     patience_ticks: u64,
     at_line_start: bool,
+    /// Held lines have waited long enough, and found the ring full.
+    overdue: bool,
     lost_lines: u32,
 }
 
@@ -36,6 +38,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             deadline: None,
             patience_ticks: 0,
             at_line_start: true,
+            overdue: false,
             lost_lines: 0,
         }
     }
@@ -85,9 +88,13 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         self.deadline
     }
 
-    /// Lets log lines through that have waited long enough.
+    /// Lets log lines through that have waited long enough. Where the ring is full, the guest
+    /// waits until it has drained that far: a deadline that stayed in the past would have the
+    /// caller's timer fire without end.
     pub fn tick(&mut self, now: u64) {
         if self.deadline.is_some_and(|at| now >= at) {
+            self.deadline = None;
+            self.overdue = true;
             self.interrupt_guest_line();
         }
     }
@@ -102,6 +109,9 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
     /// The next byte for the UART.
     pub fn pop(&mut self) -> Option<u8> {
         let byte = self.out.pop();
+        if self.overdue {
+            self.interrupt_guest_line();
+        }
         let waiting = !self.held.is_empty() || self.lost_lines > 0;
         if byte.is_some() && waiting && self.at_line_start {
             // What found the ring full follows as it drains.
@@ -122,9 +132,9 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         if self.log_comes_first() { 0 } else { self.out.room() }
     }
 
-    /// A log line on its way out is not cut in two.
+    /// A log line on its way out is not cut in two, nor is one kept waiting for ever.
     const fn log_comes_first(&self) -> bool {
-        self.at_line_start && !self.held.is_empty()
+        (self.at_line_start || self.overdue) && !self.held.is_empty()
     }
 
     fn interrupt_guest_line(&mut self) {
@@ -141,6 +151,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
     /// Moves held lines into the ring, as far as it has room.
     fn release(&mut self) {
         self.deadline = None;
+        self.overdue = false;
         while self.out.room() > 0 {
             let Some(byte) = self.held.pop() else { break };
             self.out.push(byte);

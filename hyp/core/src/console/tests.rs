@@ -45,6 +45,24 @@ fn a_log_line_opens_its_own_line_after_fifty_milliseconds() {
     assert_eq!(c.deadline(), None);
 }
 
+/// A guest that never ends its line and keeps the ring full.
+#[test]
+fn a_flood_does_not_keep_a_log_line_waiting_for_ever() {
+    let mut c = console();
+    guest(&mut c, &"x".repeat(64));
+    c.log_line("[postern] event", 0);
+    c.tick(50_000);
+    assert!(c.deadline().is_none_or(|at| at > 50_000), "the timer would fire again at once");
+    let mut text = String::new();
+    for _ in 0..100 {
+        text.extend(c.pop().map(char::from));
+        while c.guest_byte(b'y') {}
+    }
+    let (before, behind) = text.split_once("\r\n[postern] event\r\n").expect(&text);
+    assert_eq!(before, "x".repeat(64));
+    assert!(behind.starts_with('y'), "{behind:?}");
+}
+
 #[test]
 fn a_full_ring_refuses_the_guest_and_loses_nothing() {
     let mut c = console();
