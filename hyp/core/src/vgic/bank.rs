@@ -90,6 +90,12 @@ impl Bank {
         }
     }
 
+    /// Back to the state after reset, but for physical interrupts that this CPU has acknowledged
+    /// since its vCPU went off: forgotten, they would stay active for ever.
+    pub(super) fn reset(&mut self) {
+        *self = Self { physical: self.physical, ..Self::new() };
+    }
+
     /// The shortest road, for an SGI sent to oneself and a timer: interrupt `n` happens again and
     /// its old list register still has its name on it, but is empty. Then a write of that
     /// register is all; the model knows it as pending there already. `false` if not so.

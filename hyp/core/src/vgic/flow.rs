@@ -59,10 +59,14 @@ pub(super) struct Flow<'a> {
 }
 
 impl Flow<'_> {
-    /// Folds, sorts and loads. The result names vCPUs that got an SPI from this one.
-    pub(super) fn resync(&mut self, iface: &mut impl CpuInterface) -> Kicks {
+    /// Folds, ends `ended` if it is named, sorts and loads. The result names vCPUs that got an SPI
+    /// from this one.
+    pub(super) fn resync(&mut self, ended: Option<u32>, iface: &mut impl CpuInterface) -> Kicks {
         let stale = self.bank.slots.used;
-        let kicks = self.fold(iface);
+        let mut kicks = self.fold(iface);
+        if let Some(intid) = ended {
+            kicks |= self.deactivate(intid);
+        }
         self.bank.settle(iface);
         self.load(stale, iface);
         kicks
@@ -119,7 +123,7 @@ impl Flow<'_> {
     }
 
     /// Ends an interrupt that is active in the model and in no list register.
-    pub(super) fn deactivate(&mut self, intid: u32) -> Kicks {
+    fn deactivate(&mut self, intid: u32) -> Kicks {
         match intid.checked_sub(FIRST_SPI) {
             None => {
                 self.bank.word.active &= !bit(intid);

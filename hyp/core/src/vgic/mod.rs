@@ -115,8 +115,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         *spis = SpiBank::new();
         self.control.store(0, Ordering::Release);
         for cpu in &self.cpus {
-            let mut bank = cpu.bank.lock();
-            *bank = Bank::new();
+            cpu.bank.lock().reset();
             cpu.inbox.store(0, Ordering::Release);
             cpu.attention.store(0, Ordering::Release);
             cpu.asked.store(0, Ordering::Release);
@@ -230,16 +229,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     /// The vCPU wrote `intid` to ICC_DIR_EL1, which traps only while active interrupts are left
     /// without a list register.
     pub fn deactivate(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
-        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
-        let mut spis = self.spis.lock();
-        let mut bank = cpu.bank.lock();
-        let mut flow = Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() };
-        let mut kicks = flow.fold(iface);
-        kicks |= flow.deactivate(intid);
-        drop(bank);
-        drop(spis);
-        kicks = self.look(kicks);
-        kicks | self.resync(vcpu, iface)
+        self.resync_after(vcpu, Some(intid), iface)
     }
 
     /// The input line of SPI `intid` (32 and up) is now `level`. The result may contain the
@@ -292,6 +282,16 @@ impl<R: RelaxStrategy> Vgic<R> {
 
     /// The long road.
     fn resync(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        self.resync_after(vcpu, None, iface)
+    }
+
+    /// The long road, on which the guest's deactivation of `ended` is carried out.
+    fn resync_after(
+        &self,
+        vcpu: usize,
+        ended: Option<u32>,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut spis = self.spis.lock();
         let mut bank = cpu.bank.lock();
@@ -301,8 +301,8 @@ impl<R: RelaxStrategy> Vgic<R> {
         // Before the fold: who asks from now on is served by the next one.
         cpu.attention.swap(0, Ordering::AcqRel);
         bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));
-        let kicks =
-            Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }.resync(iface);
+        let kicks = Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }
+            .resync(ended, iface);
         drop(bank);
         drop(spis);
         self.look(kicks).without(vcpu)

@@ -235,6 +235,32 @@ fn separate_deactivation_in_any_order_traps_when_it_has_to() {
     assert_eq!(m.cpus[0].hcr, hcr::EN);
 }
 
+/// The line of the waiting interrupt falls and another CPU's kick is still on its way when the
+/// guest deactivates: fewer interrupts are left than list registers were full.
+#[test]
+fn a_trapped_deactivation_leaves_nothing_behind_in_list_registers() {
+    let mut m = Machine::started(1, 3);
+    m.cpus[0].vmcr |= vmcr::VEOIM;
+    m.cpus[0].can_trap_dir = true;
+    for intid in 32..35 {
+        m.line(intid, true);
+        assert_eq!(m.acknowledge(0), intid);
+        m.line(intid, false);
+        m.end(0, intid);
+    }
+    m.line(50, true);
+    let kicks = m.vgic.set_spi_line(50, false);
+    assert!(!m.cpus[0].write_dir(33), "it traps");
+    m.kicked |= m.vgic.deactivate(0, 33, &mut m.cpus[0]) | kicks;
+    let held: Vec<u32> = m.cpus[0]
+        .lrs
+        .iter()
+        .filter(|lr| lr.is_pending() || lr.is_active())
+        .map(|lr| lr.intid())
+        .collect();
+    assert_eq!(held, [32, 34]);
+}
+
 #[test]
 fn an_active_edge_that_is_routed_away_goes_on_after_its_end() {
     let mut m = Machine::started(2, 4);
@@ -288,6 +314,20 @@ fn a_vcpu_that_goes_off_gives_everything_back() {
     assert_eq!(m.acknowledge(1), 8);
     m.end(1, 8);
     assert_eq!(m.acknowledge(1), SPURIOUS);
+}
+
+/// A timer's line takes time to fall: the interrupt may be acknowledged on a CPU whose vCPU has
+/// gone off. The VM's reset must not forget that it is active.
+#[test]
+fn a_timer_that_fired_behind_the_end_fires_again_after_a_reset() {
+    let mut m = Machine::new(1, 4);
+    m.kicked |= m.vgic.vcpu_off(0, &mut m.cpus[0]);
+    m.timer(0, 27, true);
+    assert_eq!(m.cpus[0].physical_active, 1 << 27);
+    m.timer(0, 27, false);
+    m.vgic.reset();
+    m.kicked |= m.vgic.vcpu_on(0, &mut m.cpus[0]);
+    assert_eq!(m.cpus[0].physical_active, 0);
 }
 
 #[test]
