@@ -69,6 +69,7 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     let index = vcpu.state.index;
     // What this CPU has cached may be of the VM's life before a reset.
     tlb::invalidate_all_guests_local();
+    stage2::cancel_virtual_serror();
     let mut iface = VirtualInterface;
     let kicks = vcpu.state.vm.gic.vcpu_on(index, &mut iface);
     vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);

@@ -223,6 +223,22 @@ write_missing! {
     set_vsesr_el2 = "S3_4_C5_C2_3";
 }
 
+// Guest registers of extensions, by encoding; only where their extension is there.
+write! {
+    set_fpcr = "S3_3_C4_C4_0";
+    set_fpsr = "S3_3_C4_C4_1";
+    set_apiakeylo_el1 = "S3_0_C2_C1_0";
+    set_apiakeyhi_el1 = "S3_0_C2_C1_1";
+    set_apibkeylo_el1 = "S3_0_C2_C1_2";
+    set_apibkeyhi_el1 = "S3_0_C2_C1_3";
+    set_apdakeylo_el1 = "S3_0_C2_C2_0";
+    set_apdakeyhi_el1 = "S3_0_C2_C2_1";
+    set_apdbkeylo_el1 = "S3_0_C2_C2_2";
+    set_apdbkeyhi_el1 = "S3_0_C2_C2_3";
+    set_apgakeylo_el1 = "S3_0_C2_C3_0";
+    set_apgakeyhi_el1 = "S3_0_C2_C3_1";
+}
+
 // EL1 and EL0, the guest's.
 read! {
     sctlr_el1 = SCTLR_EL1;
