@@ -102,13 +102,14 @@ pub(crate) fn interrupt(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bo
     let mut terminal = TERMINAL.lock();
     let Some(uart) = terminal.uart else { return };
     uart.acknowledge();
+    // Before `serve`, not after it: another CPU's `listen` in between must not be undone.
+    terminal.listening = false;
     terminal.drain();
     // `serve` may send.
     drop(terminal);
-    let can_take_more = serve(&mut || uart.try_get());
-    let mut terminal = TERMINAL.lock();
-    terminal.listening = can_take_more;
-    terminal.drain();
+    if serve(&mut || uart.try_get()) {
+        listen();
+    }
 }
 
 /// There is room for received bytes again.
