@@ -11,30 +11,19 @@ fn line() -> usize {
     4 << ctr::DMIN_LINE.read(sysreg::ctr_el0())
 }
 
-macro_rules! by_line {
-    ($($(#[$doc:meta])* $name:ident = $instruction:literal;)*) => {$(
-        $(#[$doc])*
-        pub(crate) fn $name(va: usize, len: usize) {
-            let step = line();
-            let end = va.saturating_add(len);
-            let mut at = va & !(step - 1);
-            while at < end {
-                // SAFETY: cleaning changes no data, and what is invalidated is cleaned first; the
-                // caller has the range mapped.
-                unsafe { asm!($instruction, in(reg) at, options(nostack, preserves_flags)) };
-                at += step;
-            }
-            dsb_sy();
-        }
-    )*};
-}
-
-by_line! {
-    /// Writes `[va, va + len)` back to memory, so that an observer without caches sees it: a guest
-    /// whose MMU is off, above all.
-    clean_to_poc = "dc cvac, {}";
-    /// As [`clean_to_poc`], and drops the lines, so that the next read comes from memory.
-    clean_invalidate_to_poc = "dc civac, {}";
+/// Writes `[va, va + len)` back to memory and drops the lines: an observer without caches, a guest
+/// whose MMU is off above all, sees what was written, and the next read comes from memory.
+pub(crate) fn clean_invalidate_to_poc(va: usize, len: usize) {
+    let step = line();
+    let end = va.saturating_add(len);
+    let mut at = va & !(step - 1);
+    while at < end {
+        // SAFETY: what is invalidated is cleaned first, which changes no data; the caller has the
+        // range mapped.
+        unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) };
+        at += step;
+    }
+    dsb_sy();
 }
 
 /// Makes all CPUs fetch instructions anew, after code was written and cleaned.

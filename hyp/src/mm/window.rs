@@ -68,13 +68,13 @@ fn with(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
     }
 }
 
-/// Zeroes `bytes` from `pa`, multiples of the page size, and cleans them to the point of
-/// coherency.
+/// Zeroes `bytes` from `pa`, multiples of the page size, and leaves nothing of them in the caches:
+/// a line that stayed would hide from a guest what it writes before it turns its caches on.
 pub(super) fn zero(pa: Pa, bytes: usize) {
     with(pa, bytes, |va| {
         // SAFETY: the window maps the range as Normal memory and no reference points into it.
         unsafe { cache::zero(va, bytes) };
-        cache::clean_to_poc(va, bytes);
+        cache::clean_invalidate_to_poc(va, bytes);
     });
 }
 
@@ -87,13 +87,13 @@ pub(super) fn fill(pa: Pa, bytes: usize, value: u8) {
     });
 }
 
-/// Copies `data` to `pa` and cleans it to the point of coherency.
+/// Copies `data` to `pa` and leaves nothing of it in the caches; see [`zero`].
 pub(super) fn write(pa: Pa, data: &[u8]) {
     with(pa, data.len(), |va| {
         // SAFETY: the window maps the range; EL2 holds no reference into guest memory, so `data`
         // lies elsewhere.
         unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), va as *mut u8, data.len()) };
-        cache::clean_to_poc(va, data.len());
+        cache::clean_invalidate_to_poc(va, data.len());
     });
 }
 
