@@ -2,7 +2,9 @@
 
 use hyp_core::esr::{Access, Direction};
 use hyp_core::events::Reason;
-use hyp_core::fault::{Fault, Verdict, ipa_from_par, judge_decoded, load_result, store_value};
+use hyp_core::fault::{
+    Fault, Kind, Verdict, ipa_from_par, judge_decoded, load_result, store_value,
+};
 use hyp_core::inject::{self, Exception};
 use hyp_core::insn::{self, REGISTER_31};
 use hyp_core::vm::{Device, Emulated};
@@ -19,12 +21,16 @@ const EL1H: u64 = 0b0_0101;
 /// The access behind `fault` was not described by the hardware. Emulates it if the instruction is
 /// one that can be, else the guest takes an external abort.
 pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
+    if inject::is_aarch32(sysreg::spsr_el2()) {
+        return no_syndrome(vcpu, fault);
+    }
     let Some(instruction) = read_instruction(vcpu).and_then(insn::decode) else {
         return no_syndrome(vcpu, fault);
     };
     let base = base_register(vcpu, instruction.base);
-    // Otherwise the fault is that of the second access, or the code changed meanwhile.
-    if instruction.address(base) != fault.va.get() {
+    // Otherwise the fault is that of the second access, or the code changed meanwhile: from a load
+    // to a store, it would get around the guest's own permissions.
+    if instruction.address(base) != fault.va.get() || !is_direction(fault, &instruction.first) {
         return no_syndrome(vcpu, fault);
     }
     // Both are judged before either is done. A pair across two pages may lie anywhere in the
@@ -54,6 +60,11 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
         set_base_register(vcpu, instruction.base, value);
     }
     advance();
+}
+
+/// Whether `access` goes the way that faulted.
+fn is_direction(fault: &Fault, access: &Access) -> bool {
+    matches!(fault.kind, Kind::Data { direction, .. } if direction == access.direction)
 }
 
 fn no_syndrome(vcpu: &Vcpu, fault: &Fault) {
