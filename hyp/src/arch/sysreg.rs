@@ -224,7 +224,7 @@ write_missing! {
 }
 
 // Guest registers of extensions, by encoding; only where their extension is there.
-write! {
+write_missing! {
     set_fpcr = "S3_3_C4_C4_0";
     set_fpsr = "S3_3_C4_C4_1";
     set_apiakeylo_el1 = "S3_0_C2_C1_0";
