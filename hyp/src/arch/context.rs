@@ -157,7 +157,7 @@ fn clear_vectors() {
 /// Clears the keys of pointer authentication, if the CPU has them, for the same reason.
 fn clear_keys() {
     // ID_AA64ISAR1_EL1.APA, API, GPA, GPI; ID_AA64ISAR2_EL1.GPA3, APA3.
-    if sysreg::id_c6_1() & 0xff00_0ff0 == 0 && sysreg::id_c6_2() & 0xff00 == 0 {
+    if sysreg::id_aa64isar1_el1() & 0xff00_0ff0 == 0 && sysreg::id_c6_2() & 0xff00 == 0 {
         return;
     }
     sysreg::set_apiakeylo_el1(0);

@@ -82,5 +82,5 @@ pub(crate) fn pend_virtual_serror() {
 /// Takes back an SError that the guest has not taken: its vCPU starts over.
 pub(crate) fn cancel_virtual_serror() {
     // SAFETY: the other bits stay as `install` left them.
-    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() & !HCR_VSE) };
+    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() & !hcr::VSE::SET.value) };
 }
