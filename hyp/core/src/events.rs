@@ -246,15 +246,23 @@ impl EventLog {
         Some((self.slots.get(place)?, lap))
     }
 
-    /// Records `event`; a full queue drops and counts it. Never waits. Answers whether it is the
-    /// first of its site: then somebody should drain the log soon.
+    /// Records `event`. Never waits. Answers whether it is the first of its site: then somebody
+    /// should drain the log soon.
+    ///
+    /// Repeats of a site use at most half of the queue and are dropped without a word beyond
+    /// that, so that a guest in a loop cannot hide another site's first event. An event that finds
+    /// the queue full is counted as lost.
     pub fn record(&self, event: Event) -> bool {
+        let is_repeat = self.sites.find(&event).is_some();
+        if is_repeat && self.waiting() >= SLOTS / 2 {
+            self.sites.count(&event);
+            return false;
+        }
         let Some((slot, lap)) = self.claim() else {
+            // Not counted at its site: its first event is still to come.
             self.lost.fetch_add(1, Ordering::Relaxed);
             return false;
         };
-        // Counted only with a slot in hand: a first event that found the queue full would
-        // otherwise never be printed.
         let count = self.sites.count(&event);
         for (word, value) in slot.words.iter().zip((Record { event, count }).pack()) {
             word.store(value, Ordering::Relaxed);
@@ -262,6 +270,11 @@ impl EventLog {
         // Release: whoever sees the turn sees the words.
         slot.turn.store(lap.wrapping_mul(2).wrapping_add(1), Ordering::Release);
         count == 1
+    }
+
+    /// How many events wait, roughly: others come and go meanwhile.
+    fn waiting(&self) -> usize {
+        self.tail.load(Ordering::Relaxed).wrapping_sub(self.head.load(Ordering::Relaxed))
     }
 
     /// Takes the next free slot for writing.
@@ -343,11 +356,8 @@ impl Sites {
     /// Counts `event` at its site and says how often that was seen. A site that finds no place
     /// counts as seen before.
     fn count(&self, event: &Event) -> u16 {
-        let tag = u64::from_le_bytes([event.vm, event.reason as u8, 0, 0, 0, 0, 0, 1]);
-        let key = mix(mix(event.pc) ^ tag) | 1;
-        let home = usize::try_from(key >> 40).unwrap_or(0);
-        for probe in 0..PROBES {
-            let place = home.wrapping_add(probe) & (SITES - 1);
+        let key = Self::key(event);
+        for place in Self::places(key) {
             let (Some(slot), Some(count)) = (self.keys.get(place), self.counts.get(place)) else {
                 continue;
             };
@@ -362,6 +372,25 @@ impl Sites {
             }
         }
         u16::MAX
+    }
+
+    /// Where the site of `event` is, if it has been counted before.
+    fn find(&self, event: &Event) -> Option<usize> {
+        let key = Self::key(event);
+        Self::places(key)
+            .find(|&place| self.keys.get(place).is_some_and(|k| k.load(Ordering::Relaxed) == key))
+    }
+
+    /// What stands for the site of `event`; never 0.
+    const fn key(event: &Event) -> u64 {
+        let tag = u64::from_le_bytes([event.vm, event.reason as u8, 0, 0, 0, 0, 0, 1]);
+        mix(mix(event.pc) ^ tag) | 1
+    }
+
+    /// Where the site with this key may be.
+    fn places(key: u64) -> impl Iterator<Item = usize> {
+        let home = usize::try_from(key >> 40).unwrap_or(0);
+        (0..PROBES).map(move |probe| home.wrapping_add(probe) & (SITES - 1))
     }
 
     fn forget(&self) {
