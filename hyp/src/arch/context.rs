@@ -3,8 +3,8 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use super::sysreg::fields::{sctlr_el1, spsr_el2};
-use super::{percpu, sysreg};
+use super::sysreg::fields::{dfr0, pfr0, sctlr_el1, spsr_el2};
+use super::{ident, percpu, simd, sysreg};
 
 /// General registers of a vCPU, saved and restored by `vectors.s`.
 ///
@@ -87,8 +87,8 @@ pub(crate) fn enter_reset<T>(vcpu: &'static mut Framed<T>, entry: &EntryState) -
     enter(vcpu)
 }
 
-/// Rewrites EL1's system registers and `frame` for a vCPU that starts over; what follows is a
-/// return through the vectors' long lane (x19 to x28 count) or [`enter`].
+/// Rewrites all that EL1 and EL0 can read of this CPU, and `frame`, for a vCPU that starts over;
+/// what follows is a return through the vectors' long lane (x19 to x28 count) or [`enter`].
 pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
     frame.x = [0; 31];
     frame.set(0, entry.x0);
@@ -123,53 +123,41 @@ pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
     sysreg::set_cntv_ctl_el0(0);
     sysreg::set_cntp_cval_el0(0);
     sysreg::set_cntv_cval_el0(0);
-    clear_vectors();
-    clear_keys();
+    reset_optional();
+    simd::clear();
     set_pstate(PSTATE_START);
     sysreg::set_elr_el2(entry.pc);
     super::barrier::isb();
 }
 
-/// Clears the vector registers. EL2 does not use them, so they hold what firmware, or the VM before
-/// a reset, left there.
-fn clear_vectors() {
-    /// ID_AA64PFR0_EL1.FP; all ones says that there are none.
-    const PFR0_FP: u64 = 0xf << 16;
-    if sysreg::id_aa64pfr0_el1() & PFR0_FP == PFR0_FP {
-        return;
+/// The part of the reset state that not every CPU has. What later extensions added is hidden from
+/// guests and trapped, so that its values are out of their reach.
+fn reset_optional() {
+    if ident::has_pointer_authentication() {
+        sysreg::set_apiakeylo_el1(0);
+        sysreg::set_apiakeyhi_el1(0);
+        sysreg::set_apibkeylo_el1(0);
+        sysreg::set_apibkeyhi_el1(0);
+        sysreg::set_apdakeylo_el1(0);
+        sysreg::set_apdakeyhi_el1(0);
+        sysreg::set_apdbkeylo_el1(0);
+        sysreg::set_apdbkeyhi_el1(0);
+        sysreg::set_apgakeylo_el1(0);
+        sysreg::set_apgakeyhi_el1(0);
     }
-    // SAFETY: EL2 is built without floating point, so these are the guest's registers alone; they
-    // do not trap here (CPTR_EL2.TFP). 0x6f00e400 is `movi v0.2d, #0`, its low bits the register.
-    unsafe {
-        asm!(
-            ".set vector, 0",
-            ".rept 32",
-            ".inst 0x6f00e400 + vector",
-            ".set vector, vector + 1",
-            ".endr",
-            options(nomem, nostack, preserves_flags)
-        );
+    let pfr0 = sysreg::id_aa64pfr0_el1();
+    if pfr0::RAS.read(pfr0) != 0 {
+        // What the guest reads as DISR_EL1.
+        sysreg::set_vdisr_el2(0);
     }
-    sysreg::set_fpcr(0);
-    sysreg::set_fpsr(0);
-}
-
-/// Clears the keys of pointer authentication, if the CPU has them, for the same reason.
-fn clear_keys() {
-    // ID_AA64ISAR1_EL1.APA, API, GPA, GPI; ID_AA64ISAR2_EL1.GPA3, APA3.
-    if sysreg::id_aa64isar1_el1() & 0xff00_0ff0 == 0 && sysreg::id_c6_2() & 0xff00 == 0 {
-        return;
+    // The monitors themselves trap to EL2. Whether EL0's accesses get that far, or go to the
+    // guest's EL1, is decided here.
+    if !matches!(dfr0::PMUVer.read(sysreg::id_aa64dfr0_el1()), 0 | 0xf) {
+        sysreg::set_pmuserenr_el0(0);
     }
-    sysreg::set_apiakeylo_el1(0);
-    sysreg::set_apiakeyhi_el1(0);
-    sysreg::set_apibkeylo_el1(0);
-    sysreg::set_apibkeyhi_el1(0);
-    sysreg::set_apdakeylo_el1(0);
-    sysreg::set_apdakeyhi_el1(0);
-    sysreg::set_apdbkeylo_el1(0);
-    sysreg::set_apdbkeyhi_el1(0);
-    sysreg::set_apgakeylo_el1(0);
-    sysreg::set_apgakeyhi_el1(0);
+    if pfr0::AMU.read(pfr0) != 0 {
+        sysreg::set_amuserenr_el0(0);
+    }
 }
 
 /// Sets the PSTATE the guest continues with. A mode that is not EL0t, EL1t or EL1h of AArch64

@@ -3,6 +3,7 @@
 use hyp_core::sysreg::HostId;
 
 use super::sysreg;
+use super::sysreg::fields::isar1;
 
 /// The ID registers of the calling CPU.
 pub(crate) fn host_id() -> HostId {
@@ -51,4 +52,15 @@ pub(crate) fn host_id() -> HostId {
         host.pmcr = sysreg::pmcr_el0();
     }
     host
+}
+
+/// Whether the CPU has the keys of pointer authentication.
+pub(crate) fn has_pointer_authentication() -> bool {
+    /// GPA3 and APA3 of ID_AA64ISAR2_EL1.
+    const QARMA3: u64 = 0xff << 8;
+    let any = isar1::APA.val(0xf).value
+        | isar1::API.val(0xf).value
+        | isar1::GPA.val(0xf).value
+        | isar1::GPI.val(0xf).value;
+    sysreg::id_aa64isar1_el1() & any != 0 || sysreg::id_c6_2() & QARMA3 != 0
 }

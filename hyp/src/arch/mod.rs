@@ -14,6 +14,7 @@ pub(crate) mod ich;
 pub(crate) mod ident;
 pub(crate) mod percpu;
 pub(crate) mod random;
+mod simd;
 pub(crate) mod stage2;
 pub(crate) mod sysreg;
 pub(crate) mod timer;

@@ -90,10 +90,12 @@ pub(crate) mod fields {
     from_crate! {
         cnthp_ctl = CNTHP_CTL_EL2;
         cntv_ctl = CNTV_CTL_EL0;
+        dfr0 = ID_AA64DFR0_EL1;
         hcr = HCR_EL2;
         icc_sre = ICC_SRE_EL2;
         ich_vtr = ICH_VTR_EL2;
         isar0 = ID_AA64ISAR0_EL1;
+        isar1 = ID_AA64ISAR1_EL1;
         sctlr_el1 = SCTLR_EL1;
         spsr_el2 = SPSR_EL2;
     }
@@ -223,22 +225,6 @@ write_missing! {
     set_vsesr_el2 = "S3_4_C5_C2_3";
 }
 
-// Guest registers of extensions, by encoding; only where their extension is there.
-write_missing! {
-    set_fpcr = "S3_3_C4_C4_0";
-    set_fpsr = "S3_3_C4_C4_1";
-    set_apiakeylo_el1 = "S3_0_C2_C1_0";
-    set_apiakeyhi_el1 = "S3_0_C2_C1_1";
-    set_apibkeylo_el1 = "S3_0_C2_C1_2";
-    set_apibkeyhi_el1 = "S3_0_C2_C1_3";
-    set_apdakeylo_el1 = "S3_0_C2_C2_0";
-    set_apdakeyhi_el1 = "S3_0_C2_C2_1";
-    set_apdbkeylo_el1 = "S3_0_C2_C2_2";
-    set_apdbkeyhi_el1 = "S3_0_C2_C2_3";
-    set_apgakeylo_el1 = "S3_0_C2_C3_0";
-    set_apgakeyhi_el1 = "S3_0_C2_C3_1";
-}
-
 // EL1 and EL0, the guest's.
 read! {
     sctlr_el1 = SCTLR_EL1;
@@ -278,6 +264,24 @@ write! {
     set_cntv_ctl_el0 = CNTV_CTL_EL0;
     set_cntp_cval_el0 = CNTP_CVAL_EL0;
     set_cntv_cval_el0 = CNTV_CVAL_EL0;
+}
+
+// The guest's, by feature: pointer authentication (the crate's accessors assemble only for CPUs that
+// have it), reliability, monitors.
+write_missing! {
+    set_apiakeylo_el1 = "S3_0_C2_C1_0";
+    set_apiakeyhi_el1 = "S3_0_C2_C1_1";
+    set_apibkeylo_el1 = "S3_0_C2_C1_2";
+    set_apibkeyhi_el1 = "S3_0_C2_C1_3";
+    set_apdakeylo_el1 = "S3_0_C2_C2_0";
+    set_apdakeyhi_el1 = "S3_0_C2_C2_1";
+    set_apdbkeylo_el1 = "S3_0_C2_C2_2";
+    set_apdbkeyhi_el1 = "S3_0_C2_C2_3";
+    set_apgakeylo_el1 = "S3_0_C2_C3_0";
+    set_apgakeyhi_el1 = "S3_0_C2_C3_1";
+    set_vdisr_el2 = "S3_4_C12_C1_1";
+    set_pmuserenr_el0 = "pmuserenr_el0";
+    set_amuserenr_el0 = "S3_3_C13_C2_3";
 }
 
 // Identification.

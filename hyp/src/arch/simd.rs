@@ -1,0 +1,33 @@
+//! The guest's floating point and SIMD registers. EL2 is built without them and never touches
+//! them, except to clear them.
+
+use core::arch::asm;
+
+use super::sysreg;
+use super::sysreg::fields::pfr0;
+
+/// Zeroes V0 to V31, FPCR and FPSR, where the CPU has them. CPTR_EL2 must not trap them
+/// (`stage2::install`).
+pub(crate) fn clear() {
+    // 0xf says that there is no floating point.
+    if pfr0::FP.read(sysreg::id_aa64pfr0_el1()) == 0xf {
+        return;
+    }
+    // SAFETY: the compiler has no use for these registers (softfloat target), and the guest they
+    // belong to starts over. Writing V zeroes the rest of a longer Z register, too.
+    unsafe {
+        asm!(
+            ".arch_extension fp",
+            ".arch_extension simd",
+            ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, \
+             21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+            r"movi v\n\().2d, #0",
+            ".endr",
+            "msr fpcr, xzr",
+            "msr fpsr, xzr",
+            ".arch_extension nosimd",
+            ".arch_extension nofp",
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
