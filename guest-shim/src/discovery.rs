@@ -127,9 +127,30 @@ impl<C: Conduit> Services<C> {
     }
 
     /// The MMIO guard, if at least its MAP is offered. (Mainline's hosts announce MAP alone.)
+    ///
+    /// A host that announces functions which the chosen dialect does not have speaks the other
+    /// one, and is not called: in its numbers the guard's calls would share memory.
     #[must_use]
     pub fn mmio_guard(&self) -> Option<Guard<&C>> {
         Guard::new(&self.conduit, self.dialect, &self.features)
+    }
+
+    /// As [`mmio_guard`](Self::mmio_guard), with a conduit of its own.
+    #[must_use]
+    pub fn to_mmio_guard(&self) -> Option<Guard<C>>
+    where
+        C: Clone,
+    {
+        Guard::new(self.conduit.clone(), self.dialect, &self.features)
+    }
+
+    /// As [`mem_sharing`](Self::mem_sharing), with a conduit of its own.
+    #[must_use]
+    pub fn to_mem_sharing(&self) -> Option<Sharing<C>>
+    where
+        C: Clone,
+    {
+        Sharing::new(self.conduit.clone(), self.dialect, &self.features)
     }
 
     /// Memory sharing, if MEMINFO, SHARE and UNSHARE are offered.

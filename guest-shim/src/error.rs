@@ -45,9 +45,6 @@ pub enum Error {
         /// Its bytes.
         size: u64,
     },
-    /// No place is left to remember a region that must stay guarded.
-    #[error("too many regions")]
-    TooManyRegions,
 }
 
 /// The code in an x0 that holds 0 or an error.

@@ -97,7 +97,7 @@ pub struct Guard<C> {
 impl<C: Conduit> Guard<C> {
     pub(crate) fn new(conduit: C, dialect: Dialect, features: &Features) -> Option<Self> {
         let mut guard = Self { conduit, dialect, features: *features, has_range: false };
-        if !features.has(guard.map_function().function()) {
+        if !features.has(guard.map_function().function()) || guard.is_other_dialect() {
             return None;
         }
         guard.has_range = dialect == Dialect::Pkvm
@@ -136,6 +136,13 @@ impl<C: Conduit> Guard<C> {
                 list_2021::MMIO_GUARD_UNMAP,
             ],
         })
+    }
+
+    /// Whether a host that is taken for one of the list postings announces what only came after
+    /// them: their numbers end at 5, the other dialect's guard begins there.
+    fn is_other_dialect(&self) -> bool {
+        let first = pkvm::MMIO_GUARD_ENROLL.function();
+        self.dialect == Dialect::List2021 && (first..64).any(|number| self.features.has(number))
     }
 
     fn map_function(&self) -> FunctionId {

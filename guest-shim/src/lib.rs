@@ -7,8 +7,9 @@
 //!
 //! - [`Services`] is discovery: PSCI, SMCCC, the hypervisor's UUID, its feature bits. A firmware
 //!   layer that has done the first half already enters at [`Services::after_firmware`].
-//! - [`IoremapGuard`] is a pair of hooks for `ioremap` and `iounmap`, with what they need to
-//!   remember; [`IoremapGuard::from_command_line`] enrols only where a word asks for it.
+//! - [`IoremapGuard`] is a pair of hooks for `ioremap` and `iounmap` that count the users of each
+//!   granule in storage that the guest provides; [`IoremapGuard::from_command_line`] enrols only
+//!   where a word asks for it, and guards the early console before anything can be printed.
 //! - [`MmioGuardedHypervisor`] and [`MemSharingHypervisor`] are the single calls.
 //! - [`Conduit`] is how calls are made: `Hvc`, `Smc`, or a fake in host tests.
 //!
@@ -21,7 +22,9 @@
 //! printed. In host tests, give it a `fake::FakeHypervisor` (feature `fake`).
 //!
 //! ```
-//! use guest_shim::{Conduit, Dialect, Error, IoremapGuard, MemSharingHypervisor, Services};
+//! use guest_shim::{
+//!     Conduit, Dialect, Error, IoremapGuard, MemSharingHypervisor, MmioRegion, Place, Services,
+//! };
 //!
 //! const PAGE_SIZE: u64 = 4096;
 //!
@@ -32,10 +35,11 @@
 //!     let Some(calls) = services.mmio_guard() else {
 //!         return Ok(()); // A normal VM without guard: likewise.
 //!     };
-//!     // Sixteen regions are remembered at once; more are guarded too, but then stay guarded.
-//!     let mut guard: IoremapGuard<_, 16> = IoremapGuard::new(calls, PAGE_SIZE)?;
-//!     // The console first, and for good: nothing can be printed before.
-//!     guard.map_early(console, PAGE_SIZE)?;
+//!     // Storage for sixteen devices; more are guarded too, but then all of them stay guarded.
+//!     let mut guard = IoremapGuard::new(calls, PAGE_SIZE, [Place::FREE; 16])?;
+//!     // The console first, and for good: nothing can be printed before. The closure is where a
+//!     // guest looks it up, in its fixed mappings or in the device tree.
+//!     guard.map_early_console(|| Some(MmioRegion { base: console, size: PAGE_SIZE }))?;
 //!
 //!     guard.ioremap(device, PAGE_SIZE)?;
 //!     // … map it as Device memory, use it, unmap it …
@@ -66,6 +70,7 @@ extern crate std;
 #[cfg(target_arch = "aarch64")]
 mod call;
 mod conduit;
+mod counts;
 mod discovery;
 mod error;
 #[cfg(any(test, feature = "fake"))]
@@ -79,8 +84,9 @@ pub use hyp_abi::smccc::FunctionId;
 #[cfg(target_arch = "aarch64")]
 pub use call::{Hvc, Smc};
 pub use conduit::Conduit;
+pub use counts::Place;
 pub use discovery::{Dialect, DiscoveryError, Features, Services};
 pub use error::Error;
 pub use guard::{Guard, MmioGuardedHypervisor};
-pub use ioremap::{COMMAND_LINE_WORD, IoremapGuard};
+pub use ioremap::{COMMAND_LINE_WORD, IoremapGuard, MmioRegion};
 pub use sharing::{MemSharingHypervisor, Sharing};

@@ -81,3 +81,18 @@ fn feature_bits_cover_four_words() {
     let set: Vec<u16> = (0..=u16::MAX).filter(|n| features.has(*n)).collect();
     assert_eq!(set, [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 64, 65, 127]);
 }
+
+#[test]
+fn a_host_of_the_other_dialect_is_not_called_by_its_numbers() {
+    for range_limit in [None, Some(8)] {
+        let fake = FakeHypervisor::new(Quirks { range_limit, ..Quirks::default() });
+        let services = Services::discover(&fake, Dialect::List2021).unwrap();
+        let before = fake.calls().len();
+        assert!(services.mmio_guard().is_none() && services.mem_sharing().is_none());
+        assert_eq!(fake.calls().len(), before);
+    }
+    // The other way round nothing but the guard's own numbers tells: 7 is not announced.
+    let list = FakeHypervisor::new(Quirks { is_list_2021: true, ..Quirks::default() });
+    let services = Services::discover(&list, Dialect::Pkvm).unwrap();
+    assert!(services.mmio_guard().is_none());
+}

@@ -3,21 +3,27 @@
 use std::collections::BTreeSet;
 
 use guest_shim::fake::{FakeHypervisor, Quirks};
-use guest_shim::{Dialect, Error, Guard, IoremapGuard, MmioGuardedHypervisor, Services};
+use guest_shim::{
+    Dialect, Error, Guard, IoremapGuard, MmioGuardedHypervisor, MmioRegion, Place, Services,
+};
 use proptest::prelude::*;
 
 const PAGE: u64 = 4096;
 const UART: u64 = 0x900_0000;
 const RAM: u64 = 0x4000_0000;
 
-type Hooks<'s, 'f, const N: usize> = IoremapGuard<Guard<&'s &'f FakeHypervisor>, N>;
+type Hooks<'s, 'f, const N: usize> = IoremapGuard<Guard<&'s &'f FakeHypervisor>, [Place; N]>;
 
 fn hooks<'s, 'f, const N: usize>(services: &'s Services<&'f FakeHypervisor>) -> Hooks<'s, 'f, N> {
-    IoremapGuard::new(services.mmio_guard().unwrap(), PAGE).unwrap()
+    IoremapGuard::new(services.mmio_guard().unwrap(), PAGE, [Place::FREE; N]).unwrap()
 }
 
 fn found(fake: &FakeHypervisor) -> Services<&FakeHypervisor> {
-    Services::discover(fake, Dialect::Pkvm).unwrap()
+    discover(fake, Dialect::Pkvm)
+}
+
+fn discover(fake: &FakeHypervisor, dialect: Dialect) -> Services<&FakeHypervisor> {
+    Services::discover(fake, dialect).unwrap()
 }
 
 #[test]
@@ -43,6 +49,10 @@ fn overlapping_regions_hold_each_other() {
     hooks.ioremap(UART, 3 * PAGE).unwrap();
     hooks.iounmap(UART, 3 * PAGE).unwrap();
     assert_eq!(fake.guarded().len(), 3, "the same region is still mapped once");
+    let calls = fake.calls().len();
+    hooks.ioremap(UART, PAGE).unwrap();
+    hooks.iounmap(UART, PAGE).unwrap();
+    assert_eq!(fake.calls().len(), calls, "the hypervisor hears of first and last users only");
     hooks.iounmap(UART, 3 * PAGE).unwrap();
     assert_eq!(fake.guarded(), [UART + PAGE]);
     hooks.iounmap(UART + PAGE, PAGE).unwrap();
@@ -77,20 +87,59 @@ fn a_refusal_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_full_table_guards_and_takes_nothing_back() {
+fn parts_of_a_mapping_may_go() {
+    let fake = FakeHypervisor::new(Quirks { range_limit: Some(8), ..Quirks::default() });
+    let services = found(&fake);
+    let mut hooks: Hooks<4> = hooks(&services);
+    hooks.ioremap(UART, 5 * PAGE).unwrap();
+    hooks.ioremap(UART + 2 * PAGE, PAGE).unwrap();
+    hooks.iounmap(UART + PAGE, 3 * PAGE).unwrap();
+    assert_eq!(fake.guarded(), [UART, UART + 2 * PAGE, UART + 4 * PAGE]);
+    hooks.iounmap(UART, 5 * PAGE).unwrap();
+    assert_eq!(fake.guarded(), []);
+    hooks.iounmap(UART, 5 * PAGE).unwrap();
+}
+
+#[test]
+fn full_storage_guards_and_takes_nothing_back() {
     let fake = FakeHypervisor::new(Quirks::default());
     let services = found(&fake);
     let mut hooks: Hooks<2> = hooks(&services);
     for n in 0..3 {
-        hooks.ioremap(UART + n * PAGE, PAGE).unwrap();
+        hooks.ioremap(UART + 2 * n * PAGE, PAGE).unwrap();
     }
+    assert!(hooks.keeps_everything());
     assert_eq!(fake.guarded().len(), 3);
     hooks.iounmap(UART, PAGE).unwrap();
-    hooks.iounmap(UART + 2 * PAGE, PAGE).unwrap();
-    assert_eq!(fake.guarded().len(), 3, "what a forgotten region covers must stay");
-    let mut full: Hooks<1> = IoremapGuard::new(services.mmio_guard().unwrap(), PAGE).unwrap();
-    full.ioremap(UART, PAGE).unwrap();
-    assert_eq!(full.map_early(UART + 8 * PAGE, PAGE), Err(Error::TooManyRegions));
+    hooks.iounmap(UART + 4 * PAGE, PAGE).unwrap();
+    assert_eq!(fake.guarded().len(), 3, "what a forgotten mapping covers must stay");
+}
+
+#[test]
+fn what_was_guarded_before_there_were_counts_stays() {
+    let fake = FakeHypervisor::new(Quirks::default());
+    let services = found(&fake);
+    let mut early: Hooks<0> = hooks(&services);
+    early.map_early(UART, PAGE).unwrap();
+    let mut later = early.move_to([Place::FREE; 8]).unwrap();
+    later.ioremap(UART, PAGE).unwrap();
+    later.iounmap(UART, PAGE).unwrap();
+    assert_eq!(fake.guarded(), [UART]);
+}
+
+#[test]
+fn storage_may_move_and_keeps_its_counts() {
+    let fake = FakeHypervisor::new(Quirks::default());
+    let services = found(&fake);
+    let mut early: Hooks<2> = hooks(&services);
+    early.map_early(UART, PAGE).unwrap();
+    early.ioremap(UART + PAGE, PAGE).unwrap();
+    let early = early.move_to([Place::FREE; 1]).expect_err("too small");
+    let mut places = [Place::FREE; 8];
+    let mut later = early.move_to(&mut places[..]).expect("large enough");
+    assert!(!later.keeps_everything());
+    later.iounmap(UART, 2 * PAGE).unwrap();
+    assert_eq!(fake.guarded(), [UART]);
 }
 
 #[test]
@@ -107,6 +156,8 @@ fn large_regions_go_in_ranges() {
     assert_eq!(fake.guarded(), []);
 }
 
+const CONSOLE: Option<MmioRegion> = Some(MmioRegion { base: UART, size: 0x40 });
+
 #[test]
 fn the_command_line_decides_about_enrolment() {
     let quirks = Quirks { starts_enrolled: false, ..Quirks::default() };
@@ -119,24 +170,77 @@ fn the_command_line_decides_about_enrolment() {
     ] {
         let fake = FakeHypervisor::new(quirks);
         let services = found(&fake);
-        let hooks = IoremapGuard::<_, 4>::from_command_line(&services, command_line, PAGE).unwrap();
-        assert_eq!((hooks.is_some(), fake.is_enrolled()), (want, want), "{command_line:?}");
+        let storage = [Place::FREE; 4];
+        let console = || CONSOLE.filter(|_| want);
+        let hooks =
+            IoremapGuard::from_command_line(&services, command_line, PAGE, storage, console);
+        let is_there = hooks.unwrap().is_some();
+        assert_eq!((is_there, fake.is_enrolled()), (want, want), "{command_line:?}");
+        assert_eq!(fake.guarded().len(), usize::from(want));
     }
 }
 
 #[test]
-fn a_host_that_cannot_be_enrolled_is_an_error() {
+fn the_console_is_looked_up_before_and_guarded_right_after_the_enrolment() {
+    for (dialect, is_list_2021, enroll, map) in [
+        (Dialect::Pkvm, false, 0xc600_0006, 0xc600_0007),
+        (Dialect::List2021, true, 0xc600_0003, 0xc600_0004),
+    ] {
+        let quirks = Quirks { starts_enrolled: false, is_list_2021, ..Quirks::default() };
+        let fake = FakeHypervisor::new(quirks);
+        let services = discover(&fake, dialect);
+        let guard = services.mmio_guard().unwrap();
+        let look_up = || {
+            assert!(!fake.is_enrolled(), "may still print");
+            CONSOLE
+        };
+        let mut hooks = IoremapGuard::enrol(guard, PAGE, [Place::FREE; 4], look_up).unwrap();
+        let calls: Vec<_> = fake.calls().into_iter().map(|(id, x)| (id, x[0])).collect();
+        assert_eq!(calls[calls.len() - 2..], [(enroll, 0), (map, UART)]);
+        hooks.ioremap(UART, PAGE).unwrap();
+        hooks.iounmap(UART, PAGE).unwrap();
+        assert_eq!(fake.guarded(), [UART], "the driver took over and left again");
+    }
+}
+
+#[test]
+fn an_impossible_console_is_found_before_it_is_too_late() {
+    let fake = FakeHypervisor::new(Quirks { starts_enrolled: false, ..Quirks::default() });
+    let services = found(&fake);
+    let nowhere = || Some(MmioRegion { base: UART, size: 0 });
+    let got = IoremapGuard::enrol(services.mmio_guard().unwrap(), PAGE, [], nowhere);
+    assert!(matches!(got, Err(Error::Region { .. })));
+    assert!(!fake.is_enrolled());
+    let got = IoremapGuard::enrol(services.mmio_guard().unwrap(), PAGE, [], || None);
+    assert!(fake.is_enrolled() && got.is_ok() && fake.guarded().is_empty());
+}
+
+#[test]
+fn mainline_guests_guard_their_console_without_enrolment() {
     let fake = FakeHypervisor::new(Quirks { map_only: true, ..Quirks::default() });
     let services = found(&fake);
-    let got = IoremapGuard::<_, 4>::from_command_line(&services, "ioremap_guard", PAGE);
+    let mut hooks: Hooks<1> = hooks(&services);
+    assert_eq!(hooks.map_early_console(|| None), Ok(false));
+    assert_eq!(hooks.map_early_console(|| CONSOLE), Ok(true));
+    assert_eq!(fake.guarded(), [UART]);
+}
+
+#[test]
+fn a_host_that_cannot_be_enrolled_is_an_error() {
+    let asked = |quirks| {
+        let fake = FakeHypervisor::new(quirks);
+        let services = found(&fake);
+        IoremapGuard::from_command_line(&services, "ioremap_guard", PAGE, [], || CONSOLE)
+            .map(|hooks| hooks.is_some())
+    };
+    let got = asked(Quirks { map_only: true, ..Quirks::default() });
     assert!(matches!(got, Err(Error::NotSupported(_))));
-    let fake = FakeHypervisor::new(Quirks { granule: 65536, ..Quirks::default() });
+    let large = Quirks { granule: 65536, ..Quirks::default() };
+    assert!(matches!(asked(large), Err(Error::Granule(65536))));
+    let fake = FakeHypervisor::new(large);
     let services = found(&fake);
-    let got = IoremapGuard::<_, 4>::from_command_line(&services, "ioremap_guard", PAGE);
-    assert!(matches!(got, Err(Error::Granule(65536))));
-    assert_eq!(
-        IoremapGuard::<_, 4>::new(services.mmio_guard().unwrap(), 65536).map(|_| ()),
-        Ok(()),
+    assert!(
+        IoremapGuard::new(services.mmio_guard().unwrap(), 65536, []).is_ok(),
         "a guest with pages of that size can use it"
     );
 }
@@ -157,7 +261,6 @@ enum Step {
     /// Unmaps the n-th of what is mapped.
     Unmap(usize),
     Early(u64, u64),
-    Stray(u64, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -166,7 +269,6 @@ fn step() -> impl Strategy<Value = Step> {
         4 => region().prop_map(|(base, size)| Step::Map(base, size)),
         4 => (0..16_usize).prop_map(Step::Unmap),
         1 => region().prop_map(|(base, size)| Step::Early(base, size)),
-        1 => region().prop_map(|(base, size)| Step::Stray(base, size)),
     ]
 }
 
@@ -183,9 +285,12 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..40),
         range_limit in proptest::option::of(1..5_u64),
         quota in prop_oneof![Just(usize::MAX), 1..20_usize],
+        dialect in prop_oneof![Just(Dialect::Pkvm), Just(Dialect::List2021)],
     ) {
-        let fake = FakeHypervisor::new(Quirks { range_limit, quota, ..Quirks::default() });
-        let services = found(&fake);
+        let is_list_2021 = dialect == Dialect::List2021;
+        let quirks = Quirks { range_limit, quota, is_list_2021, ..Quirks::default() };
+        let fake = FakeHypervisor::new(quirks);
+        let services = discover(&fake, dialect);
         let mut hooks: Hooks<64> = hooks(&services);
         let mut mapped: Vec<(u64, u64)> = Vec::new();
         let mut early: Vec<(u64, u64)> = Vec::new();
@@ -205,13 +310,6 @@ proptest! {
                     let (base, size) = mapped.swap_remove(n % mapped.len());
                     hooks.iounmap(base, size).unwrap();
                 }
-                // Regions that cover the same granules are one to the hooks.
-                Step::Stray(base, size) => {
-                    let same = |&(b, s): &(u64, u64)| granules(b, s).eq(granules(base, size));
-                    if !mapped.iter().any(same) {
-                        hooks.iounmap(base, size).unwrap();
-                    }
-                }
                 Step::Unmap(_) => {}
             }
             let want: BTreeSet<u64> =
@@ -227,7 +325,7 @@ fn hooks_work_through_a_reference() {
     let fake = FakeHypervisor::new(Quirks::default());
     let services = found(&fake);
     let guard: &dyn MmioGuardedHypervisor = &services.mmio_guard().unwrap();
-    let mut hooks: IoremapGuard<_, 2> = IoremapGuard::new(guard, PAGE).unwrap();
+    let mut hooks = IoremapGuard::new(guard, PAGE, vec![Place::FREE; 2]).unwrap();
     hooks.ioremap(UART, PAGE).unwrap();
     assert_eq!(fake.guarded(), [UART]);
 }

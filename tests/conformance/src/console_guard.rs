@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use guest_shim::{Error, Hvc, IoremapGuard, Services};
+use guest_shim::{Error, Hvc, IoremapGuard, MmioRegion, Place, Services};
 
 use crate::config::{Config, Kinds, PAGE};
 
@@ -30,10 +30,11 @@ pub(crate) fn announce(tree: &[u8]) {
 fn try_announce(config: &Config) -> u64 {
     let Ok(services) = Services::discover(Hvc, config.dialect()) else { return NO_SERVICES };
     let Some(calls) = services.mmio_guard() else { return NO_GUARD };
-    let guarded =
-        IoremapGuard::<_, 1>::new(calls, PAGE).and_then(|mut g| g.map_early(config.uart, PAGE));
+    let console = || Some(MmioRegion { base: config.uart, size: PAGE });
+    let guarded = IoremapGuard::new(calls, PAGE, [Place::FREE; 1])
+        .and_then(|mut hooks| hooks.map_early_console(console));
     match guarded {
-        Ok(()) => 0,
+        Ok(_) => 0,
         Err(Error::NotSupported(_)) => crate::hyper::NOT_SUPPORTED,
         Err(Error::InvalidParameter(_)) => crate::hyper::INVALID,
         Err(_) => NO_GUARD,

@@ -2,7 +2,7 @@
 
 use guest_shim::{
     COMMAND_LINE_WORD, Error, Hvc, IoremapGuard, MemSharingHypervisor, MmioGuardedHypervisor,
-    Services,
+    MmioRegion, Place, Services,
 };
 use hyp_abi::vendor;
 
@@ -48,7 +48,8 @@ fn discovery(check: &mut Check, config: &Config) {
 fn hooks(check: &mut Check, config: &Config) {
     let services = services(config);
     let calls = services.as_ref().and_then(Services::mmio_guard);
-    let Some(Ok(mut hooks)) = calls.map(|calls| IoremapGuard::<_, 4>::new(calls, PAGE)) else {
+    let hooks = calls.map(|calls| IoremapGuard::new(calls, PAGE, [Place::FREE; 4]));
+    let Some(Ok(mut hooks)) = hooks else {
         check.that("hooks", false);
         return;
     };
@@ -74,10 +75,12 @@ fn enrolment(check: &mut Check, config: &Config) {
         check.that("services are found", false);
         return;
     };
-    let asked = IoremapGuard::<_, 1>::from_command_line(&services, COMMAND_LINE_WORD, PAGE);
-    check.that("with the word", matches!(asked, Ok(Some(_))));
-    let not_asked = IoremapGuard::<_, 1>::from_command_line(&services, "quiet", PAGE);
-    check.that("without", matches!(not_asked, Ok(None)));
+    let start = |words| {
+        let console = || Some(MmioRegion { base: config.uart, size: PAGE });
+        IoremapGuard::from_command_line(&services, words, PAGE, [Place::FREE; 1], console)
+    };
+    check.that("with the word", matches!(start(COMMAND_LINE_WORD), Ok(Some(_))));
+    check.that("without", matches!(start("quiet"), Ok(None)));
 }
 
 fn sharing(check: &mut Check, config: &Config) {
