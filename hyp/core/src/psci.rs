@@ -4,7 +4,7 @@
 //! the start and is the only one to be told so; the started vCPU takes the entry point out and
 //! turns itself on, and only it turns itself off.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use hyp_abi::psci::{self, status};
 use hyp_abi::vplatform::MAX_VCPUS;
@@ -87,13 +87,16 @@ impl Cpu {
 pub struct Power {
     cpus: [Cpu; MAX_VCPUS],
     count: usize,
+    /// How many are not off. A word of its own, because looking at one state after the other would
+    /// miss a vCPU that is started behind the look by one that goes off before it.
+    alive: AtomicUsize,
 }
 
 impl Power {
     /// `count` vCPUs, 1 to [`MAX_VCPUS`], all off.
     #[must_use]
     pub const fn new(count: usize) -> Self {
-        Self { cpus: [const { Cpu::new() }; MAX_VCPUS], count }
+        Self { cpus: [const { Cpu::new() }; MAX_VCPUS], count, alive: AtomicUsize::new(0) }
     }
 
     /// How many vCPUs there are.
@@ -119,13 +122,22 @@ impl Power {
             .cpus()
             .find(|(index, _)| affinity_of(*index) == target)
             .ok_or(status::INVALID_PARAMETERS)?;
-        cpu.start(start)?;
+        self.start(cpu, start)?;
         Ok(index)
     }
 
     /// Starts vCPU `index` after creation or reset of the VM; nothing if it is not off.
     pub fn boot(&self, index: usize, start: &Start) -> bool {
-        self.cpus.get(index).is_some_and(|cpu| cpu.start(start).is_ok())
+        self.cpus.get(index).is_some_and(|cpu| self.start(cpu, start).is_ok())
+    }
+
+    /// Moves an idle vCPU to starting and counts it.
+    fn start(&self, cpu: &Cpu, start: &Start) -> Result<(), i64> {
+        // Counted first: by the time it can turn itself off, it has been.
+        self.alive.fetch_add(1, Ordering::AcqRel);
+        cpu.start(start).inspect_err(|_| {
+            self.alive.fetch_sub(1, Ordering::AcqRel);
+        })
     }
 
     /// For vCPU `index` itself, while it is off: takes its start, if there is one, and turns it
@@ -150,6 +162,7 @@ impl Power {
         if let Some(cpu) = self.cpus.get(index) {
             // Release: whoever starts it again sees all that it did.
             cpu.state.store(state::OFF, Ordering::Release);
+            self.alive.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -165,10 +178,11 @@ impl Power {
         self.cpus.get(index).is_some_and(|cpu| cpu.state.load(Ordering::Acquire) == state::STARTING)
     }
 
-    /// Whether any vCPU is on or about to be.
+    /// Whether any vCPU is on or about to be. Once none is, none will be: only one that is on
+    /// starts another.
     #[must_use]
     pub fn is_any_alive(&self) -> bool {
-        self.cpus().any(|(_, cpu)| cpu.state.load(Ordering::Acquire) != state::OFF)
+        self.alive.load(Ordering::Acquire) != 0
     }
 
     /// Turns all vCPUs off, pending starts included. Only where none of them can run: at the
@@ -177,6 +191,7 @@ impl Power {
         for cpu in &self.cpus {
             cpu.state.store(state::OFF, Ordering::Release);
         }
+        self.alive.store(0, Ordering::Release);
     }
 
     /// `AFFINITY_INFO` (DEN0022, 5.1.6): the state of the vCPUs that share the affinity fields of

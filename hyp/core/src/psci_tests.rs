@@ -95,3 +95,40 @@ fn a_race_has_one_winner() {
         assert_eq!((start.entry, start.context), (winners[0].0, winners[0].0));
     }
 }
+
+/// Two vCPUs take turns: each starts the other, goes off and asks whether anybody is left. There
+/// always is, even if the turn comes back while the question is being answered.
+#[test]
+fn somebody_is_alive_while_turns_are_passed_on() {
+    const TURNS: u64 = 20_000;
+    let power = Power::new(2);
+    assert!(power.boot(0, &Start { context: 0, ..START }));
+    let wrong = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for me in 0..2 {
+            let (power, wrong) = (&power, &wrong);
+            scope.spawn(move || {
+                loop {
+                    let Some(Start { context: turn, .. }) = power.take_start(me) else {
+                        std::thread::yield_now();
+                        continue;
+                    };
+                    let next = turn + 1;
+                    let start = Start { context: next, ..START };
+                    // The other may not be off yet.
+                    while next < TURNS && power.cpu_on(affinity_of(1 - me), &start).is_err() {
+                        std::thread::yield_now();
+                    }
+                    power.turn_off(me);
+                    // After the last turn but one the other may have gone off for good.
+                    if next + 1 >= TURNS {
+                        break;
+                    }
+                    wrong.fetch_add(u64::from(!power.is_any_alive()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(wrong.into_inner(), 0);
+    assert!(!power.is_any_alive());
+}
