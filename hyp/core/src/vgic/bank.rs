@@ -180,10 +180,13 @@ impl Bank {
         // What is pending behind an active interrupt stays in the model until its end: a list
         // register that is both could pass for a waiting one.
         let pending = deliverable & mask != 0 && !active;
-        let look_again = self.word.edge & mask == 0 || active && self.word.pending() & mask != 0;
+        let is_behind = active && self.word.pending() & mask != 0;
+        let look_again = self.word.edge & mask == 0 || is_behind;
         let lr = self.describe(n).with_pending(pending).with_active(active);
         self.word.load(mask, pending);
-        if self.physical & mask != 0 {
+        // A list register tied to the physical interrupt cannot call for a look at its end: that
+        // look then deactivates the physical one, too.
+        if self.physical & mask != 0 && !is_behind {
             self.tied |= mask;
             lr.with_physical()
         } else if look_again {

@@ -146,6 +146,21 @@ fn deactivating_a_timer_by_register_frees_the_physical_interrupt() {
 }
 
 #[test]
+fn a_timer_made_pending_while_active_comes_again() {
+    let mut m = Machine::started(1, 4);
+    m.timer(0, 27, true);
+    assert_eq!(m.acknowledge(0), 27);
+    m.redist_write(0, 0, SGI_FRAME + 0x200, 1 << 27);
+    m.timer(0, 27, false);
+    m.end(0, 27);
+    assert_eq!(m.acknowledge(0), 27);
+    m.end(0, 27);
+    assert_eq!((m.acknowledge(0), m.cpus[0].physical_active), (SPURIOUS, 0));
+    m.timer(0, 27, true);
+    assert_eq!(m.acknowledge(0), 27, "and the physical one still works");
+}
+
+#[test]
 fn a_level_comes_again_while_the_line_is_high_and_goes_when_it_falls() {
     let mut m = Machine::started(2, 4);
     m.line(33, true);
