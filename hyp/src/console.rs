@@ -20,8 +20,13 @@ const OUT: usize = 4096;
 /// Bytes of log lines that wait for the guest to end its line.
 const HELD: usize = 4096;
 
-static TERMINAL: Lock<Terminal> =
-    Lock::new(Terminal { console: Console::new(), uart: None, live: false, listening: false });
+static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
+    console: Console::new(),
+    uart: None,
+    live: false,
+    listening: false,
+    has_refused: false,
+});
 
 #[derive(Debug)]
 struct Terminal {
@@ -31,6 +36,8 @@ struct Terminal {
     live: bool,
     /// Somebody wants what is received.
     listening: bool,
+    /// The guest had output for which there was no room.
+    has_refused: bool,
 }
 
 impl Terminal {
@@ -42,7 +49,9 @@ impl Terminal {
             uart.put(byte);
         }
         if self.live {
-            uart.set_interrupts(self.listening, !self.console.is_drained());
+            // Whoever drains the last byte, the guest's rest is fetched by the interrupt.
+            let more = self.has_refused || !self.console.is_drained();
+            uart.set_interrupts(self.listening, more);
         } else {
             self.drain_polled();
         }
@@ -68,7 +77,8 @@ pub(crate) fn init(uart: Pl011, level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// From here on the UART's interrupt calls [`interrupt`].
+/// From here on the UART's interrupt calls [`interrupt`]. Not where there is none: then output goes
+/// on being polled.
 pub(crate) fn go_live() {
     let mut terminal = TERMINAL.lock();
     terminal.live = true;
@@ -82,11 +92,13 @@ pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
     loop {
         while terminal.console.room() > 0 {
             let Some(byte) = next() else {
+                terminal.has_refused = false;
                 terminal.drain();
                 return;
             };
             terminal.console.guest_byte(byte);
         }
+        terminal.has_refused = true;
         terminal.drain();
         if terminal.console.room() == 0 {
             // The transmit interrupt comes back for the rest.

@@ -97,9 +97,11 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     load(instance);
     describe(instance);
     instance.vm.start();
-    take_console_interrupt(facts);
+    let has_interrupt = take_console_interrupt(facts);
     smp::release(run_cpu);
-    console::go_live();
+    if has_interrupt {
+        console::go_live();
+    }
     run_cpu(percpu::index())
 }
 
@@ -199,11 +201,13 @@ fn describe(instance: &Instance) {
     );
 }
 
-/// Has the console's interrupt delivered to the CPU that boots.
-fn take_console_interrupt(facts: &machine::Facts) {
+/// Has the console's interrupt delivered to the CPU that boots. `false` if the tree names none.
+fn take_console_interrupt(facts: &machine::Facts) -> bool {
     if let (Some(intid), Some(cpu)) = (facts.console_intid, PerCpu::nth(percpu::index())) {
         gicv3::enable_spi(intid, cpu.mpidr());
+        return true;
     }
+    false
 }
 
 /// What a CPU does for the rest of its life.
