@@ -1,4 +1,4 @@
-//! The two call instructions. The only unsafe file of this crate.
+//! The two call instructions.
 #![expect(unsafe_code, reason = "HVC and SMC have no other form")]
 
 use core::arch::asm;

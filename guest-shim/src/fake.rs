@@ -25,6 +25,8 @@ pub struct Quirks {
     pub starts_enrolled: bool,
     /// RGUARD_* are there (android15-6.6 and later), with at most this many granules a call.
     pub range_limit: Option<u64>,
+    /// SHARE and UNSHARE take ranges (likewise), with at most this many granules a call.
+    pub share_limit: Option<u64>,
     /// MAP alone is announced, as mainline documents it.
     pub map_only: bool,
     /// Errors of MAP come in 32 bits, the upper half zero (android13-5.15).
@@ -56,6 +58,7 @@ impl Default for Quirks {
             is_list_2021: false,
             starts_enrolled: true,
             range_limit: None,
+            share_limit: None,
             map_only: false,
             zero_extends: false,
             unmap_does_nothing: false,
@@ -177,13 +180,29 @@ impl FakeHypervisor {
         [0, x[1].min(limit), 0, 0]
     }
 
-    fn share(&self, state: &mut State, x: [u64; 3]) -> u64 {
-        let is_good = x[1] == 0 && x[2] == 0 && x[0].is_multiple_of(PAGE) && self.is_ram(x[0]);
-        if is_good && state.shared.insert(x[0]) { 0 } else { INVALID_PARAMETER }
+    /// SHARE or UNSHARE: one granule, or as many as x2 says on hosts with ranges of memory.
+    fn memory(&self, x: [u64; 3], mut one: impl FnMut(u64) -> bool) -> [u64; 4] {
+        let (count, limit) = match self.quirks.share_limit {
+            Some(limit) => (x[1].max(1), limit),
+            None if x[1] == 0 => (1, 1),
+            None => return [INVALID_PARAMETER, 0, 0, 0],
+        };
+        if x[2] != 0 || !x[0].is_multiple_of(PAGE) {
+            return [INVALID_PARAMETER, 0, 0, 0];
+        }
+        let has_range = self.quirks.share_limit.is_some();
+        let want = count.min(limit);
+        let done = (0..want).take_while(|n| one(x[0].wrapping_add(n * PAGE))).count() as u64;
+        let x0 = if done == 0 { INVALID_PARAMETER } else { 0 };
+        [x0, if has_range { done } else { 0 }, 0, 0]
     }
 
-    fn unshare(state: &mut State, x: [u64; 3]) -> u64 {
-        if x[1] == 0 && x[2] == 0 && state.shared.remove(&x[0]) { 0 } else { INVALID_PARAMETER }
+    fn share(&self, state: &mut State, x: [u64; 3]) -> [u64; 4] {
+        self.memory(x, |page| self.is_ram(page) && state.shared.insert(page))
+    }
+
+    fn unshare(&self, state: &mut State, x: [u64; 3]) -> [u64; 4] {
+        self.memory(x, |page| state.shared.remove(&page))
     }
 
     fn relinquish(state: &State, x: [u64; 3]) -> u64 {
@@ -212,9 +231,9 @@ impl FakeHypervisor {
         let is_announced = self.features() & (1 << (function & 0xff)) != 0;
         match function {
             _ if !is_announced => [NOT_SUPPORTED, 0, 0, 0],
-            0xc600_0002 => self.info(x, 0),
-            0xc600_0003 => [self.share(state, x), 0, 0, 0],
-            0xc600_0004 => [Self::unshare(state, x), 0, 0, 0],
+            0xc600_0002 => self.info(x, u64::from(self.quirks.share_limit.is_some())),
+            0xc600_0003 => self.share(state, x),
+            0xc600_0004 => self.unshare(state, x),
             0xc600_0005 => self.info(x, has_range),
             0xc600_0006 => {
                 state.is_enrolled = true;

@@ -12,9 +12,11 @@
 //!   where a word asks for it, and guards the early console before anything can be printed.
 //! - [`MmioGuardedHypervisor`] and [`MemSharingHypervisor`] are the single calls.
 //! - [`Conduit`] is how calls are made: `Hvc`, `Smc`, or a fake in host tests.
+//! - `virtio::SharingHal` (feature `virtio-drivers`) is the `Hal` of the crate `virtio-drivers`: a
+//!   pool that is shared once holds the queues, and buffers are copied through it.
 //!
 //! No heap, no statics, no atomics: everything lives in values that the guest owns, so all of it
-//! works before the MMU is on.
+//! works before the MMU is on. C programs use the same through `guest-shim/c`.
 //!
 //! # For a firmware author
 //!
@@ -78,6 +80,8 @@ pub mod fake;
 mod guard;
 mod ioremap;
 mod sharing;
+#[cfg(feature = "virtio-drivers")]
+pub mod virtio;
 
 pub use hyp_abi::smccc::FunctionId;
 

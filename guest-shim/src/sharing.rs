@@ -47,6 +47,57 @@ pub trait MemSharingHypervisor {
     /// As [`unshare`](Self::unshare).
     fn unshare_range(&self, base_ipa: u64, count: u64) -> Result<u64, Error>;
 
+    /// Shares `count` granules from `base_ipa` on, in as many calls as it takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`share`](Self::share); what this call has shared so far is taken back then, as far as
+    /// the hypervisor lets go of it. [`Error::Region`] if there are none, or not that many.
+    fn share_all(&self, base_ipa: u64, count: u64) -> Result<(), Error> {
+        let granule = checked_granule(self.granule()?, base_ipa, count)?;
+        let mut done: u64 = 0;
+        while done < count {
+            let left = count.saturating_sub(done);
+            match self.share_range(base_ipa.saturating_add(done.saturating_mul(granule)), left) {
+                Ok(more) => done = done.saturating_add(more.clamp(1, left)),
+                Err(error) => {
+                    if done > 0 {
+                        // The call that failed is what the caller hears of.
+                        let _ = self.unshare_all(base_ipa, done);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `count` granules from `base_ipa` on back, in as many calls as it takes, past refusals.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal, as of [`unshare`](Self::unshare). [`Error::Region`] if there are none,
+    /// or not that many.
+    fn unshare_all(&self, base_ipa: u64, count: u64) -> Result<(), Error> {
+        let granule = checked_granule(self.granule()?, base_ipa, count)?;
+        let mut result = Ok(());
+        let mut done: u64 = 0;
+        while done < count {
+            let left = count.saturating_sub(done);
+            let at = base_ipa.saturating_add(done.saturating_mul(granule));
+            let more = match self.unshare_range(at, left) {
+                Ok(more) => more.clamp(1, left),
+                // This granule cannot be helped; the others can.
+                Err(error) => {
+                    result = result.and(Err(error));
+                    1
+                }
+            };
+            done = done.saturating_add(more);
+        }
+        result
+    }
+
     /// Gives the granule at `base_ipa` back to the host, which sees zeroes. When it is touched
     /// again, there is a fresh zero page. Nothing in it may be in use.
     ///
@@ -55,6 +106,13 @@ pub trait MemSharingHypervisor {
     /// [`Error::InvalidParameter`] if it is shared; [`Error::NotSupported`] if the call is not
     /// offered.
     fn relinquish(&self, base_ipa: u64) -> Result<(), Error>;
+}
+
+/// `granule`, if there is at least one from `base` on and none reaches beyond 64 bits.
+fn checked_granule(granule: u64, base: u64, count: u64) -> Result<u64, Error> {
+    let size = granule.saturating_mul(count);
+    let last = size.checked_sub(1).and_then(|last| base.checked_add(last));
+    if last.is_some() && size != u64::MAX { Ok(granule) } else { Err(Error::Region { base, size }) }
 }
 
 /// Memory sharing of a hypervisor found by [`Services`](crate::Services).

@@ -53,6 +53,7 @@ fn bare_metal_lints() -> Result<Checks> {
     for words in [
         &["--package", "hyp", "--package", "conformance"][..],
         &["--package", "hyp", "--no-default-features"],
+        &["--package", "guest-shim", "--features", "virtio-drivers"],
     ] {
         let mut command = build::bare_metal_cargo("clippy")?;
         command.args(words).args(["--", "-Dwarnings"]);
