@@ -112,7 +112,7 @@ fn create(
     mut memory: FreeMemory,
 ) -> &'static Instance {
     let name = description.name;
-    let cpus = percpu::online_count();
+    let cpus = percpu::online_in_a_row();
     if description.vcpus > cpus {
         fail(
             BAD_INPUT,

@@ -65,6 +65,12 @@ pub(crate) fn online_count() -> usize {
     CPUS.iter().filter(|cpu| cpu.is_online()).count()
 }
 
+/// CPUs that are online up to the first one that is not. vCPU n runs on CPU n, so those behind a
+/// CPU that firmware promised and that never came are of no use.
+pub(crate) fn online_in_a_row() -> usize {
+    CPUS.iter().take_while(|cpu| cpu.is_online()).count()
+}
+
 /// Number of the CPU that runs this, 0 for the one that booted, below [`MAX_CPUS`].
 #[inline]
 pub(crate) fn index() -> usize {
