@@ -18,6 +18,7 @@ use hyp_core::vm_type::{ProtectedGate, VmType};
 use log::{info, warn};
 
 use crate::arch::cpu::{self, Once, Yield};
+use crate::arch::crc32;
 use crate::arch::percpu;
 use crate::arch::stage2::Regime;
 use crate::arch::{ich, percpu::PerCpu};
@@ -47,7 +48,7 @@ static VMIDS: VmidAllocator = VmidAllocator::new();
 pub(crate) fn start(boot: Handover<'_>) -> ! {
     let facts = machine::init(boot.machine.console.and_then(|console| console.interrupt));
     entropy::init(boot.seed);
-    let bundle = Bundle::open(boot.bundle, bundle::crc32::update)
+    let bundle = Bundle::open(boot.bundle, crc32::update)
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
     let description = bundle
         .vm(0, GicVersion::V3)

@@ -10,6 +10,7 @@ pub(crate) mod boot;
 pub(crate) mod cache;
 pub(crate) mod context;
 pub(crate) mod cpu;
+pub(crate) mod crc32;
 pub(crate) mod ich;
 pub(crate) mod ident;
 pub(crate) mod percpu;

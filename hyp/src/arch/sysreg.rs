@@ -120,6 +120,11 @@ pub(crate) mod fields {
             /// An IRQ is pending.
             I OFFSET(7) NUMBITS(1) [],
         ],
+        /// Fields of ID_AA64ISAR0_EL1 that the crate does not have.
+        pub(crate) isar0_more [
+            /// CRC32 instructions.
+            CRC32 OFFSET(16) NUMBITS(4) [],
+        ],
         /// Fields of ID_AA64PFR0_EL1 that the crate does not have.
         pub(crate) pfr0 [
             /// Floating point; 0xf: not there.

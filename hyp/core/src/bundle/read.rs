@@ -6,7 +6,7 @@ use super::{
     VmDescription,
 };
 use crate::addr::{BLOCK_2M, Ipa, PAGE_SIZE};
-use crate::memory::IpaRange;
+use crate::memory::{IpaRange, sort_few};
 use crate::tree::{Cells, Node, NodeName, Strings, Tree, string, u32_value, u64_value};
 use arrayvec::ArrayVec;
 use hyp_abi::bundle as abi;
@@ -161,7 +161,7 @@ impl<'a> VmReader<'_, 'a> {
     fn memory(&self) -> Result<ArrayVec<IpaRange, { abi::MAX_MEMORY }>, BundleError> {
         let mut memory: ArrayVec<IpaRange, { abi::MAX_MEMORY }> =
             self.ranges(abi::MEMORY, BLOCK_2M)?;
-        memory.sort_unstable();
+        sort_few(&mut memory);
         if memory.is_empty() {
             return Err(self.bad(abi::MEMORY, "lists no memory"));
         }

@@ -22,7 +22,8 @@ pub struct Console<const OUT: usize, const LOG: usize> {
     /// When the oldest held line gives up waiting, in counter ticks.
     deadline: Option<u64>,
     patience_ticks: u64,
-    at_line_start: bool,
+    /// The guest has not ended its line.
+    mid_line: bool,
     /// Held lines have waited long enough, and found the ring full.
     overdue: bool,
     lost_lines: u32,
@@ -37,7 +38,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             held: Ring::new(),
             deadline: None,
             patience_ticks: 0,
-            at_line_start: true,
+            mid_line: false,
             overdue: false,
             lost_lines: 0,
         }
@@ -53,8 +54,8 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         if self.log_comes_first() || !self.out.push(byte) {
             return false;
         }
-        self.at_line_start = byte == b'\n';
-        if self.at_line_start {
+        self.mid_line = byte != b'\n';
+        if !self.mid_line {
             self.release();
         }
         true
@@ -75,7 +76,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         for byte in line.bytes().chain(*b"\r\n") {
             self.held.push(byte);
         }
-        if self.at_line_start {
+        if !self.mid_line {
             self.release();
         } else if self.deadline.is_none() {
             self.deadline = Some(now.saturating_add(self.patience_ticks));
@@ -113,7 +114,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             self.interrupt_guest_line();
         }
         let waiting = !self.held.is_empty() || self.lost_lines > 0;
-        if byte.is_some() && waiting && self.at_line_start {
+        if byte.is_some() && waiting && !self.mid_line {
             // What found the ring full follows as it drains.
             self.release();
         }
@@ -134,16 +135,16 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
 
     /// A log line on its way out is not cut in two, nor is one kept waiting for ever.
     const fn log_comes_first(&self) -> bool {
-        (self.at_line_start || self.overdue) && !self.held.is_empty()
+        (!self.mid_line || self.overdue) && !self.held.is_empty()
     }
 
     fn interrupt_guest_line(&mut self) {
-        if !self.at_line_start && self.out.room() >= 2 {
+        if self.mid_line && self.out.room() >= 2 {
             self.out.push(b'\r');
             self.out.push(b'\n');
-            self.at_line_start = true;
+            self.mid_line = false;
         }
-        if self.at_line_start {
+        if !self.mid_line {
             self.release();
         }
     }

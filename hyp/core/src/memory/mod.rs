@@ -20,6 +20,6 @@ pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};
 pub use physical::{FreeMemory, MAX_FREE, PhysicalError};
 pub use place::{PlaceError, place_memory};
 pub use populate::{MemoryError, Populated};
-pub use range::{IpaRange, PaRange};
+pub use range::{IpaRange, PaRange, sort_few};
 pub(crate) use space::Writer;
 pub use space::{AddressSpace, TableUse};

@@ -4,7 +4,7 @@ use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
 use super::{MAX_BANKS, Machine};
 use crate::addr::Pa;
-use crate::memory::PaRange;
+use crate::memory::{PaRange, sort_few};
 use crate::tree::{NodeName, Tree, TreeError, string};
 use arrayvec::ArrayVec;
 
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
 
 /// Sorts banks and joins those that touch or overlap.
 fn join(banks: &mut ArrayVec<PaRange, MAX_BANKS>) {
-    banks.sort_unstable();
+    sort_few(banks);
     let mut joined: ArrayVec<PaRange, MAX_BANKS> = ArrayVec::new();
     for bank in banks.iter() {
         match joined.last_mut() {
