@@ -7,12 +7,14 @@ use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
 use hyp_core::tree::has_plain_root;
 use hyp_core::tree::machine::{ConsoleKind, EnableMethod, Machine};
+use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
 
 use crate::arch::boot::EntryKind;
-use crate::arch::{cpu, ich, percpu, sysreg};
-use crate::drivers::gicv3;
+use crate::arch::{cpu, percpu, sysreg};
+use crate::drivers::gic;
 use crate::drivers::pl011::Pl011;
+use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::fail;
 use crate::smp::StartError;
 use crate::{console, entropy, firmware, mm, smp};
@@ -94,7 +96,7 @@ pub(crate) struct Handover<'a> {
 
 /// Another CPU, called by `boot.s` in the same state.
 pub(crate) extern "C" fn secondary_main() -> ! {
-    match gicv3::init_cpu() {
+    match gic::init_cpu() {
         Ok(()) => percpu::set_online(),
         Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),
     }
@@ -156,15 +158,12 @@ fn free_memory(machine: &Machine<'_>, tree: PaRange) -> FreeMemory {
 }
 
 fn start_gic(machine: &Machine<'_>) {
-    let gic = machine.gic_v3().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    let found = machine.gic().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
     let map = |range: PaRange| {
         mm::el2_map::device(range.base(), range.size())
             .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("GIC at {range}: {error}")))
     };
-    let distributor = map(gic.distributor);
-    gicv3::init(distributor, gic.redistributors.iter().copied().map(map).collect(), gic.stride)
-        .and_then(|()| gicv3::init_cpu())
-        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    gic::init(found, map).unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
 }
 
 /// Starts the other CPUs and waits until they are there; goes on without one that is not.
@@ -198,10 +197,11 @@ fn start_cpus(machine: &Machine<'_>) {
 fn describe(memory: &FreeMemory) {
     let (major, minor) = firmware::version().unwrap_or((0, 0));
     info!(
-        "{} CPU(s), {} MiB of memory free, PSCI {major}.{minor}, GICv3 with {} list registers",
+        "{} CPU(s), {} MiB of memory free, PSCI {major}.{minor}, GICv{} with {} list registers",
         percpu::online_count(),
         memory.total() >> 20,
-        ich::list_registers(),
+        gic::version().number(),
+        VirtualInterface::here().list_registers(),
     );
 }
 

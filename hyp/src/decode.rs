@@ -95,7 +95,7 @@ fn perform(vcpu: &mut Vcpu, device: Device, access: &Access) -> bool {
         Direction::Read => 0,
     };
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface) {
+    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface::here()) {
         Emulated::Loaded(raw) => vcpu.frame.set(register, load_result(access, raw, big_endian)),
         Emulated::Stored => {}
         Emulated::Again => {

@@ -3,19 +3,17 @@
 use hyp_core::events::{Event, EventLog};
 use log::{info, warn};
 
-use crate::arch::percpu::{self, PerCpu};
+use crate::arch::percpu;
 use crate::console;
-use crate::drivers::gicv3;
+use crate::drivers::gic;
 
 static EVENTS: EventLog = EventLog::new();
 
 /// Records `event`. The first one of its site makes this CPU interrupt itself, so that the line is
 /// made after the trap and not on its path.
 pub(crate) fn record(event: Event) {
-    if EVENTS.record(event)
-        && let Some(cpu) = PerCpu::nth(percpu::index())
-    {
-        gicv3::kick(cpu.mpidr());
+    if EVENTS.record(event) {
+        gic::kick(percpu::index());
     }
 }
 

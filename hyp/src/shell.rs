@@ -6,9 +6,9 @@ use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::Shell;
 
-use crate::arch::percpu::{self, PerCpu};
+use crate::arch::percpu;
 use crate::arch::{cpu, sysreg};
-use crate::drivers::gicv3;
+use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::vcpu::Vcpu;
 use crate::{console, entropy, events, machine};
@@ -30,9 +30,7 @@ impl Shell for Here {
 
     fn kick(&self, vcpus: Kicks) {
         // vCPU n runs on CPU n.
-        for cpu in vcpus.iter().filter_map(PerCpu::nth) {
-            gicv3::kick(cpu.mpidr());
-        }
+        vcpus.iter().for_each(gic::kick);
     }
 
     fn mitigation(&self, workaround: Workaround) -> Mitigation {
@@ -77,7 +75,7 @@ pub(crate) fn device_interrupt(vcpu: &Vcpu, intid: u32) {
         return;
     }
     console::interrupt(|receive| {
-        vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface)
+        vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface::here())
     });
     console::arm_timer();
 }

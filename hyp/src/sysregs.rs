@@ -13,6 +13,8 @@ use crate::vcpu::Vcpu;
 /// A trapped MRS, MSR or system instruction.
 pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
     let register = usize::from(access.rt);
+    // What follows needs one only where the GIC is made of system registers.
+    let mut iface = VirtualInterface::V3;
     match vcpu.state.view.answer(&access) {
         Answer::Value(value) => vcpu.frame.set(register, value),
         Answer::Ignored => {}
@@ -29,14 +31,14 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
         Answer::Sgi(which) => {
             let value = vcpu.frame.get(register);
             let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-            let kicks = vm.gic.sgi(index, which, value, &mut VirtualInterface);
-            vm.pass_on(index, kicks, &Here, &mut VirtualInterface);
+            let kicks = vm.gic.sgi(index, which, value, &mut iface);
+            vm.pass_on(index, kicks, &Here, &mut iface);
         }
         Answer::Deactivate => {
             let intid = low_half(vcpu.frame.get(register)) & 0xff_ffff;
             let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-            let kicks = vm.gic.deactivate(index, intid, &mut VirtualInterface);
-            vm.pass_on(index, kicks, &Here, &mut VirtualInterface);
+            let kicks = vm.gic.deactivate(index, intid, &mut iface);
+            vm.pass_on(index, kicks, &Here, &mut iface);
         }
     }
     advance();

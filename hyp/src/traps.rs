@@ -12,20 +12,19 @@ use hyp_core::fault::{
     AddressSource, Fault, Verdict, address_source, ipa_from_hpfar, ipa_from_par, judge,
     load_result, store_value,
 };
+use hyp_core::guard::DeviceError;
 use hyp_core::inject::{self, Exception, GuestState};
 use hyp_core::vm::{Caller, Device, Emulated, Stop};
 
 use crate::arch::{context, cpu, stage2, sysreg, tlb};
-use crate::drivers::gicv3;
+use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::events;
 use crate::shell::Here;
 use crate::vcpu::{self, Vcpu};
 
-/// Private interrupts that each CPU takes.
-pub(crate) const PPIS: [u32; 4] = [MAINTENANCE, HYP_TIMER, VTIMER_INTID, PTIMER_INTID];
-/// INTID of the GIC maintenance interrupt: PPI 9 (BSA, "PPI assignments").
-const MAINTENANCE: u32 = 25;
+/// Private interrupts that each CPU takes beside the GIC's own.
+pub(crate) const PPIS: [u32; 3] = [HYP_TIMER, VTIMER_INTID, PTIMER_INTID];
 /// INTID of the EL2 physical timer: PPI 10.
 const HYP_TIMER: u32 = 26;
 
@@ -135,6 +134,11 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
                 );
             }
         }
+        Verdict::MapDevice => match vm.space.map_device(fault.ipa) {
+            // The VM enrolled meanwhile: the guest comes again and is refused.
+            Ok(()) | Err(DeviceError::NotGuarded(_)) => {}
+            Err(error) => vcpu::crash(vcpu, format_args!("{error}")),
+        },
         Verdict::Skip => advance(),
         Verdict::Abort { exception, reason } => refuse(vcpu, fault, exception, reason),
         Verdict::Emulate { device, access } => emulate(vcpu, device, &access),
@@ -172,7 +176,7 @@ pub(crate) fn emulate(vcpu: &mut Vcpu, device: Device, access: &Access) {
         Direction::Read => 0,
     };
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface) {
+    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface::here()) {
         Emulated::Loaded(raw) => {
             vcpu.frame.set(register, load_result(access, raw, big_endian));
             advance();
@@ -195,29 +199,29 @@ pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
 /// Takes every interrupt that is pending on this CPU. Also while its vCPU is off.
 pub(crate) fn serve_interrupts(vcpu: &Vcpu) {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    while let Some(intid) = gicv3::acknowledge() {
-        gicv3::drop_priority(intid);
-        let mut iface = VirtualInterface;
-        let kicks = match intid {
+    while let Some(claim) = gic::acknowledge() {
+        gic::drop_priority(claim);
+        let mut iface = VirtualInterface::here();
+        let kicks = match claim.intid {
             // Stays active: the guest deactivates it through its list register.
-            VTIMER_INTID | PTIMER_INTID => {
+            intid @ (VTIMER_INTID | PTIMER_INTID) => {
                 let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
                 vm.pass_on(index, kicks, &Here, &mut iface);
                 continue;
             }
-            gicv3::KICK_SGI => vm.gic.sync(index, &mut iface),
-            MAINTENANCE => vm.gic.maintenance(index, &mut iface),
+            gic::KICK_SGI => vm.gic.sync(index, &mut iface),
             HYP_TIMER => {
                 crate::console::timer_fired();
                 hyp_core::vgic::Kicks::NONE
             }
+            intid if intid == gic::maintenance_intid() => vm.gic.maintenance(index, &mut iface),
             other => {
                 crate::shell::device_interrupt(vcpu, other);
                 hyp_core::vgic::Kicks::NONE
             }
         };
         vm.pass_on(index, kicks, &Here, &mut iface);
-        gicv3::deactivate(intid);
+        gic::deactivate(claim);
     }
     events::drain();
 }

@@ -13,7 +13,7 @@ use hyp_core::vm::{Left, Stop};
 
 use crate::arch::context::{self, EntryState, Frame, Framed};
 use crate::arch::{cpu, stage2, sysreg, tlb};
-use crate::drivers::gicv3;
+use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::shell::Here;
 use crate::traps;
@@ -70,7 +70,7 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     // What this CPU has cached may be of the VM's life before a reset.
     tlb::invalidate_all_guests_local();
     stage2::cancel_virtual_serror();
-    let mut iface = VirtualInterface;
+    let mut iface = VirtualInterface::here();
     let kicks = vcpu.state.vm.gic.vcpu_on(index, &mut iface);
     vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);
     let entry = EntryState {
@@ -113,7 +113,7 @@ pub(crate) fn leave(vcpu: &'static mut Vcpu) -> ! {
     sysreg::set_cntv_ctl_el0(0);
     sysreg::set_cntp_ctl_el0(0);
     crate::arch::barrier::isb();
-    let mut iface = VirtualInterface;
+    let mut iface = VirtualInterface::here();
     let kicks = vcpu.state.vm.gic.vcpu_off(index, &mut iface);
     vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);
     vcpu.state.vm.power.turn_off(index);
@@ -136,7 +136,7 @@ fn out(vcpu: &Vcpu) {
 
 /// WFI on behalf of the guest: until an interrupt is pending for it or for EL2.
 pub(crate) fn standby() {
-    let iface = VirtualInterface;
+    let iface = VirtualInterface::here();
     let has_virtual = || (0..iface.list_registers()).any(|n| iface.read_lr(n).is_pending());
     if !has_virtual() && !cpu::is_interrupt_pending() {
         cpu::wait_for_interrupt();
@@ -146,7 +146,7 @@ pub(crate) fn standby() {
 /// Makes this CPU ready for vCPUs of `regime`.
 pub(crate) fn prepare_cpu(regime: &stage2::Regime) {
     stage2::install(regime);
-    for intid in traps::PPIS {
-        gicv3::enable_ppi(intid);
+    for intid in traps::PPIS.into_iter().chain([gic::maintenance_intid()]) {
+        gic::enable_ppi(intid);
     }
 }

@@ -4,14 +4,20 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
-use hyp_abi::vplatform::{GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, UART_BASE, UART_SIZE};
+use hyp_abi::vplatform::{
+    GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE,
+    UART_SIZE,
+};
 use hyp_core::addr::Ipa;
-use hyp_core::bundle::{self, Bundle, GicVersion, SmcPolicy, VmDescription};
+use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
 use hyp_core::features::{Dialect, FeatureOptions, Features};
-use hyp_core::memory::{AddressSpace, FreeMemory, IpaRange, SpaceLayout, place_memory};
+use hyp_core::memory::{
+    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, place_memory,
+};
 use hyp_core::psci::Start;
-use hyp_core::stage2::VmidAllocator;
+use hyp_core::stage2::{DeviceType, VmidAllocator};
 use hyp_core::sysreg::{CpuView, TrapControls};
+use hyp_core::tree::machine::{Gic, GicV2, Machine};
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::{Shell, Stop, Vm};
 use hyp_core::vm_type::{ProtectedGate, VmType};
@@ -21,9 +27,8 @@ use crate::arch::cpu::{self, Once, Yield};
 use crate::arch::crc32;
 use crate::arch::percpu;
 use crate::arch::stage2::Regime;
-use crate::arch::{ich, percpu::PerCpu};
 use crate::boot::Handover;
-use crate::drivers::gicv3;
+use crate::drivers::gic;
 use crate::exit::{exit, fail};
 use crate::mm::ports::Hardware;
 use crate::shell::Here;
@@ -51,7 +56,7 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     let bundle = Bundle::open(boot.bundle, crc32::update)
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
     let description = bundle
-        .vm(0, GicVersion::V3)
+        .vm(0, gic::version())
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
     if bundle.len() > 1 {
         warn!("the bundle holds {} VMs; only the first is run", bundle.len());
@@ -93,7 +98,7 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
             ),
         );
     }
-    let instance = create(description, vm_type, Features::new(&options), boot.memory);
+    let instance = create(description, vm_type, Features::new(&options), boot.memory, boot.machine);
     INSTANCE.call_once(|| instance);
     load(instance);
     describe(instance);
@@ -111,6 +116,7 @@ fn create(
     vm_type: VmType,
     features: Features,
     mut memory: FreeMemory,
+    machine: &Machine<'_>,
 ) -> &'static Instance {
     let name = description.name;
     let cpus = percpu::online_in_a_row();
@@ -137,21 +143,13 @@ fn create(
             bad(&"too many ranges are guarded from the start; join neighbours");
         }
     }
-    let gicr = GICR_STRIDE * description.vcpus as u64;
-    let windows = [(GICD_BASE, GICD_SIZE), (GICR_BASE, gicr), (UART_BASE, UART_SIZE)];
-    for (base, size) in windows {
-        if let Some(range) = IpaRange::new(Ipa(base), size)
-            && layout.emulated.try_push(range).is_err()
-        {
-            bad(&"too many emulated devices");
-        }
-    }
+    place_devices(&mut layout, machine, description.vcpus).unwrap_or_else(|error| bad(&error));
     let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(&error));
     let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(&error));
     let hardware = Hardware::new(frames.base(), frames.size())
         .unwrap_or_else(|error| fail(HYP_FAILED, format_args!("stage-2 tables: {error}")));
     let space = AddressSpace::new(hardware, layout, frames).unwrap_or_else(|error| bad(&error));
-    let Some(facts) = machine::facts() else {
+    let Some(facts) = crate::machine::facts() else {
         fail(HYP_FAILED, format_args!("the machine is not known yet"));
     };
     let regime = Regime {
@@ -159,11 +157,45 @@ fn create(
         vtcr: space.vtcr(facts.host.pa_bits()),
         traps: TrapControls::new(&facts.host, features),
     };
-    let view = CpuView::new(&facts.host, features, vm_type.ipa_bits());
+    let view = CpuView::new(&facts.host, features, vm_type.ipa_bits(), gic::version());
     let first =
         Start { entry: description.entry.get(), context: description.x0(), big_endian: false };
-    let vm = Vm::new(space, features, description.vcpus, ich::priority_bits(), first);
+    let vm =
+        Vm::new(space, features, description.vcpus, gic::version(), gic::priority_bits(), first);
     Box::leak(Box::new(Instance { vm, view, regime, description }))
+}
+
+/// The devices of the virtual platform. Of a GICv2, the CPU interface is the machine's own virtual
+/// one.
+fn place_devices(
+    layout: &mut SpaceLayout,
+    machine: &Machine<'_>,
+    vcpus: usize,
+) -> Result<(), &'static str> {
+    let mut emulate = |base, size| match IpaRange::new(Ipa(base), size) {
+        Some(range) => layout.emulated.try_push(range).map_err(|_| "too many emulated devices"),
+        None => Ok(()),
+    };
+    emulate(UART_BASE, UART_SIZE)?;
+    match &machine.gic {
+        Some(Gic::V2(gic)) => {
+            emulate(GICD_BASE, GICV2_GICD_SIZE)?;
+            let pages = gic.virtual_cpu.map(GicV2::interface_pages);
+            let (Some(pages), Some(ipa)) = (pages, IpaRange::new(Ipa(GICC_BASE), GICC_SIZE)) else {
+                return Err("the machine's GICv2 has no GICV frame");
+            };
+            if pages.size() < GICC_SIZE {
+                return Err("the GIC's GICV frame has less than 8 KiB; correct the device tree");
+            }
+            let kind = DeviceType::NonGatheringNonReordering;
+            let interface = AssignedDevice { ipa, pa: pages.base(), kind };
+            layout.devices.try_push(interface).map_err(|_| "too many devices")
+        }
+        _ => {
+            emulate(GICD_BASE, GICD_SIZE)?;
+            emulate(GICR_BASE, GICR_STRIDE * vcpus as u64)
+        }
+    }
 }
 
 /// Copies what the VM's description names into its memory.
@@ -204,8 +236,8 @@ fn describe(instance: &Instance) {
 
 /// Has the console's interrupt delivered to the CPU that boots. `false` if the tree names none.
 fn take_console_interrupt(facts: &machine::Facts) -> bool {
-    if let (Some(intid), Some(cpu)) = (facts.console_intid, PerCpu::nth(percpu::index())) {
-        gicv3::enable_spi(intid, cpu.mpidr());
+    if let Some(intid) = facts.console_intid {
+        gic::enable_spi(intid, percpu::index());
         return true;
     }
     false

@@ -9,6 +9,7 @@ use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite};
 use tock_registers::{register_bitfields, register_structs};
 
+use super::gic::{GicError, KICK_SGI, PRIORITIES, SPECIAL};
 use super::mmio::{Mmio, Registers};
 use crate::arch::cpu::Once;
 use crate::arch::sysreg::fields::{icc_ctlr, icc_iar1, icc_sgi1r, icc_sre, pfr0};
@@ -98,54 +99,8 @@ register_structs! {
 /// Bytes of a redistributor without virtual LPIs.
 const FRAMES: usize = size_of::<Redistributor>();
 
-/// Priority of everything, four at a time; below the mask, above nothing.
-const PRIORITIES: u32 = 0xa0a0_a0a0;
-/// INTIDs from here on are not interrupts (spurious and special, IHI 0069, 2.2).
-const SPECIAL: u32 = 1020;
-/// First shared peripheral interrupt.
-const FIRST_SPI: u32 = 32;
 /// Regions of redistributors that are kept; as many as `hyp_core::tree` keeps.
 const MAX_REGIONS: usize = 8;
-
-/// What EL2's SGIs mean: only "look at your pending work".
-pub(crate) const KICK_SGI: u32 = 0;
-
-/// Why the interrupt controller cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GicError {
-    /// The CPU has no system-register interface (ID_AA64PFR0_EL1.GIC is 0) or firmware keeps it
-    /// (ICC_SRE_EL2.SRE reads 0).
-    NoSystemRegisters,
-    /// No redistributor has this CPU's affinity.
-    NoRedistributor(u64),
-    /// The redistributor does not wake up.
-    Asleep,
-    /// The tree gives the distributor too few bytes.
-    ShortDistributor,
-}
-
-impl core::fmt::Display for GicError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoSystemRegisters => f.write_str(
-                "the GIC's system registers are missing or kept by firmware; Postern needs a GICv3 \
-                 with virtualization (QEMU: -M virt,virtualization=on,gic-version=3)",
-            ),
-            Self::NoRedistributor(mpidr) => {
-                write!(
-                    f,
-                    "no GIC redistributor for the CPU with affinity {mpidr:#x}; correct the device tree"
-                )
-            }
-            Self::Asleep => {
-                f.write_str("the GIC redistributor does not wake up; update the firmware")
-            }
-            Self::ShortDistributor => f.write_str(
-                "the GIC distributor has less than 64 KiB of registers; correct the device tree",
-            ),
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Gic {
@@ -166,12 +121,12 @@ fn gic() -> &'static Gic {
 
 /// Sets the distributor up: everything off, group 1, level-triggered as firmware left it.
 /// `stride` is the distance of redistributors where the tree overrides GICR_TYPER.
-pub(crate) fn init(
+pub(super) fn init(
     distributor: Mmio,
     redistributors: ArrayVec<Mmio, MAX_REGIONS>,
     stride: Option<u64>,
 ) -> Result<(), GicError> {
-    let d = distributor.registers::<Distributor>(0).ok_or(GicError::ShortDistributor)?;
+    let d = distributor.registers::<Distributor>(0).ok_or(GicError::Short("distributor"))?;
     GIC.call_once(|| Gic { distributor: d, redistributors, stride });
     d.ctlr.set(0);
     wait_distributor(d);
@@ -201,7 +156,7 @@ fn wait_distributor(distributor: Registers<Distributor>) {
 }
 
 /// Sets up what the calling CPU has of its own: its redistributor and CPU interface.
-pub(crate) fn init_cpu() -> Result<(), GicError> {
+pub(super) fn init_cpu() -> Result<(), GicError> {
     if pfr0::GIC.read(sysreg::id_aa64pfr0_el1()) == 0 {
         return Err(GicError::NoSystemRegisters);
     }
@@ -270,17 +225,14 @@ fn own_redistributor() -> Result<Registers<Redistributor>, GicError> {
 }
 
 /// Enables a PPI of the calling CPU.
-pub(crate) fn enable_ppi(intid: u32) {
-    if let (16..FIRST_SPI, Ok(redistributor)) = (intid, own_redistributor()) {
+pub(super) fn enable_ppi(intid: u32) {
+    if let Ok(redistributor) = own_redistributor() {
         redistributor.isenabler0.set(1 << intid);
     }
 }
 
 /// Enables an SPI and routes it to the CPU with these affinity fields of MPIDR_EL1.
-pub(crate) fn enable_spi(intid: u32, mpidr: u64) {
-    if !(FIRST_SPI..SPECIAL).contains(&intid) {
-        return;
-    }
+pub(super) fn enable_spi(intid: u32, mpidr: u64) {
     let d = gic().distributor;
     let n = intid as usize;
     d.irouter[n].set(mpidr & hyp_abi::psci::MPIDR_AFFINITY);
@@ -289,7 +241,7 @@ pub(crate) fn enable_spi(intid: u32, mpidr: u64) {
 
 /// Acknowledges the most urgent pending interrupt: its INTID, or `None` if there is none.
 #[inline]
-pub(crate) fn acknowledge() -> Option<u32> {
+pub(super) fn acknowledge() -> Option<u32> {
     let intid = low_half(icc_iar1::INTID.read(sysreg::icc_iar1_el1()));
     // The handler's accesses stay behind the acknowledgement (IHI 0069, 12.1.4).
     barrier::dsb_sy();
@@ -298,20 +250,20 @@ pub(crate) fn acknowledge() -> Option<u32> {
 
 /// Drops the running priority. The interrupt stays active.
 #[inline]
-pub(crate) fn drop_priority(intid: u32) {
+pub(super) fn drop_priority(intid: u32) {
     sysreg::set_icc_eoir1_el1(u64::from(intid));
     barrier::isb();
 }
 
 /// Deactivates an interrupt whose priority was dropped.
 #[inline]
-pub(crate) fn deactivate(intid: u32) {
+pub(super) fn deactivate(intid: u32) {
     sysreg::set_icc_dir_el1(u64::from(intid));
     barrier::isb();
 }
 
 /// Sends [`KICK_SGI`] to the CPU with these affinity fields of MPIDR_EL1.
-pub(crate) fn kick(mpidr: u64) {
+pub(super) fn kick(mpidr: u64) {
     let [aff0, aff1, aff2, _, aff3, ..] = mpidr.to_le_bytes().map(u64::from);
     // RS selects 16 values of Aff0.
     let value = icc_sgi1r::AFF3.val(aff3).value

@@ -7,7 +7,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::{gicv3, pl011};
+use super::{gicv2, gicv3, pl011};
 
 /// What can be laid over a device's registers.
 ///
@@ -19,6 +19,12 @@ pub(crate) unsafe trait Layout {}
 
 // SAFETY: made by `register_structs!`.
 unsafe impl Layout for pl011::Block {}
+// SAFETY: as above.
+unsafe impl Layout for gicv2::Distributor {}
+// SAFETY: as above.
+unsafe impl Layout for gicv2::Interface {}
+// SAFETY: as above.
+unsafe impl Layout for gicv2::Hypervisor {}
 // SAFETY: as above.
 unsafe impl Layout for gicv3::Distributor {}
 // SAFETY: as above.

@@ -3,59 +3,107 @@
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::vgic::{CpuInterface, ListRegister};
 
+use super::gic;
+use super::gicv2::{self, Hypervisor};
 use super::gicv3;
+use super::mmio::Registers;
 use crate::arch::sysreg::fields::{cntv_ctl, ich_vtr_more};
 use crate::arch::{barrier, ich, low_half, sysreg};
 
-/// The ICH_* registers of whatever CPU calls.
+/// The list registers and what belongs to them, of whatever CPU calls. Made anew in each trap: then
+/// which of the two it is costs one predictable branch for each operation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct VirtualInterface;
+pub(crate) enum VirtualInterface {
+    /// ICH_* registers.
+    V3,
+    /// GICH_* registers.
+    V2(Registers<Hypervisor>),
+}
+
+impl VirtualInterface {
+    /// The calling CPU's.
+    #[inline]
+    pub(crate) fn here() -> Self {
+        gic::virtual_interface()
+    }
+}
 
 impl CpuInterface for VirtualInterface {
     #[inline]
     fn list_registers(&self) -> usize {
-        ich::list_registers()
+        match self {
+            Self::V3 => ich::list_registers(),
+            Self::V2(gich) => gich.list_registers(),
+        }
     }
 
     #[inline]
     fn can_trap_deactivation(&self) -> bool {
-        ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2())
+        match self {
+            Self::V3 => ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2()),
+            Self::V2(_) => false,
+        }
     }
 
     #[inline]
     fn read_lr(&self, n: usize) -> ListRegister {
-        ListRegister::from_raw(ich::read_lr(n))
+        match self {
+            Self::V3 => ListRegister::from_raw(ich::read_lr(n)),
+            Self::V2(gich) => gich.read_lr(n),
+        }
     }
 
     #[inline]
     fn write_lr(&mut self, n: usize, value: ListRegister) {
-        ich::write_lr(n, value.raw());
+        match self {
+            Self::V3 => ich::write_lr(n, value.raw()),
+            Self::V2(gich) => gich.write_lr(n, value),
+        }
     }
 
     #[inline]
     fn empty_lrs(&self) -> u32 {
-        // It follows from the list registers: those written just now are seen only behind an ISB.
-        barrier::isb();
-        low_half(sysreg::ich_elrsr_el2())
+        match self {
+            Self::V3 => {
+                // It follows from the list registers: those written just now are seen only behind
+                // an ISB.
+                barrier::isb();
+                low_half(sysreg::ich_elrsr_el2())
+            }
+            Self::V2(gich) => gich.empty_lrs(),
+        }
     }
 
     #[inline]
     fn hcr(&self) -> u64 {
-        sysreg::ich_hcr_el2()
+        match self {
+            Self::V3 => sysreg::ich_hcr_el2(),
+            Self::V2(gich) => u64::from(gich.control()),
+        }
     }
 
     #[inline]
     fn set_hcr(&mut self, value: u64) {
-        sysreg::set_ich_hcr_el2(value);
+        match self {
+            Self::V3 => sysreg::set_ich_hcr_el2(value),
+            // GICH_HCR has no bits above 31.
+            Self::V2(gich) => gich.set_control(low_half(value)),
+        }
     }
 
     #[inline]
     fn vmcr(&self) -> u64 {
-        sysreg::ich_vmcr_el2()
+        match self {
+            Self::V3 => sysreg::ich_vmcr_el2(),
+            Self::V2(gich) => u64::from(gich.machine_control()),
+        }
     }
 
     fn reset(&mut self) {
-        ich::reset();
+        match self {
+            Self::V3 => ich::reset(),
+            Self::V2(gich) => gich.reset(),
+        }
     }
 
     fn timer_line(&self, intid: u32) -> bool {
@@ -70,6 +118,9 @@ impl CpuInterface for VirtualInterface {
     }
 
     fn deactivate_physical(&mut self, intid: u32) {
-        gicv3::deactivate(intid);
+        match gicv2::get() {
+            Some(gic) => gic.deactivate(intid),
+            None => gicv3::deactivate(intid),
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use hyp_abi::vplatform::{
-    FIRST_SPI, GICC_BASE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, RAM_BASE, UART_BASE,
-    UART_INTID, UART_SIZE,
+    FIRST_SPI, GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE,
+    RAM_BASE, UART_BASE, UART_INTID, UART_SIZE,
 };
 
 use super::node::{Node, cells};
@@ -35,10 +35,6 @@ const SPI: u32 = 0;
 const PPI: u32 = 1;
 /// Interrupt specifier: active high, level.
 const LEVEL_HIGH: u32 = 4;
-/// Bytes of a GICv2 distributor (Arm IHI 0048B, 4.1.1).
-const GICV2_DISTRIBUTOR: u64 = 0x1000;
-/// Bytes of a GICv2 CPU interface with its second page.
-const GICV2_CPU_INTERFACE: u64 = 0x2000;
 /// Bytes of the seed of Linux's address randomization: a doubleword (Linux,
 /// `arch/arm64/kernel/kaslr.c`).
 const KASLR_SEED: usize = 8;
@@ -137,10 +133,9 @@ fn interrupt_controller(platform: &Platform<'_>) -> Result<Node> {
     let node = Node::new(&format!("intc@{GICD_BASE:x}"));
     // True sizes: Linux's guard marks every page that a window covers.
     let node = match platform.gic {
-        2 => node.with("compatible", ["arm,gic-400", "arm,cortex-a15-gic"].as_slice()).with(
-            "reg",
-            cells([GICD_BASE, GICV2_DISTRIBUTOR, GICC_BASE, GICV2_CPU_INTERFACE]).as_slice(),
-        ),
+        2 => node
+            .with("compatible", ["arm,gic-400", "arm,cortex-a15-gic"].as_slice())
+            .with("reg", cells([GICD_BASE, GICV2_GICD_SIZE, GICC_BASE, GICC_SIZE]).as_slice()),
         _ => {
             let redistributors = GICR_STRIDE * u64::try_from(platform.cpus)?;
             node.with("compatible", "arm,gic-v3")

@@ -6,26 +6,6 @@ use crate::tree::cells;
 use arrayvec::ArrayVec;
 use hyp_abi::bundle::{MAX_GUARDED, MAX_LOADABLES, MAX_MEMORY, MAX_SEEDS};
 
-/// The GIC that a machine has and its guests therefore see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GicVersion {
-    /// GICv2.
-    V2,
-    /// GICv3, also the model for a machine with GICv4.
-    V3,
-}
-
-impl GicVersion {
-    /// The number.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::V2 => 2,
-            Self::V3 => 3,
-        }
-    }
-}
-
 /// The numbering of the guard calls that a VM hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {

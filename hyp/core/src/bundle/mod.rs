@@ -16,11 +16,11 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use description::{
-    Dialect, GicVersion, GuestTree, LoadImage, SeedField, SmcPolicy, VmDescription,
-};
+pub use description::{Dialect, GuestTree, LoadImage, SeedField, SmcPolicy, VmDescription};
 pub use error::BundleError;
 pub use read::Bundle;
+
+pub use crate::vgic::GicVersion;
 
 /// Computes a CRC-32 further: see [`crc32::update`]. EL2 may have instructions for it.
 pub type Crc32 = fn(u32, &[u8]) -> u32;

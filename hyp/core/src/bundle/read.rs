@@ -2,12 +2,12 @@
 
 use super::image;
 use super::{
-    BundleError, Crc32, Dialect, GicVersion, GuestTree, LoadImage, SeedField, SmcPolicy,
-    VmDescription,
+    BundleError, Crc32, Dialect, GuestTree, LoadImage, SeedField, SmcPolicy, VmDescription,
 };
 use crate::addr::{BLOCK_2M, Ipa, PAGE_SIZE};
 use crate::memory::{IpaRange, sort_few};
 use crate::tree::{Cells, Node, NodeName, Strings, Tree, string, u32_value, u64_value};
+use crate::vgic::GicVersion;
 use arrayvec::ArrayVec;
 use hyp_abi::bundle as abi;
 use hyp_abi::vplatform::{MAX_VCPUS, RAM_BASE};

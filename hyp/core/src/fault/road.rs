@@ -41,7 +41,7 @@ pub enum LeafState {
 
 /// What the road needs to know about the VM.
 pub trait FaultView {
-    /// How the shell finds an emulated or assigned device again.
+    /// How the shell finds an emulated device again.
     type Device;
 
     /// What the tables say about `ipa` for an access of this kind.
@@ -54,8 +54,10 @@ pub trait FaultView {
     fn is_guarded(&self, ipa: Ipa) -> bool;
     /// Whether the VM is protected.
     fn is_protected(&self) -> bool;
-    /// The device whose registers hold all of `bytes` bytes from `ipa`, if there is one.
+    /// The emulated device whose registers hold all of `bytes` bytes from `ipa`, if there is one.
     fn device(&self, ipa: Ipa, bytes: u64) -> Option<Self::Device>;
+    /// Whether `ipa` is a register of an assigned device.
+    fn is_assigned(&self, ipa: Ipa) -> bool;
 }
 
 /// What to do about a fault.
@@ -78,6 +80,9 @@ pub enum Verdict<D> {
         /// Which check failed.
         reason: Reason,
     },
+    /// Map the page of an assigned device, then enter again at the same instruction. Another CPU
+    /// may have done so, or the VM may have enrolled, meanwhile: look again under the writer's lock.
+    MapDevice,
     /// Do `access` on `device`, then step past the instruction.
     Emulate {
         /// The device.
@@ -125,6 +130,7 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
         Kind::Data { access: None, .. } if !is_allowed(view, fault.ipa, 1) => {
             abort(fault, Reason::Unguarded)
         }
+        Kind::Data { access: None, .. } if view.is_assigned(fault.ipa) => Verdict::MapDevice,
         Kind::Data { access: None, .. } if view.is_protected() => abort(fault, Reason::NoSyndrome),
         Kind::Data { access: None, .. } => Verdict::Decode,
         Kind::Data { access: Some(access), .. } => judge_decoded(view, fault, access),
@@ -140,6 +146,7 @@ pub fn judge_decoded<V: FaultView>(view: &V, fault: &Fault, access: Access) -> V
     }
     match view.device(fault.ipa, bytes) {
         Some(device) => Verdict::Emulate { device, access },
+        None if view.is_assigned(fault.ipa) => Verdict::MapDevice,
         None => abort(fault, Reason::NoDevice),
     }
 }

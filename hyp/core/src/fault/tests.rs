@@ -24,6 +24,8 @@ const NOWHERE: u64 = 0x0a00_0000;
 const FORGOTTEN: u64 = 0x0b00_0000;
 /// A device's page that is mapped for real: never executable.
 const ASSIGNED: u64 = 0x0c00_0000;
+/// Another one, not mapped yet and not guarded.
+const UNTOUCHED: u64 = 0x0c00_1000;
 
 impl FaultView for Vm {
     type Device = u64;
@@ -56,6 +58,10 @@ impl FaultView for Vm {
     fn device(&self, ipa: Ipa, bytes: u64) -> Option<u64> {
         let inside = |base| ipa.0 >= base && ipa.0 + bytes <= base + 0x1000;
         [DEVICE, FORGOTTEN].into_iter().find(|&base| inside(base))
+    }
+
+    fn is_assigned(&self, ipa: Ipa) -> bool {
+        [ASSIGNED, UNTOUCHED].contains(&ipa.page().0)
     }
 }
 
@@ -132,6 +138,11 @@ fn row_74_reaches_the_device_with_the_access() {
 fn rows_34_and_35_enrolment_decides() {
     let fault = data(LOAD, FORGOTTEN);
     assert!(matches!(judge(&NORMAL, &fault), Verdict::Emulate { device: FORGOTTEN, .. }));
+    // An assigned device is mapped, whatever the access looks like.
+    for iss in [LOAD, TRANSLATION] {
+        assert_eq!(judge(&NORMAL, &data(iss, UNTOUCHED)), Verdict::MapDevice);
+        assert_eq!(judge(&PROTECTED, &data(iss, UNTOUCHED)), data_abort(Reason::Unguarded));
+    }
     let enrolled = Vm { is_enrolled: true, ..NORMAL };
     assert_eq!(judge(&enrolled, &fault), data_abort(Reason::Unguarded));
 }

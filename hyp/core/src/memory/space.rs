@@ -174,6 +174,12 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         TableUse { memory, marks }
     }
 
+    /// Whether the register at `ipa` is an assigned device's.
+    #[must_use]
+    pub fn is_assigned(&self, ipa: Ipa) -> bool {
+        self.device_at(ipa).is_some()
+    }
+
     pub(crate) fn device_at(&self, ipa: Ipa) -> Option<&AssignedDevice> {
         self.layout.devices.iter().find(|device| device.ipa.contains(ipa))
     }

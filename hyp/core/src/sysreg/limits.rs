@@ -6,6 +6,10 @@
 //! hardware's own and has the format that CCIDX says.
 
 use super::host::{HostId, ID_REGISTERS, IdRegister};
+use crate::vgic::GicVersion;
+
+/// ID_AA64PFR0_EL1.GIC: system registers of the GIC's CPU interface.
+const PFR0_GIC: u32 = 24;
 
 /// How a field of the machine becomes a field of the view.
 #[derive(Clone, Copy)]
@@ -30,7 +34,7 @@ const FIELDS: &[(IdRegister, u32, Rule)] = &[
     // FP and AdvSIMD with half precision.
     (Pfr0, 16, MostSigned(1)), (Pfr0, 20, MostSigned(1)),
     // GIC, RAS, DIT, CSV2, CSV3.
-    (Pfr0, 24, Most(1)), (Pfr0, 28, Most(1)), (Pfr0, 48, Most(1)), (Pfr0, 56, Most(1)),
+    (Pfr0, PFR0_GIC, Most(1)), (Pfr0, 28, Most(1)), (Pfr0, 48, Most(1)), (Pfr0, 56, Most(1)),
     (Pfr0, 60, Most(1)),
     // BT, SSBS; MTE_frac: not implemented.
     (Pfr1, 0, Most(1)), (Pfr1, 4, Most(2)), (Pfr1, 40, Fixed(0xf)),
@@ -66,8 +70,8 @@ const FIELDS: &[(IdRegister, u32, Rule)] = &[
     (Mmfr4, 24, Fixed(0xf)),
 ];
 
-/// The ID registers of a VM whose addresses have `ipa_bits` bits.
-pub(super) fn id_view(host: &HostId, ipa_bits: u32) -> [u64; ID_REGISTERS] {
+/// The ID registers of a VM whose addresses have `ipa_bits` bits and whose GIC is a `gic`.
+pub(super) fn id_view(host: &HostId, ipa_bits: u32, gic: GicVersion) -> [u64; ID_REGISTERS] {
     let mut view = [0; ID_REGISTERS];
     let mut put = |register: IdRegister, shift: u32, value: u64| {
         if let Some(word) = view.get_mut(register as usize) {
@@ -75,6 +79,10 @@ pub(super) fn id_view(host: &HostId, ipa_bits: u32) -> [u64; ID_REGISTERS] {
         }
     };
     for &(register, shift, rule) in FIELDS {
+        if (register, shift, gic) == (Pfr0, PFR0_GIC, GicVersion::V2) {
+            // Its CPU interface is in memory.
+            continue;
+        }
         let machine = host.field(register, shift);
         let value = match rule {
             Rule::Most(most) => machine.min(most),

@@ -13,7 +13,7 @@ pub use trap::TrapControls;
 
 use crate::esr::{Direction, SysReg, SysRegAccess};
 use crate::features::Features;
-use crate::vgic::SgiRegister;
+use crate::vgic::{GicVersion, SgiRegister};
 
 /// What becomes of a trapped MRS, MSR or system instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct CpuView {
     aidr: u64,
     is_protected: bool,
     has_ras: bool,
+    /// The CPU interface of the guest's GIC is made of system registers.
+    has_gic: bool,
 }
 
 /// ICC_SRE_EL1 of a GIC that can do nothing but system registers: SRE, DFB, DIB.
@@ -58,6 +60,14 @@ mod named {
     pub(super) const ICC_SGI0R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 7);
     pub(super) const ICC_SRE_EL1: SysReg = SysReg::new(3, 0, 12, 12, 5);
 
+    /// Whether `register` is one of the ICC_* above.
+    pub(super) const fn is_gic(register: SysReg) -> bool {
+        matches!(
+            register,
+            ICC_DIR_EL1 | ICC_SGI1R_EL1 | ICC_ASGI1R_EL1 | ICC_SGI0R_EL1 | ICC_SRE_EL1
+        )
+    }
+
     pub(super) const MDSCR_EL1: SysReg = SysReg::new(2, 0, 0, 2, 2);
     pub(super) const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
     pub(super) const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
@@ -69,11 +79,13 @@ mod named {
 }
 
 impl CpuView {
-    /// The view of a VM with `features` and an IPA size of `ipa_bits` on this machine.
+    /// The view of a VM with `features`, an IPA size of `ipa_bits` and a GIC of version `gic` on
+    /// this machine.
     #[must_use]
-    pub fn new(host: &HostId, features: Features, ipa_bits: u32) -> Self {
+    pub fn new(host: &HostId, features: Features, ipa_bits: u32, gic: GicVersion) -> Self {
         Self {
-            id: limits::id_view(host, ipa_bits),
+            id: limits::id_view(host, ipa_bits, gic),
+            has_gic: gic == GicVersion::V3,
             revidr: host.revidr,
             aidr: host.aidr,
             is_protected: features.contains(Features::PROTECTED),
@@ -92,6 +104,7 @@ impl CpuView {
     pub fn answer(&self, access: &SysRegAccess) -> Answer {
         let register = access.register;
         match (register, access.direction) {
+            (register, _) if !self.has_gic && named::is_gic(register) => Answer::Undefined,
             (named::ICC_SGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi1),
             (named::ICC_SGI0R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi0),
             (named::ICC_ASGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Asgi1),

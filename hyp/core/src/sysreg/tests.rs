@@ -45,7 +45,7 @@ fn features(is_protected: bool) -> Features {
 }
 
 fn view(host: &HostId, is_protected: bool) -> CpuView {
-    CpuView::new(host, features(is_protected), 40)
+    CpuView::new(host, features(is_protected), 40, GicVersion::V3)
 }
 
 fn read(register: SysReg) -> SysRegAccess {
@@ -131,7 +131,7 @@ fn the_view_of_a_cortex_a72() {
     assert_eq!(view.id(IdRegister::Isar0), 0x0001_1120);
     // 44 bits of physical address become the VM's 40.
     assert_eq!(view.id(IdRegister::Mmfr0), 0x1122);
-    let wide = CpuView::new(&cortex_a72(), features(true), 44);
+    let wide = CpuView::new(&cortex_a72(), features(true), 44, GicVersion::V3);
     assert_eq!(wide.id(IdRegister::Mmfr0), 0x1124);
     // AArch32 registers, and those of the reserved space.
     for (crm, op2) in [(1, 0), (2, 7), (3, 1), (4, 7), (7, 7)] {
@@ -245,7 +245,7 @@ proptest! {
     #[test]
     fn the_view_never_exceeds_the_machine(registers: [u64; ID_REGISTERS], ipa_bits in 32u32..49) {
         let host = HostId { registers, ..cortex_a72() };
-        let view = CpuView::new(&host, features(true), ipa_bits);
+        let view = CpuView::new(&host, features(true), ipa_bits, GicVersion::V3);
         for (index, &machine) in registers.iter().enumerate() {
             if index == IdRegister::Dfr0 as usize || index == IdRegister::Mmfr4 as usize {
                 continue;
@@ -262,5 +262,18 @@ proptest! {
     #[test]
     fn any_access_is_answered(iss: u64, is_protected: bool) {
         let _ = view(&everything(), is_protected).answer(&SysRegAccess::from_iss(iss));
+    }
+}
+
+#[test]
+fn a_gicv2_has_no_system_registers() {
+    let view = CpuView::new(&everything(), features(false), 40, GicVersion::V2);
+    assert_eq!(view.id(IdRegister::Pfr0) >> 24 & 0xf, 0);
+    assert_eq!(self::view(&everything(), false).id(IdRegister::Pfr0) >> 24 & 0xf, 1);
+    // ICC_DIR, ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R, ICC_SRE.
+    for (crm, op2) in [(11, 1), (11, 5), (11, 6), (11, 7), (12, 5)] {
+        let register = SysReg::new(3, 0, 12, crm, op2);
+        assert_eq!(view.answer(&write(register)), Answer::Undefined);
+        assert_eq!(view.answer(&read(register)), Answer::Undefined);
     }
 }

@@ -1,8 +1,13 @@
 //! One vCPU's SGIs and PPIs, and which interrupt sits in which of its list registers.
 
-use super::bits::{Bits, bit, index, member};
+use super::GicVersion;
+use super::bits::{Bits, bit, edges_from_icfgr, index, low, member};
 use super::lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS};
+use super::regs::bytes_of;
+use super::sources::{self, Sources};
 use super::word::{Groups, Word};
+use crate::esr::Width;
+use core::sync::atomic::{AtomicU32, Ordering};
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 
 /// PPIs whose line is a physical timer's: their list registers carry the HW bit.
@@ -70,13 +75,25 @@ pub(super) struct Bank {
     pub(super) implemented: u32,
     /// GICR_WAKER.ProcessorSleep.
     pub(super) is_asleep: bool,
+    /// Who sent the SGIs that wait here; only with a GICv2. What waits is in the word's latch, too.
+    pub(super) sources: Option<Sources>,
 }
 
 impl Bank {
     /// The state after reset.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(version: GicVersion) -> Self {
+        let mut word = Word::new(SGIS);
+        let sources = match version {
+            GicVersion::V2 => {
+                // They cannot be disabled (GIC-400, DDI 0471B, 3.2.1: GICD_ISENABLER0).
+                word.enabled = SGIS;
+                Some(Sources::default())
+            }
+            GicVersion::V3 => None,
+        };
         Self {
-            word: Word::new(SGIS),
+            word,
+            sources,
             priority: [0; 32],
             slots: Slots::default(),
             physical: 0,
@@ -92,15 +109,22 @@ impl Bank {
 
     /// Back to the state after reset, but for physical interrupts that this CPU has acknowledged
     /// since its vCPU went off: forgotten, they would stay active for ever.
-    pub(super) fn reset(&mut self) {
-        *self = Self { physical: self.physical, ..Self::new() };
+    pub(super) fn reset(&mut self, version: GicVersion) {
+        *self = Self { physical: self.physical, ..Self::new(version) };
     }
 
     /// The shortest road, for an SGI sent to oneself and a timer: interrupt `n` happens again and
     /// its old list register still has its name on it, but is empty. Then a write of that
     /// register is all; the model knows it as pending there already. `false` if not so.
+    /// `source` is the sender of a GICv2's SGI, else 0.
     #[inline]
-    pub(super) fn revive(&self, n: u32, groups: Groups, iface: &mut impl CpuInterface) -> bool {
+    pub(super) fn revive(
+        &self,
+        n: u32,
+        source: u32,
+        groups: Groups,
+        iface: &mut impl CpuInterface,
+    ) -> bool {
         let mask = bit(n);
         let slot = u32::from(self.slot_of.get(index(n)).copied().unwrap_or(0));
         if self.word.revivable(groups) & mask == 0
@@ -109,7 +133,7 @@ impl Bank {
         {
             return false;
         }
-        let lr = self.describe(n).with_pending(true);
+        let lr = self.describe(n).with_pending(true).with_source(source);
         let lr = if self.tied & mask != 0 { lr.with_physical() } else { lr };
         iface.write_lr(index(slot), lr);
         true
@@ -130,6 +154,66 @@ impl Bank {
     /// SGIs that other CPUs left: bits 15:0 for either group, bits 31:16 only if in group 0.
     pub(super) const fn absorb(&mut self, inbox: u32) {
         self.word.latch |= (inbox & SGIS) | ((inbox >> 16) & !self.word.group1);
+    }
+
+    /// The same for a GICv2: `senders` is laid out as GICD_SPENDSGIR.
+    #[cold]
+    pub(super) fn absorb_from(&mut self, senders: &[AtomicU32; sources::WORDS]) {
+        for (first, word) in (0u32..).step_by(4).zip(senders) {
+            for (n, senders) in (first..).zip(word.swap(0, Ordering::AcqRel).to_le_bytes()) {
+                self.send(n, senders);
+            }
+        }
+    }
+
+    /// SGI `n` of a GICv2 is sent by `senders`.
+    pub(super) fn send(&mut self, n: u32, senders: u8) {
+        if let Some(sources) = &mut self.sources
+            && senders != 0
+        {
+            sources.add(n, senders);
+            self.word.latch |= bit(n) & SGIS;
+        }
+    }
+
+    /// SGI `n` of a GICv2 does not wait from `senders` any more.
+    pub(super) fn recall(&mut self, n: u32, senders: u8) {
+        if let Some(sources) = &mut self.sources {
+            sources.remove(n, senders);
+            self.word.latch &= !SGIS | sources.any();
+        }
+    }
+
+    /// The priority bytes that an access of `width` sees, from interrupt `first` on.
+    pub(super) fn priorities(&self, first: u32, width: Width) -> u64 {
+        (0..width.bytes()).map(low).rev().fold(0, |value, n| {
+            let priority = self.priority.get(index(first.saturating_add(n)));
+            value << 8 | priority.copied().map_or(0, u64::from)
+        })
+    }
+
+    /// A store of `width` to the priority bytes from interrupt `first` on, of whose bits `mask` are
+    /// implemented; says which interrupts changed.
+    pub(super) fn set_priorities(&mut self, first: u32, width: Width, value: u64, mask: u8) -> u32 {
+        let mut changed = 0;
+        for (n, priority) in (first..).zip(bytes_of(value, width)) {
+            let Some(entry) = self.priority.get_mut(index(n)) else { break };
+            let priority = priority & mask;
+            if core::mem::replace(entry, priority) != priority {
+                changed |= bit(n);
+            }
+        }
+        changed
+    }
+
+    /// A store to the ICFGR of the PPIs; says which interrupts changed.
+    pub(super) const fn set_ppi_config(&mut self, value: u32) -> u32 {
+        // The timers' lines are levels, whatever a guest writes.
+        let writable = !SGIS & !PHYSICAL_PPIS;
+        let edges = edges_from_icfgr(value) << 16;
+        let changed = (self.word.edge ^ edges) & writable;
+        self.word.edge ^= changed;
+        changed
     }
 
     /// The physical timer interrupt `n` was acknowledged on this CPU.
@@ -184,14 +268,37 @@ impl Bank {
         let look_again = self.word.edge & mask == 0 || is_behind;
         let lr = self.describe(n).with_pending(pending).with_active(active);
         self.word.load(mask, pending);
-        // A list register tied to the physical interrupt cannot call for a look at its end: that
-        // look then deactivates the physical one, too.
-        if self.physical & mask != 0 && !is_behind {
+        let is_sgi = mask & SGIS != 0;
+        if is_sgi && self.sources.is_some() {
+            self.load_sgi(n, lr)
+        } else if self.physical & mask != 0 && !is_behind {
+            // A list register tied to the physical interrupt cannot call for a look at its end:
+            // that look then deactivates the physical one, too.
             self.tied |= mask;
             lr.with_physical()
         } else if look_again {
             lr.with_eoi_interrupt()
         } else {
+            lr
+        }
+    }
+
+    /// The rest of [`Self::load`] for an SGI of a GICv2: whose it is, and a call back if it waits
+    /// from others, too.
+    fn load_sgi(&mut self, n: u32, lr: ListRegister) -> ListRegister {
+        let Some(sources) = &mut self.sources else { return lr };
+        let source = if lr.is_pending() { sources.next(n).unwrap_or(0) } else { sources.active(n) };
+        self.call_back(n, lr.with_source(source))
+    }
+
+    /// `lr`, which holds SGI `n` of a GICv2, with a maintenance interrupt at its end if the SGI waits
+    /// from others.
+    fn call_back(&mut self, n: u32, lr: ListRegister) -> ListRegister {
+        if self.sources.is_some_and(|sources| sources.waiting(n) != 0) {
+            self.word.latch |= bit(n);
+            lr.with_eoi_interrupt()
+        } else {
+            self.word.latch &= !bit(n);
             lr
         }
     }
@@ -219,6 +326,11 @@ impl Bank {
         }
         self.tied &= !mask;
         self.word.fold(mask, lr);
+        if mask & SGIS != 0
+            && let Some(sources) = &mut self.sources
+        {
+            sources.fold(n, lr);
+        }
     }
 
     /// Frees those list registers among `empty` whose SGI or PPI the guest has dealt with.
@@ -278,10 +390,32 @@ impl Bank {
         for n in Bits(again) {
             let Some(slot) = self.slots.find_private(n) else { return false };
             let lr = iface.read_lr(index(slot));
-            iface.write_lr(index(slot), lr.with_pending(true));
-            self.word.merge(bit(n));
+            let lr = if self.sources.is_some() && bit(n) & SGIS != 0 {
+                self.merge_sgi(n, lr)
+            } else {
+                self.word.merge(bit(n));
+                lr.with_pending(true)
+            };
+            iface.write_lr(index(slot), lr);
         }
         true
+    }
+
+    /// What the list register of SGI `n` of a GICv2, which holds `lr`, is to hold now that the SGI
+    /// was sent again.
+    fn merge_sgi(&mut self, n: u32, lr: ListRegister) -> ListRegister {
+        let Some(sources) = &mut self.sources else { return lr };
+        let mut lr = lr;
+        if lr.is_pending() {
+            // What was sent twice by the same CPU arrives once.
+            sources.remove(n, 1u8.wrapping_shl(lr.source()));
+        } else if !lr.is_active()
+            && let Some(source) = sources.next(n)
+        {
+            lr = self.describe(n).with_pending(true).with_source(source);
+            self.word.merge(bit(n));
+        }
+        self.call_back(n, lr)
     }
 }
 

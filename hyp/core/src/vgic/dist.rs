@@ -1,10 +1,10 @@
-//! The distributor's registers (IHI0069, section 12.9). What is reserved, absent without LPIs,
+//! The GICv3 distributor's registers (IHI0069, section 12.9). What is reserved, absent without LPIs,
 //! message-based SPIs or extended ranges, belongs to SGIs and PPIs, or is accessed with a width the
 //! register does not have, reads as zero and ignores writes.
 
 use super::bits::{byte, edges_from_icfgr, icfgr_from_edges, low};
 use super::lr::CpuInterface;
-use super::regs::{Component, IIDR, bytes_of, identification, is_aligned, read_part, write_part};
+use super::regs::{Component, IIDR, identification, is_aligned, read_part, write_part};
 use super::spi::SPI_WORDS;
 use super::word::BitRegister;
 use super::{Kicks, Read, Vgic, spi_number};
@@ -88,7 +88,7 @@ fn affinity_of(router: u64) -> u32 {
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
-    /// A load at `offset` in the distributor by `vcpu`.
+    /// A load at `offset` in the distributor of a GICv3 by `vcpu`.
     pub fn dist_read(
         &self,
         vcpu: usize,
@@ -108,12 +108,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Typer => u64::from(TYPER),
             Register::Iidr => u64::from(IIDR),
-            Register::Priority(first) => {
-                let spis = self.spis.lock();
-                (0..width.bytes()).map(low).rev().fold(0, |value, n| {
-                    value << 8 | u64::from(spis.priority(first.saturating_add(n)))
-                })
-            }
+            Register::Priority(first) => self.spis.lock().priorities(first, width),
             Register::Config(word, shift) => {
                 let edges = self.spis.lock().edges(word);
                 u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
@@ -126,7 +121,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         })
     }
 
-    /// A store at `offset` in the distributor by `vcpu`.
+    /// A store at `offset` in the distributor of a GICv3 by `vcpu`.
     pub fn dist_write(
         &self,
         vcpu: usize,
@@ -145,7 +140,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A load of a register of the bit sets.
-    fn read_bits(
+    pub(super) fn read_bits(
         &self,
         vcpu: usize,
         register: BitRegister,
@@ -167,7 +162,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store to a register of the bit sets.
-    fn write_bits(
+    pub(super) fn write_bits(
         &self,
         vcpu: usize,
         register: BitRegister,
@@ -201,11 +196,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         match decode(offset, width) {
             Register::Ctlr => self.write_control(low(value) & ctlr::ENABLES),
             Register::Priority(first) => {
-                let mut kicks = Kicks::NONE;
-                for (spi, priority) in (first..).zip(bytes_of(value, width)) {
-                    kicks |= spis.set_priority(spi, priority & self.priority_mask, groups);
-                }
-                kicks
+                spis.set_priorities(first, width, value, self.priority_mask, groups)
             }
             Register::Config(word, shift) => {
                 let mask = 0xffffu32.wrapping_shl(shift);
@@ -229,7 +220,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// Changes the group enables, under the SPI lock; everybody's choice of interrupts may change.
-    fn write_control(&self, enables: u32) -> Kicks {
+    pub(super) fn write_control(&self, enables: u32) -> Kicks {
         if self.control.swap(enables, Ordering::AcqRel) == enables {
             return Kicks::NONE;
         }

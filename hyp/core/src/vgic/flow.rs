@@ -59,14 +59,15 @@ pub(super) struct Flow<'a> {
 }
 
 impl Flow<'_> {
-    /// Folds, ends `ended` if it is named, sorts and loads. The result names vCPUs that got an SPI
-    /// from this one.
-    pub(super) fn resync(&mut self, ended: Option<u32>, iface: &mut impl CpuInterface) -> Kicks {
+    /// Folds, lets `change` work on the model while no list register holds anything, sorts and
+    /// loads. The result names vCPUs that got an SPI from this one.
+    pub(super) fn resync(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Kicks,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
         let stale = self.bank.slots.used;
-        let mut kicks = self.fold(iface);
-        if let Some(intid) = ended {
-            kicks |= self.deactivate(intid);
-        }
+        let kicks = self.fold(iface) | change(self);
         self.bank.settle(iface);
         self.load(stale, iface);
         kicks
@@ -123,7 +124,7 @@ impl Flow<'_> {
     }
 
     /// Ends an interrupt that is active in the model and in no list register.
-    fn deactivate(&mut self, intid: u32) -> Kicks {
+    pub(super) fn deactivate(&mut self, intid: u32) -> Kicks {
         match intid.checked_sub(FIRST_SPI) {
             None => {
                 self.bank.word.active &= !bit(intid);

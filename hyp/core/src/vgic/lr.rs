@@ -1,11 +1,12 @@
 //! List registers and the port to one physical CPU's virtual CPU interface.
 
-use super::bits::byte;
+use super::bits::{byte, low};
 
 /// The most list registers the architecture allows (IHI0069, ICH_VTR_EL2.ListRegs).
 pub const MAX_LIST_REGISTERS: usize = 16;
 
-/// The content of one list register, laid out as `ICH_LR<n>_EL2` (IHI0069, section 12.4).
+/// The content of one list register, laid out as `ICH_LR<n>_EL2` (IHI0069, section 12.4). A GICv2's
+/// is converted by [`Self::to_gich`] and [`Self::from_gich`].
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListRegister(u64);
 
@@ -18,6 +19,10 @@ impl ListRegister {
     const HW: u64 = 1 << 61;
     const GROUP1: u64 = 1 << 60;
     const PRIORITY_SHIFT: u32 = 48;
+    /// The virtual number of an interrupt that is not an LPI.
+    const INTID: u64 = 0x3ff;
+    /// Bits 12:10 of the virtual number: the CPU that sent an SGI, where the guest has a GICv2.
+    const SOURCE_SHIFT: u32 = 10;
     /// With HW clear, bit 41: a maintenance interrupt at deactivation.
     const EOI: u64 = 1 << 41;
     /// With HW set, bits 44:32: the physical interrupt deactivated with this one.
@@ -54,6 +59,14 @@ impl ListRegister {
         Self(self.0 | Self::HW | ((self.intid() as u64) << Self::PHYSICAL_SHIFT))
     }
 
+    /// The same, sent by CPU interface `source` (0 to 7): for SGIs of a GICv2, in place of the one
+    /// before.
+    #[must_use]
+    pub const fn with_source(self, source: u32) -> Self {
+        let others = self.0 & !(7 << Self::SOURCE_SHIFT);
+        Self(others | ((source & 7) as u64) << Self::SOURCE_SHIFT)
+    }
+
     /// The same, with a maintenance interrupt when the guest deactivates it. Not to be combined
     /// with [`Self::with_physical`].
     #[must_use]
@@ -76,7 +89,13 @@ impl ListRegister {
     /// The virtual interrupt number.
     #[must_use]
     pub const fn intid(self) -> u32 {
-        (self.0 & 0xffff_ffff) as u32
+        (self.0 & Self::INTID) as u32
+    }
+
+    /// The CPU interface that sent an SGI of a GICv2; 0 with a GICv3.
+    #[must_use]
+    pub const fn source(self) -> u32 {
+        ((self.0 >> Self::SOURCE_SHIFT) & 7) as u32
     }
 
     /// The priority, 0 the highest.
@@ -114,6 +133,59 @@ impl ListRegister {
     pub const fn has_eoi_interrupt(self) -> bool {
         !self.is_physical() && self.0 & Self::EOI != 0
     }
+
+    /// The same as a GICv2's `GICH_LR<n>` (IHI0048B, section 5.3.9), which keeps the upper five bits
+    /// of the priority.
+    #[must_use]
+    pub const fn to_gich(self) -> u32 {
+        // State and Group have the order of their bits in common.
+        let state = low(self.0 >> 62) << gich_lr::STATE_SHIFT;
+        let group = (self.is_group1() as u32) << gich_lr::GROUP1_SHIFT;
+        let priority = (self.priority() as u32 >> 3) << gich_lr::PRIORITY_SHIFT;
+        let tie = if self.is_physical() {
+            let physical = low(self.0 >> Self::PHYSICAL_SHIFT) & gich_lr::INTID;
+            gich_lr::HW | physical << gich_lr::PHYSICAL_SHIFT
+        } else {
+            let eoi = if self.has_eoi_interrupt() { gich_lr::EOI } else { 0 };
+            eoi | self.source() << gich_lr::SOURCE_SHIFT
+        };
+        self.intid() | state | group | priority | tie
+    }
+
+    /// The inverse of [`Self::to_gich`].
+    #[must_use]
+    pub const fn from_gich(raw: u32) -> Self {
+        let priority = byte((raw >> gich_lr::PRIORITY_SHIFT) as u64 & 0x1f) << 3;
+        let mut lr = Self::new(raw & gich_lr::INTID, priority)
+            .with_group1(raw >> gich_lr::GROUP1_SHIFT & 1 != 0);
+        lr.0 |= ((raw >> gich_lr::STATE_SHIFT & 3) as u64) << 62;
+        if raw & gich_lr::HW != 0 {
+            let physical = raw >> gich_lr::PHYSICAL_SHIFT & gich_lr::INTID;
+            lr.0 |= Self::HW | (physical as u64) << Self::PHYSICAL_SHIFT;
+        } else {
+            lr = lr.with_source(raw >> gich_lr::SOURCE_SHIFT);
+            if raw & gich_lr::EOI != 0 {
+                lr = lr.with_eoi_interrupt();
+            }
+        }
+        lr
+    }
+}
+
+/// Fields of `GICH_LR<n>` (IHI0048B, table 5-11).
+mod gich_lr {
+    pub(super) const INTID: u32 = 0x3ff;
+    /// With HW set, the physical interrupt.
+    pub(super) const PHYSICAL_SHIFT: u32 = 10;
+    /// With HW clear, the CPU that sent the SGI.
+    pub(super) const SOURCE_SHIFT: u32 = 10;
+    /// With HW clear, a maintenance interrupt at deactivation.
+    pub(super) const EOI: u32 = 1 << 19;
+    pub(super) const PRIORITY_SHIFT: u32 = 23;
+    /// Pending, then active.
+    pub(super) const STATE_SHIFT: u32 = 28;
+    pub(super) const GROUP1_SHIFT: u32 = 30;
+    pub(super) const HW: u32 = 1 << 31;
 }
 
 impl core::fmt::Debug for ListRegister {
@@ -122,7 +194,8 @@ impl core::fmt::Debug for ListRegister {
     }
 }
 
-/// Fields of ICH_HCR_EL2 (IHI0069, section 12.4).
+/// Fields of ICH_HCR_EL2 (IHI0069, section 12.4); those below bit 8 and EOIcount are GICH_HCR's, too
+/// (IHI0048B, section 5.3.1).
 pub mod hcr {
     /// The virtual CPU interface works.
     pub const EN: u64 = 1 << 0;
@@ -146,7 +219,8 @@ pub mod hcr {
     pub const EOI_COUNT_MASK: u64 = 0x1f;
 }
 
-/// Fields of ICH_VMCR_EL2 (IHI0069, section 12.4).
+/// Fields of ICH_VMCR_EL2 (IHI0069, section 12.4) that GICH_VMCR has in the same places (IHI0048B,
+/// section 5.3.3).
 pub mod vmcr {
     /// Group 0 enabled by the guest.
     pub const VENG0: u64 = 1 << 0;
@@ -157,7 +231,8 @@ pub mod vmcr {
 }
 
 /// The virtual CPU interface of the physical CPU that runs this code, and what the model needs
-/// of that CPU's interrupts. Implemented on ICH_* registers at EL2, by a simulation in tests.
+/// of that CPU's interrupts. Implemented on ICH_* or GICH_* registers at EL2, by a simulation in
+/// tests.
 pub trait CpuInterface {
     /// Implemented list registers, 1 to 16.
     fn list_registers(&self) -> usize;

@@ -1,5 +1,6 @@
-//! The interrupt controller a guest sees: a GICv3 with affinity routing and one Security state
-//! (GICD_CTLR.DS = 1), without LPIs, for 1 to 8 vCPUs (IHI0069).
+//! The interrupt controller a guest sees, for 1 to 8 vCPUs: a GICv3 with affinity routing and one
+//! Security state (GICD_CTLR.DS = 1), without LPIs (IHI0069), or a GICv2 without the Security
+//! Extensions (IHI0048B).
 //!
 //! This model owns the distributor, the redistributors and the content of the list registers; the
 //! CPU interface proper is the hardware's virtual one, reached by the port [`CpuInterface`]. It
@@ -16,18 +17,20 @@
 //! Between CPUs there are only the atomics of `Cpu`. SGIs, timer interrupts and accesses to the
 //! own redistributor take only the own vCPU's lock, which nobody else wants.
 //!
-//! A GICv2 model can share all but the register files, the SGI register and the layout of the list
-//! registers, which [`ListRegister`] hides.
+//! The two versions differ in their register files, in how SGIs are sent and in that a GICv2 tells
+//! SGIs apart by their sender; list registers have the layout of a GICv3 ([`ListRegister`]).
 
 mod bank;
 mod bits;
 mod dist;
+mod dist_v2;
 mod flow;
 mod kicks;
 mod lr;
 mod redist;
 mod regs;
 mod sgi;
+mod sources;
 mod spi;
 mod word;
 
@@ -52,6 +55,26 @@ use word::Groups;
 /// In [`Cpu::attention`]: SPIs or groups changed. The bits below name vCPUs that wait for a fold.
 const LOOK: u32 = 1 << 16;
 
+/// The GIC that a machine has and its guests therefore see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GicVersion {
+    /// GICv2.
+    V2,
+    /// GICv3, also the model for a machine with GICv4.
+    V3,
+}
+
+impl GicVersion {
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
 /// The answer to a register read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -69,10 +92,26 @@ struct Cpu<R> {
     bank: TicketMutex<Bank, R>,
     /// SGIs sent here: bits 15:0 in either group, bits 31:16 only if in group 0.
     inbox: AtomicU32,
+    /// With a GICv2, who sent them, laid out as GICD_SPENDSGIR; written before the inbox.
+    senders: [AtomicU32; sources::WORDS],
     /// Why the owner has to fold its list registers: [`LOOK`], and a bit for each vCPU that asked.
     attention: AtomicU32,
     /// vCPUs that this one asked for a fold and waits for.
     asked: AtomicU32,
+}
+
+impl<R> Cpu<R> {
+    /// Moves the SGIs that other CPUs left into `bank`.
+    #[inline]
+    fn empty_inbox(&self, bank: &mut Bank) {
+        // Emptied before the senders are read: whoever comes in between sends a kick.
+        let inbox = self.inbox.swap(0, Ordering::AcqRel);
+        if bank.sources.is_some() {
+            bank.absorb_from(&self.senders);
+        } else {
+            bank.absorb(inbox);
+        }
+    }
 }
 
 /// The interrupt controller of one VM. `R` is what a waiting lock does.
@@ -85,38 +124,52 @@ pub struct Vgic<R> {
     online: AtomicU32,
     vcpus: usize,
     priority_mask: u8,
+    version: GicVersion,
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
     /// A controller after reset for `vcpus` vCPUs (1 to 8), with as many bits of priority as the
-    /// virtual CPU interface has (ICH_VTR_EL2.PRIbits + 1, 5 to 8). All vCPUs are off.
+    /// virtual CPU interface has (PRIbits + 1 of ICH_VTR_EL2 or GICH_VTR, 5 to 8). All vCPUs are
+    /// off.
     #[must_use]
-    pub fn new(vcpus: usize, priority_bits: u32) -> Self {
+    pub fn new(version: GicVersion, vcpus: usize, priority_bits: u32) -> Self {
         let unimplemented = 8u32.saturating_sub(priority_bits.clamp(5, 8));
+        let vcpus = vcpus.clamp(1, MAX_VCPUS);
         Self {
-            spis: TicketMutex::new(SpiBank::new()),
+            spis: TicketMutex::new(Self::spis_at_reset(version, vcpus)),
             cpus: core::array::from_fn(|_| Cpu {
-                bank: TicketMutex::new(Bank::new()),
+                bank: TicketMutex::new(Bank::new(version)),
                 inbox: AtomicU32::new(0),
+                senders: [const { AtomicU32::new(0) }; sources::WORDS],
                 attention: AtomicU32::new(0),
                 asked: AtomicU32::new(0),
             }),
             control: AtomicU32::new(0),
             online: AtomicU32::new(0),
-            vcpus: vcpus.clamp(1, MAX_VCPUS),
+            vcpus,
             priority_mask: 0xffu8.wrapping_shl(unimplemented),
+            version,
         }
+    }
+
+    /// GICD_IROUTER resets to affinity 0, which is the first vCPU; GICD_ITARGETSR to nobody, but is
+    /// not there where there is one vCPU only.
+    fn spis_at_reset(version: GicVersion, vcpus: usize) -> SpiBank {
+        SpiBank::new(version == GicVersion::V3 || vcpus == 1)
     }
 
     /// Everything as after [`Self::new`]: the VM resets. Every vCPU is off
     /// ([`Self::vcpu_off`]), and stays so meanwhile.
     pub fn reset(&self) {
         let mut spis = self.spis.lock();
-        *spis = SpiBank::new();
+        *spis = Self::spis_at_reset(self.version, self.vcpus);
         self.control.store(0, Ordering::Release);
         for cpu in &self.cpus {
-            cpu.bank.lock().reset();
+            cpu.bank.lock().reset(self.version);
             cpu.inbox.store(0, Ordering::Release);
+            for senders in &cpu.senders {
+                senders.store(0, Ordering::Release);
+            }
             cpu.attention.store(0, Ordering::Release);
             cpu.asked.store(0, Ordering::Release);
         }
@@ -182,7 +235,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
         if intid < FIRST_SPI && PHYSICAL_PPIS & bit(intid) != 0 {
-            if bank.is_tied(intid) && bank.revive(intid, self.groups(), iface) {
+            if bank.is_tied(intid) && bank.revive(intid, 0, self.groups(), iface) {
                 return Kicks::NONE;
             }
             bank.fire(intid, iface);
@@ -190,7 +243,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         self.finish(vcpu, cpu, bank, iface)
     }
 
-    /// The vCPU wrote `value` to one of the SGI registers.
+    /// The vCPU of a VM with GICv3 wrote `value` to one of the SGI registers.
     pub fn sgi(
         &self,
         vcpu: usize,
@@ -204,7 +257,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         {
             let mut bank = cpu.bank.lock();
             if request.inbox & SGIS != 0
-                && bank.revive(request.inbox.trailing_zeros(), self.groups(), iface)
+                && bank.revive(request.inbox.trailing_zeros(), 0, self.groups(), iface)
             {
                 return Kicks::NONE;
             }
@@ -229,7 +282,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     /// The vCPU wrote `intid` to ICC_DIR_EL1, which traps only while active interrupts are left
     /// without a list register.
     pub fn deactivate(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
-        self.resync_after(vcpu, Some(intid), iface)
+        self.resync_with(vcpu, |flow| flow.deactivate(intid), iface)
     }
 
     /// The input line of SPI `intid` (32 and up) is now `level`. The result may contain the
@@ -251,6 +304,12 @@ impl<R: RelaxStrategy> Vgic<R> {
         self.look(kicks)
     }
 
+    /// Which version the guest sees.
+    #[must_use]
+    pub const fn version(&self) -> GicVersion {
+        self.version
+    }
+
     /// How many vCPUs there are.
     #[must_use]
     pub const fn vcpus(&self) -> usize {
@@ -270,7 +329,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         }
         if cpu.attention.load(Ordering::Acquire) == 0 {
             if cpu.inbox.load(Ordering::Relaxed) != 0 {
-                bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));
+                cpu.empty_inbox(&mut bank);
             }
             if bank.deliver(self.groups(), iface) {
                 return Kicks::NONE;
@@ -282,14 +341,15 @@ impl<R: RelaxStrategy> Vgic<R> {
 
     /// The long road.
     fn resync(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
-        self.resync_after(vcpu, None, iface)
+        self.resync_with(vcpu, |_| Kicks::NONE, iface)
     }
 
-    /// The long road, on which the guest's deactivation of `ended` is carried out.
-    fn resync_after(
+    /// The long road, on which `change` works on the model while no list register of the vCPU holds
+    /// anything.
+    fn resync_with(
         &self,
         vcpu: usize,
-        ended: Option<u32>,
+        change: impl FnOnce(&mut Flow<'_>) -> Kicks,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
@@ -300,9 +360,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         }
         // Before the fold: who asks from now on is served by the next one.
         cpu.attention.swap(0, Ordering::AcqRel);
-        bank.absorb(cpu.inbox.swap(0, Ordering::AcqRel));
+        cpu.empty_inbox(&mut bank);
         let kicks = Flow { vcpu, bank: &mut bank, spis: &mut spis, groups: self.groups() }
-            .resync(ended, iface);
+            .resync(change, iface);
         drop(bank);
         drop(spis);
         self.look(kicks).without(vcpu)

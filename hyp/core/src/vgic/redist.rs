@@ -2,10 +2,10 @@
 //! an SGI_base frame of 64 KiB. There are no LPIs, so no GICR_PROPBASER and the like. What is
 //! reserved reads as zero and ignores writes.
 
-use super::bank::{Bank, PHYSICAL_PPIS, SGIS};
-use super::bits::{edges_from_icfgr, icfgr_from_edges, index, low};
+use super::bank::{Bank, SGIS};
+use super::bits::{icfgr_from_edges, low};
 use super::lr::CpuInterface;
-use super::regs::{Component, IIDR, bytes_of, identification, is_aligned, read_part};
+use super::regs::{Component, IIDR, identification, is_aligned, read_part};
 use super::word::BitRegister;
 use super::{Cpu, Kicks, Read, Vgic, bit, member};
 use crate::esr::Width;
@@ -94,13 +94,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Iidr => u64::from(IIDR),
             Register::Waker => u64::from(if cpu.bank.lock().is_asleep { WAKER_ASLEEP } else { 0 }),
-            Register::Priority(first) => {
-                let bank = cpu.bank.lock();
-                (0..width.bytes()).map(low).rev().fold(0, |value, n| {
-                    let priority = bank.priority.get(index(first.saturating_add(n)));
-                    value << 8 | priority.copied().map_or(0, u64::from)
-                })
-            }
+            Register::Priority(first) => cpu.bank.lock().priorities(first, width),
             Register::SgiConfig => u64::from(icfgr_from_edges(SGIS)),
             Register::PpiConfig => u64::from(icfgr_from_edges(cpu.bank.lock().word.edge >> 16)),
             Register::Identification => {
@@ -135,24 +129,9 @@ impl<R: RelaxStrategy> Vgic<R> {
                 0
             }
             Register::Priority(first) => {
-                let mut changed = 0;
-                for (n, priority) in (first..).zip(bytes_of(value, width)) {
-                    let Some(entry) = bank.priority.get_mut(index(n)) else { break };
-                    let priority = priority & self.priority_mask;
-                    if core::mem::replace(entry, priority) != priority {
-                        changed |= bit(n);
-                    }
-                }
-                changed
+                bank.set_priorities(first, width, value, self.priority_mask)
             }
-            Register::PpiConfig => {
-                // The timers' lines are levels, whatever a guest writes.
-                let writable = !SGIS & !PHYSICAL_PPIS;
-                let edges = edges_from_icfgr(low(value)) << 16;
-                let changed = (bank.word.edge ^ edges) & writable;
-                bank.word.edge ^= changed;
-                changed
-            }
+            Register::PpiConfig => bank.set_ppi_config(low(value)),
             Register::Ctlr
             | Register::Typer
             | Register::Iidr
@@ -164,7 +143,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A load by `vcpu` of a register of the bit sets of `target`.
-    fn read_bank(
+    pub(super) fn read_bank(
         &self,
         vcpu: usize,
         target: usize,
@@ -191,7 +170,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store by `vcpu` to a register of the bit sets of `target`.
-    fn write_bank(
+    pub(super) fn write_bank(
         &self,
         vcpu: usize,
         target: usize,
@@ -213,7 +192,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// Makes a change of `changed` interrupts of `target` take effect.
-    fn commit(
+    pub(super) fn commit(
         &self,
         vcpu: usize,
         target: usize,

@@ -1,18 +1,23 @@
-//! Register facts that the distributor and the redistributors share.
+//! Register facts that the distributors and the redistributors share.
 
 use super::bits::{high, low};
 use crate::esr::Width;
 
-/// GICD_IIDR and GICR_IIDR: implementer Arm (0x43b), product 0x50, as hypervisors that model Arm's
+/// GICD_IIDR of a GICv2: GIC-400 r0p1 (DDI 0471B, 3.2.2).
+pub(super) const IIDR_V2: u32 = 0x0200_143b;
+
+/// GICD_IIDR and GICR_IIDR of a GICv3: implementer Arm (0x43b), product 0x50, as hypervisors that model Arm's
 /// controller do.
 pub(super) const IIDR: u32 = 0x5000_043b;
 
-/// First of the identification registers, GICD_PIDR4.
-const ID_BASE: u64 = 0xffd0;
+/// First of the identification registers, GICD_PIDR4, in the low 12 bits of its offset.
+const ID_BASE: u64 = 0xfd0;
 
 /// PIDR4-7, PIDR0-3, CIDR0-3 of Arm's GICv3 distributor; PIDR2 bits 7:4 say GICv3 (IHI0069,
 /// section 12.1, GICD_PIDR2; values as GIC-500's technical reference manual lists them).
 const DISTRIBUTOR_ID: [u8; 12] = [0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1];
+/// The same of a GIC-400 (DDI 0471B, 3.2.2); PIDR2 bits 7:4 say GICv2.
+const DISTRIBUTOR_V2_ID: [u8; 12] = [0x04, 0, 0, 0, 0x90, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1];
 /// PIDR0 of a redistributor, the only byte that differs.
 const REDISTRIBUTOR_PIDR0: u8 = 0x93;
 const PIDR0: u64 = 4;
@@ -21,16 +26,22 @@ const PIDR0: u64 = 4;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Component {
     Distributor,
+    DistributorV2,
     Redistributor,
 }
 
-/// The identification register at `offset`, 0 where there is none.
+/// The identification register at `offset`, of which the low 12 bits count; 0 where there is none.
 pub(super) fn identification(component: Component, offset: u64) -> u32 {
-    let Some(word) = offset.checked_sub(ID_BASE).map(|distance| distance >> 2) else { return 0 };
+    let word = (offset & 0xfff).checked_sub(ID_BASE).map(|distance| distance >> 2);
+    let Some(word) = word else { return 0 };
     if word == PIDR0 && component == Component::Redistributor {
         return u32::from(REDISTRIBUTOR_PIDR0);
     }
-    usize::try_from(word).ok().and_then(|n| DISTRIBUTOR_ID.get(n)).copied().map_or(0, u32::from)
+    let bytes = match component {
+        Component::DistributorV2 => &DISTRIBUTOR_V2_ID,
+        Component::Distributor | Component::Redistributor => &DISTRIBUTOR_ID,
+    };
+    usize::try_from(word).ok().and_then(|n| bytes.get(n)).copied().map_or(0, u32::from)
 }
 
 /// Whether an access of `width` at `offset` is naturally aligned.

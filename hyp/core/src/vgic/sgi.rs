@@ -1,7 +1,7 @@
-//! Writes of ICC_SGI0R_EL1, ICC_SGI1R_EL1 and ICC_ASGI1R_EL1, which trap because EL2 takes the
-//! physical interrupts (HCR_EL2.IMO and FMO).
+//! Writes that send SGIs: of ICC_SGI0R_EL1, ICC_SGI1R_EL1 and ICC_ASGI1R_EL1, which trap because EL2
+//! takes the physical interrupts (HCR_EL2.IMO and FMO), and of a GICv2's GICD_SGIR.
 
-use super::bits::{bit, low, member};
+use super::bits::{bit, byte, low, member};
 
 /// Which of the three registers was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +50,32 @@ impl SgiRequest {
     }
 }
 
+/// A decoded write of GICD_SGIR.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SgirRequest {
+    /// Which SGI, 0 to 15.
+    pub(super) intid: u32,
+    /// Bit n for vCPU n.
+    pub(super) targets: u32,
+}
+
+impl SgirRequest {
+    /// Decodes `value` written by vCPU `sender` of `vcpus` (IHI0048B, section 4.3.15). NSATT is
+    /// reserved without the Security Extensions.
+    pub(super) fn decode(value: u32, sender: usize, vcpus: usize) -> Self {
+        let all = member(vcpus).wrapping_sub(1);
+        let list = u32::from(byte(u64::from(value >> 16)));
+        let targets = match (value >> 24) & 3 {
+            0 => list & all,
+            1 => all & !member(sender),
+            2 => member(sender),
+            // Reserved.
+            _ => 0,
+        };
+        Self { intid: value & 0xf, targets }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +90,17 @@ mod tests {
     fn interrupt_routing_mode_spares_the_sender() {
         let sgi = SgiRequest::decode(SgiRegister::Sgi0, (1 << 40) | (3 << 24) | 0xffff, 2, 4);
         assert_eq!(sgi, SgiRequest { inbox: 1 << 19, targets: 0b1011 });
+    }
+
+    #[test]
+    fn the_filter_of_a_gicv2_says_whom_an_sgi_reaches() {
+        let targets = |value| SgirRequest::decode(value, 2, 4).targets;
+        assert_eq!(targets(0x00ff_8003), 0b1111);
+        assert_eq!(targets(0x0005_0003), 0b0101);
+        assert_eq!(targets(0x0104_0003), 0b1011);
+        assert_eq!(targets(0x02fb_0003), 0b0100);
+        assert_eq!(targets(0x03ff_0003), 0);
+        assert_eq!(SgirRequest::decode(0x00ff_fff7, 0, 1).intid, 7);
     }
 
     #[test]

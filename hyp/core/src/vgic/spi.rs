@@ -1,9 +1,11 @@
 //! Shared peripheral interrupts: state, routes, and who holds one in a list register.
 
-use super::bits::{Bits, bit, index};
+use super::bits::{Bits, bit, index, low};
 use super::kicks::Kicks;
 use super::lr::ListRegister;
+use super::regs::bytes_of;
 use super::word::{BitRegister, Groups, Word};
+use crate::esr::Width;
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
 
 /// Words of 32 SPIs.
@@ -24,7 +26,8 @@ struct Share {
 pub(super) struct SpiBank {
     words: [Word; SPI_WORDS],
     priority: [u8; SPIS],
-    /// Bits of GICD_IROUTER<n>: Aff3 in 31:24, Aff2, Aff1, Aff0 below.
+    /// Bits of GICD_IROUTER<n>: Aff3 in 31:24, Aff2, Aff1, Aff0 below. With a GICv2 the byte of
+    /// GICD_ITARGETSR.
     route: [u32; SPIS],
     target: [u8; SPIS],
     holder: [u8; SPIS],
@@ -37,18 +40,18 @@ const fn place(spi: u32) -> (usize, u32) {
 }
 
 impl SpiBank {
-    /// The state after reset: everything level-sensitive, disabled, in group 0, routed to the
-    /// vCPU with affinity 0.
-    pub(super) fn new() -> Self {
+    /// The state after reset: everything level-sensitive, disabled, in group 0, and routed to the
+    /// first vCPU or else to nobody.
+    pub(super) fn new(routed_to_first: bool) -> Self {
         let mut shares = [Share::default(); MAX_VCPUS];
-        if let Some(first) = shares.first_mut() {
+        if routed_to_first && let Some(first) = shares.first_mut() {
             first.routed = [!0; SPI_WORDS];
         }
         Self {
             words: [Word::default(); SPI_WORDS],
             priority: [0; SPIS],
             route: [0; SPIS],
-            target: [0; SPIS],
+            target: [if routed_to_first { 0 } else { NOBODY }; SPIS],
             holder: [NOBODY; SPIS],
             shares,
         }
@@ -145,13 +148,36 @@ impl SpiBank {
     }
 
     /// Writes GICD_IPRIORITYR of `spi`.
-    pub(super) fn set_priority(&mut self, spi: u32, priority: u8, groups: Groups) -> Kicks {
+    fn set_priority(&mut self, spi: u32, priority: u8, groups: Groups) -> Kicks {
         let Some(entry) = self.priority.get_mut(index(spi)) else { return Kicks::NONE };
         if core::mem::replace(entry, priority) == priority {
             return Kicks::NONE;
         }
         let (word, mask) = place(spi);
         self.concerned(word, mask, groups)
+    }
+
+    /// The priority bytes that an access of `width` sees, from `first` on.
+    pub(super) fn priorities(&self, first: u32, width: Width) -> u64 {
+        (0..width.bytes())
+            .map(low)
+            .rev()
+            .fold(0, |value, n| value << 8 | u64::from(self.priority(first.saturating_add(n))))
+    }
+
+    /// A store of `width` to the priority bytes from `first` on, of whose bits `mask` are
+    /// implemented.
+    pub(super) fn set_priorities(
+        &mut self,
+        first: u32,
+        width: Width,
+        value: u64,
+        mask: u8,
+        groups: Groups,
+    ) -> Kicks {
+        (first..).zip(bytes_of(value, width)).fold(Kicks::NONE, |kicks, (spi, priority)| {
+            kicks | self.set_priority(spi, priority & mask, groups)
+        })
     }
 
     /// The edge-triggered ones of `word`.
@@ -173,21 +199,21 @@ impl SpiBank {
         self.concerned(word, changed, groups)
     }
 
-    /// GICD_IROUTER of `spi`, as the affinity bytes 3.2.1.0.
+    /// GICD_IROUTER of `spi`, as the affinity bytes 3.2.1.0, or its byte of GICD_ITARGETSR.
     pub(super) fn route(&self, spi: u32) -> u32 {
         self.route.get(index(spi)).copied().unwrap_or(0)
     }
 
-    /// Writes GICD_IROUTER of `spi`. `target` is the vCPU with that affinity, if there is one.
+    /// Writes what [`Self::route`] reads. `target` is the vCPU that it stands for, if there is one.
     pub(super) fn set_route(
         &mut self,
         spi: u32,
-        affinity: u32,
+        value: u32,
         target: Option<usize>,
         groups: Groups,
     ) -> Kicks {
         let Some(route) = self.route.get_mut(index(spi)) else { return Kicks::NONE };
-        *route = affinity;
+        *route = value;
         let (word, mask) = place(spi);
         for (vcpu, share) in self.shares.iter_mut().enumerate() {
             if let Some(routed) = share.routed.get_mut(word) {

@@ -1,7 +1,7 @@
 //! The devices that EL2 emulates for a VM, and what stage 2 says about its pages.
 
 use hyp_abi::vplatform::{
-    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, UART_BASE, UART_INTID, UART_SIZE,
+    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE, UART_INTID, UART_SIZE,
 };
 use spin::RelaxStrategy;
 
@@ -12,15 +12,17 @@ use crate::fault::{FaultView, LeafState, Use};
 use crate::pl011::Pl011;
 use crate::ports::Ports;
 use crate::stage2::{Access as Permission, Execute, Leaf};
-use crate::vgic::{CpuInterface, Kicks, Read};
+use crate::vgic::{CpuInterface, GicVersion, Kicks, Read};
 
 /// A device and an offset into its registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// GIC distributor.
+    /// GICv3 distributor.
     Distributor(u64),
-    /// GIC redistributors, from the first vCPU's.
+    /// GICv3 redistributors, from the first vCPU's.
     Redistributors(u64),
+    /// GICv2 distributor.
+    DistributorV2(u64),
     /// The console.
     Console(u64),
 }
@@ -82,18 +84,32 @@ impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
 
     #[inline]
     fn device(&self, ipa: Ipa, bytes: u64) -> Option<Device> {
-        if let Some(offset) = offset_in(ipa, bytes, GICD_BASE, GICD_SIZE) {
-            return Some(Device::Distributor(offset));
-        }
-        let redistributors = GICR_STRIDE.saturating_mul(self.gic.vcpus() as u64);
-        if let Some(offset) = offset_in(ipa, bytes, GICR_BASE, redistributors) {
-            return Some(Device::Redistributors(offset));
-        }
-        offset_in(ipa, bytes, UART_BASE, UART_SIZE).map(Device::Console)
+        let gic = match self.gic.version() {
+            GicVersion::V3 => self.gic_v3_at(ipa, bytes),
+            GicVersion::V2 => {
+                offset_in(ipa, bytes, GICD_BASE, GICV2_GICD_SIZE).map(Device::DistributorV2)
+            }
+        };
+        gic.or_else(|| offset_in(ipa, bytes, UART_BASE, UART_SIZE).map(Device::Console))
+    }
+
+    #[inline]
+    fn is_assigned(&self, ipa: Ipa) -> bool {
+        self.space.is_assigned(ipa)
     }
 }
 
 impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
+    /// The part of the GICv3 whose registers hold all of `bytes` bytes from `ipa`.
+    #[inline]
+    fn gic_v3_at(&self, ipa: Ipa, bytes: u64) -> Option<Device> {
+        if let Some(offset) = offset_in(ipa, bytes, GICD_BASE, GICD_SIZE) {
+            return Some(Device::Distributor(offset));
+        }
+        let redistributors = GICR_STRIDE.saturating_mul(self.gic.vcpus() as u64);
+        offset_in(ipa, bytes, GICR_BASE, redistributors).map(Device::Redistributors)
+    }
+
     /// Does `access` of `vcpu` on `device`; `value` is what a store writes, cut to its width.
     pub fn emulate(
         &self,
@@ -117,6 +133,12 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
             }
             (Device::Redistributors(offset), Direction::Write) => {
                 Self::stored(self.gic.redist_write(vcpu, offset, width, value, iface), shell)
+            }
+            (Device::DistributorV2(offset), Direction::Read) => {
+                Self::loaded(self.gic.dist_v2_read(vcpu, offset, width, iface), shell)
+            }
+            (Device::DistributorV2(offset), Direction::Write) => {
+                Self::stored(self.gic.dist_v2_write(vcpu, offset, width, value, iface), shell)
             }
             (Device::Console(offset), direction) => {
                 let mut uart = self.uart.lock();

@@ -22,7 +22,7 @@ use crate::pl011::Pl011;
 use crate::ports::Ports;
 use crate::psci::{Power, Start};
 use crate::stage2::EditError;
-use crate::vgic::{Kicks, Vgic};
+use crate::vgic::{GicVersion, Kicks, Vgic};
 
 /// What answering a trap needs of the CPU it happened on and of the machine around it.
 pub trait Shell {
@@ -64,11 +64,13 @@ pub struct Vm<P, R> {
 impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     /// A VM with `vcpus` vCPUs, all of them off, that starts on vCPU 0 as `boot` says.
     ///
-    /// `priority_bits` is what the virtual CPU interface implements, 5 to 8.
+    /// It sees a GIC of version `gic`, the machine's; `priority_bits` is what the virtual CPU
+    /// interface implements, 5 to 8.
     pub fn new(
         space: AddressSpace<P, R>,
         features: Features,
         vcpus: usize,
+        gic: GicVersion,
         priority_bits: u32,
         boot: Start,
     ) -> Self {
@@ -76,7 +78,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
             features,
             boot,
             space,
-            gic: Vgic::new(vcpus, priority_bits),
+            gic: Vgic::new(gic, vcpus, priority_bits),
             power: Power::new(vcpus),
             life: Life::new(),
             uart: TicketMutex::new(Pl011::new()),

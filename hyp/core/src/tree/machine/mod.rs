@@ -2,7 +2,7 @@
 //!
 //! One walk checks the tree and reads it; at most two look-ups by path (an alias and the console
 //! it names) follow. Nothing is guessed: what the tree does not say is `None`, and the methods that
-//! demand a part ([`Machine::psci`], [`Machine::gic_v3`], …) name the cause and the remedy.
+//! demand a part ([`Machine::psci`], [`Machine::gic`], …) name the cause and the remedy.
 //!
 //! Bindings: Devicetree Specification v0.4, chapters 2 and 3, and the files named in the parts
 //! under `Documentation/devicetree/bindings/` of Linux.
@@ -108,17 +108,17 @@ impl<'a> Machine<'a> {
         check_conduit(self.psci_node)
     }
 
-    /// The GICv3's frames.
+    /// The interrupt controller.
     ///
     /// # Errors
     ///
-    /// When there is no GIC or it is a GICv2.
-    pub fn gic_v3(&self) -> Result<&GicV3, MachineError> {
-        match &self.gic {
-            Some(Gic::V3(gic)) => Ok(gic),
-            Some(Gic::V2(_)) => Err(MachineError::NotGicV3),
-            None => Err(MachineError::NoGic),
+    /// When there is none, or it is a GICv2 without virtualization.
+    pub fn gic(&self) -> Result<&Gic, MachineError> {
+        let gic = self.gic.as_ref().ok_or(MachineError::NoGic)?;
+        if let Gic::V2(gic) = gic {
+            gic.virtualization()?;
         }
+        Ok(gic)
     }
 
     /// The memory banks, of which there is at least one.

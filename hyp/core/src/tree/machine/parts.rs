@@ -78,6 +78,32 @@ pub struct GicV2 {
     pub maintenance: Option<u32>,
 }
 
+impl GicV2 {
+    /// The two frames that only a GIC with virtualization has: GICH and GICV.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not listed.
+    pub fn virtualization(&self) -> Result<(PaRange, PaRange), MachineError> {
+        self.hypervisor.zip(self.virtual_cpu).ok_or(MachineError::NoGicVirtualization)
+    }
+
+    /// The two neighbouring pages of a CPU interface, GICC or GICV, whose frame the tree gives.
+    ///
+    /// A board for 64 KiB granules repeats each page sixteen times (SBSA, "GICv2 address map"), and
+    /// then the last copy of the first page lies before the first copy of the second: Linux knows
+    /// such frames by their size of 128 KiB, too (`drivers/irqchip/irq-gic.c`).
+    #[must_use]
+    pub fn interface_pages(frame: PaRange) -> PaRange {
+        const REPEATED: u64 = 0x2_0000;
+        const LAST_COPY: u64 = 0xf000;
+        const PAGES: u64 = 0x2000;
+        let first = if frame.size() == REPEATED { LAST_COPY } else { 0 };
+        let base = frame.base().checked_add(first);
+        base.and_then(|base| PaRange::new(base, frame.size().min(PAGES))).unwrap_or(frame)
+    }
+}
+
 /// Frames of a GICv3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GicV3 {
@@ -142,9 +168,12 @@ pub enum MachineError {
     /// No interrupt controller.
     #[error("device tree lists no GIC, or it is disabled; Postern needs a GIC with virtualization")]
     NoGic,
-    /// The wrong interrupt controller.
-    #[error("the machine has a GICv2; Postern needs a GICv3 (QEMU: -M virt,gic-version=3)")]
-    NotGicV3,
+    /// A GICv2 without virtualization.
+    #[error(
+        "the GICv2's node lists no GICH and GICV frames: Postern needs a GIC with virtualization \
+         (QEMU: -M virt,virtualization=on)"
+    )]
+    NoGicVirtualization,
     /// No PSCI.
     #[error(
         "device tree has no /psci node; Postern starts CPUs and powers off by firmware's PSCI: \

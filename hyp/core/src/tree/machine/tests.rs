@@ -45,7 +45,7 @@ fn qemu_virt_with_gicv3() {
         (0..4).map(|mpidr| Cpu { mpidr, enable_method: EnableMethod::Psci }).collect();
     assert_eq!(machine.cpus[..], expected[..]);
     assert_eq!(machine.psci(), Ok(PsciConduit::Smc));
-    let gic = machine.gic_v3().unwrap();
+    let Ok(Gic::V3(gic)) = machine.gic() else { panic!("{:?}", machine.gic) };
     assert_eq!(gic.distributor, range(0x0800_0000, 0x1_0000));
     assert_eq!(gic.redistributors[..], [range(0x080a_0000, 0xf6_0000)]);
     assert_eq!((gic.stride, gic.maintenance), (None, Some(25)));
@@ -73,7 +73,6 @@ fn qemu_virt_with_gicv3() {
 #[test]
 fn qemu_virt_with_gicv2() {
     let machine = Machine::from_tree(VIRT_GICV2).unwrap();
-    assert_eq!(machine.gic_v3(), Err(MachineError::NotGicV3));
     let expected = GicV2 {
         distributor: range(0x0800_0000, 0x1_0000),
         cpu_interface: range(0x0801_0000, 0x1_0000),
@@ -81,7 +80,23 @@ fn qemu_virt_with_gicv2() {
         virtual_cpu: Some(range(0x0804_0000, 0x1_0000)),
         maintenance: Some(25),
     };
-    assert_eq!(machine.gic, Some(Gic::V2(expected)));
+    assert_eq!(machine.gic(), Ok(&Gic::V2(expected)));
+    let without = GicV2 { virtual_cpu: None, ..expected };
+    let mut machine = machine;
+    machine.gic = Some(Gic::V2(without));
+    assert_eq!(machine.gic(), Err(MachineError::NoGicVirtualization));
+}
+
+/// QEMU's virt, a Raspberry Pi 4, a ZynqMP.
+#[test]
+fn a_cpu_interface_is_two_neighbouring_pages() {
+    for (frame, pages) in [
+        (range(0x0804_0000, 0x1_0000), range(0x0804_0000, 0x2000)),
+        (range(0xff84_6000, 0x2000), range(0xff84_6000, 0x2000)),
+        (range(0xf906_0000, 0x2_0000), range(0xf906_f000, 0x2000)),
+    ] {
+        assert_eq!(GicV2::interface_pages(frame), pages);
+    }
 }
 
 /// Narrow cells, buses with offset windows, aliases, `interrupts-extended`, a spin table: the
@@ -305,7 +320,7 @@ fn missing_parts_are_told_apart() {
     let tree = with_child(node("chosen", [("stdout-path", b"/serial@0\0")], std::vec![]));
     let machine = Machine::from_tree(&tree).unwrap();
     assert_eq!(machine.memory(), Err(MachineError::NoMemory));
-    assert_eq!(machine.gic_v3(), Err(MachineError::NoGic));
+    assert_eq!(machine.gic(), Err(MachineError::NoGic));
     let kind = ConsoleKind::Unsupported(NodeName::new(b"/serial@0"));
     assert_eq!(machine.console.unwrap().kind, kind);
 }

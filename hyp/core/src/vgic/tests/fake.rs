@@ -1,7 +1,8 @@
-//! A virtual CPU interface and the physical timers of one CPU, simulated after IHI0069: what the
-//! guest does by ICC_* registers changes the list registers as the hardware would.
+//! A virtual CPU interface and the physical timers of one CPU, simulated after IHI0069 and IHI0048B:
+//! what the guest does by ICC_* or GICV_* registers changes the list registers as the hardware would.
+//! The number of an interrupt is the content of IAR: with a GICv2 an SGI's sender is in bits 12:10.
 
-use super::super::{CpuInterface, ListRegister, hcr, vmcr};
+use super::super::{CpuInterface, GicVersion, ListRegister, hcr, vmcr};
 use std::vec;
 use std::vec::Vec;
 
@@ -20,10 +21,17 @@ pub(super) struct FakeCpu {
     pub(super) lines: u32,
     pub(super) physical_active: u32,
     pub(super) writes: usize,
+    /// List registers have the form of a GICv2's.
+    is_v2: bool,
+}
+
+/// What IAR shows of the interrupt in `lr`.
+fn iar(lr: ListRegister) -> u32 {
+    lr.intid() | lr.source() << 10
 }
 
 impl FakeCpu {
-    pub(super) fn new(list_registers: usize) -> Self {
+    pub(super) fn new(list_registers: usize, version: GicVersion) -> Self {
         Self {
             lrs: vec![ListRegister::EMPTY; list_registers],
             hcr: 0,
@@ -34,6 +42,7 @@ impl FakeCpu {
             lines: 0,
             physical_active: 0,
             writes: 0,
+            is_v2: version == GicVersion::V2,
         }
     }
 
@@ -75,7 +84,7 @@ impl FakeCpu {
         let lr = self.lrs[n];
         self.active_priorities.push((lr.is_group1(), lr.priority() & 0xf8));
         self.lrs[n] = ListRegister::from_raw((lr.raw() & !(3 << 62)) | 1 << 63);
-        lr.intid()
+        iar(lr)
     }
 
     /// ICC_EOIR<group>_EL1.
@@ -101,7 +110,7 @@ impl FakeCpu {
     }
 
     fn deactivate(&mut self, intid: u32) {
-        match self.lrs.iter().position(|lr| lr.is_active() && lr.intid() == intid) {
+        match self.lrs.iter().position(|lr| lr.is_active() && iar(*lr) == intid) {
             Some(n) => {
                 let lr = self.lrs[n];
                 if lr.is_physical() {
@@ -172,7 +181,8 @@ impl CpuInterface for FakeCpu {
             assert!(!twice, "interrupt {} in two list registers", value.intid());
         }
         self.writes += 1;
-        self.lrs[n] = value;
+        self.lrs[n] = if self.is_v2 { ListRegister::from_gich(value.to_gich()) } else { value };
+        assert_eq!(self.lrs[n], value, "a GICv2 does not hold all of this");
     }
 
     fn empty_lrs(&self) -> u32 {

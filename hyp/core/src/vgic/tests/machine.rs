@@ -1,7 +1,7 @@
 //! Several simulated CPUs around one controller, with kicks, timers and maintenance interrupts
 //! delivered as the shell would.
 
-use super::super::{Kicks, Read, SgiRegister, Vgic};
+use super::super::{GicVersion, Kicks, Read, SgiRegister, Vgic};
 use super::fake::FakeCpu;
 use crate::esr::Width;
 use std::vec::Vec;
@@ -18,9 +18,14 @@ pub(super) struct Machine {
 impl Machine {
     /// All vCPUs on, the guest's drivers not yet started.
     pub(super) fn new(vcpus: usize, list_registers: usize) -> Self {
+        Self::with_version(GicVersion::V3, vcpus, list_registers)
+    }
+
+    /// The same with a GIC of that version.
+    pub(super) fn with_version(version: GicVersion, vcpus: usize, list_registers: usize) -> Self {
         let mut machine = Self {
-            vgic: Vgic::new(vcpus, 5),
-            cpus: (0..vcpus).map(|_| FakeCpu::new(list_registers)).collect(),
+            vgic: Vgic::new(version, vcpus, 5),
+            cpus: (0..vcpus).map(|_| FakeCpu::new(list_registers, version)).collect(),
             kicked: Kicks::NONE,
         };
         for vcpu in 0..vcpus {
@@ -43,6 +48,41 @@ impl Machine {
             machine.redist_write(vcpu, vcpu, SGI_FRAME + 0x100, !0);
         }
         machine
+    }
+
+    /// With a GICv2: both groups on, everything in group 0, enabled and sent to the first vCPU.
+    pub(super) fn started_v2(vcpus: usize, list_registers: usize) -> Self {
+        let mut machine = Self::with_version(GicVersion::V2, vcpus, list_registers);
+        machine.v2_write(0, 0, 3);
+        for vcpu in 0..vcpus {
+            machine.cpus[vcpu].open();
+            machine.v2_write(vcpu, 0x100, !0);
+        }
+        for word in 1..4 {
+            machine.v2_write(0, 0x100 + 4 * word, !0);
+        }
+        for four in 8..32 {
+            machine.v2_write(0, 0x800 + 4 * four, 0x0101_0101);
+        }
+        machine
+    }
+
+    pub(super) fn v2_write_as(&mut self, vcpu: usize, offset: u64, width: Width, value: u64) {
+        let cpu = &mut self.cpus[vcpu];
+        self.kicked |= self.vgic.dist_v2_write(vcpu, offset, width, value, cpu);
+        self.settle();
+    }
+
+    pub(super) fn v2_write(&mut self, vcpu: usize, offset: u64, value: u32) {
+        self.v2_write_as(vcpu, offset, Width::Word, u64::from(value));
+    }
+
+    pub(super) fn v2_read_as(&mut self, vcpu: usize, offset: u64, width: Width) -> u64 {
+        self.read(|vgic, cpus| vgic.dist_v2_read(vcpu, offset, width, &mut cpus[vcpu]))
+    }
+
+    pub(super) fn v2_read(&mut self, vcpu: usize, offset: u64) -> u32 {
+        u32::try_from(self.v2_read_as(vcpu, offset, Width::Word)).unwrap()
     }
 
     /// Serves kicks, timers and maintenance interrupts until nothing moves.

@@ -4,5 +4,7 @@ mod late;
 mod machine;
 mod oracle;
 mod random;
+mod random_v2;
 mod registers;
+mod registers_v2;
 mod threads;

@@ -16,13 +16,15 @@ pub(super) struct Interrupt {
     pub(super) priority: u8,
     /// vCPU that takes it; for an SPI it follows GICD_IROUTER.
     pub(super) target: Option<usize>,
+    /// With a GICv2, a bit for each vCPU that sent this SGI.
+    pub(super) senders: u8,
     /// A timer whose line fell while it was pending: hardware list registers may still hold it.
     pub(super) optional: bool,
 }
 
 impl Interrupt {
     pub(super) fn pending(&self) -> bool {
-        self.latch || (self.line && !self.edge)
+        self.latch || self.senders != 0 || (self.line && !self.edge)
     }
 }
 
@@ -103,6 +105,14 @@ impl Oracle {
         irq.optional = false;
         let priority = irq.priority;
         self.cpus[vcpu].stack.push((intid, priority));
+    }
+
+    /// The same for an SGI of a GICv2, which came from `sender`.
+    pub(super) fn acknowledge_sgi(&mut self, vcpu: usize, intid: u32, sender: u32) {
+        let irq = self.get(vcpu, intid);
+        assert!(irq.senders & 1 << sender != 0, "SGI {intid} from {sender}, of {:#b}", irq.senders);
+        irq.senders &= !(1 << sender);
+        self.acknowledge(vcpu, intid);
     }
 
     /// Ends the interrupt acknowledged last.

@@ -1,6 +1,6 @@
 //! What the register files answer.
 
-use super::super::{Kicks, Read, Vgic};
+use super::super::{GicVersion, Kicks, Read, Vgic};
 use super::fake::FakeCpu;
 use super::machine::{FRAMES, Machine, SGI_FRAME};
 use crate::esr::Width;
@@ -80,8 +80,8 @@ fn priorities_have_five_bits_and_bytes() {
 
 #[test]
 fn a_finer_cpu_interface_gets_finer_priorities() {
-    let vgic: Vgic<spin::Spin> = Vgic::new(1, 7);
-    let mut cpu = FakeCpu::new(4);
+    let vgic: Vgic<spin::Spin> = Vgic::new(GicVersion::V3, 1, 7);
+    let mut cpu = FakeCpu::new(4, GicVersion::V3);
     assert!(vgic.dist_write(0, 0x420, Width::Word, 0xffff_ffff, &mut cpu).is_empty());
     let read = vgic.dist_read(0, 0x420, Width::Word, &mut cpu);
     assert_eq!(read, Read::Value(0xfefe_fefe));

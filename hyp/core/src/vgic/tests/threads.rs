@@ -1,6 +1,6 @@
 //! Real threads, one for each vCPU: locks in the right order, no kick lost between atomics.
 
-use super::super::{Kicks, Read, SgiRegister, Vgic};
+use super::super::{GicVersion, Kicks, Read, SgiRegister, Vgic};
 use super::fake::{FakeCpu, SPURIOUS};
 use super::machine::SGI_FRAME;
 use crate::esr::Width;
@@ -35,7 +35,7 @@ impl Shared {
 
 /// One vCPU: passes the token on, pulses SPIs, turns them off and on, and looks at their state.
 fn run(shared: &Shared, vcpu: usize) {
-    let mut cpu = FakeCpu::new(2);
+    let mut cpu = FakeCpu::new(2, GicVersion::V3);
     let vgic = &shared.vgic;
     shared.send(vgic.vcpu_on(vcpu, &mut cpu));
     cpu.open();
@@ -104,12 +104,12 @@ fn run(shared: &Shared, vcpu: usize) {
 #[test]
 fn a_token_goes_round_among_running_vcpus() {
     let shared = Shared {
-        vgic: Vgic::new(VCPUS, 5),
+        vgic: Vgic::new(GicVersion::V3, VCPUS, 5),
         mailbox: [const { AtomicU32::new(0) }; VCPUS],
         rounds: AtomicU32::new(0),
         pulses: AtomicU32::new(0),
     };
-    let mut boot = FakeCpu::new(2);
+    let mut boot = FakeCpu::new(2, GicVersion::V3);
     let write = |offset, width, value, boot: &mut FakeCpu| {
         assert!(shared.vgic.dist_write(0, offset, width, value, boot).is_empty());
     };

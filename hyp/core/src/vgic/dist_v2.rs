@@ -1,0 +1,307 @@
+//! The GICv2 distributor's registers (IHI0048B, section 4.3), without the Security Extensions. Those
+//! of interrupts 0 to 31 are banked: each vCPU sees its own. What is reserved, or accessed with a
+//! width the register does not have, reads as zero and ignores writes.
+//!
+//! An SPI goes to the first of the vCPUs that GICD_ITARGETSR names: the 1-of-N model leaves the
+//! choice to the distributor.
+
+use super::bank::{Bank, SGIS};
+use super::bits::{Bits, bit, byte, edges_from_icfgr, icfgr_from_edges, index, low, member};
+use super::flow::Flow;
+use super::lr::CpuInterface;
+use super::regs::{Component, IIDR_V2, bytes_of, identification, is_aligned};
+use super::sgi::SgirRequest;
+use super::spi::SPI_WORDS;
+use super::word::BitRegister;
+use super::{Cpu, Kicks, Read, Vgic, spi_number};
+use crate::esr::Width;
+use core::sync::atomic::Ordering;
+use hyp_abi::vplatform::{FIRST_SPI, GICV2_GICD_SIZE, SPIS};
+use spin::RelaxStrategy;
+
+/// GICD_CTLR: EnableGrp0 and EnableGrp1.
+const ENABLES: u32 = 3;
+/// GICD_TYPER.ITLinesNumber; CPUNumber is above it, no Security Extensions.
+const LINES: u32 = 3;
+const CPU_NUMBER_SHIFT: u32 = 5;
+
+const IPRIORITYR: u64 = 0x400;
+const ITARGETSR: u64 = 0x800;
+const ICFGR: u64 = 0xc00;
+const CPENDSGIR: u64 = 0xf10;
+const SPENDSGIR: u64 = 0xf20;
+
+/// What lies at an offset, beside the registers of the bit sets.
+enum Register {
+    Ctlr,
+    Typer,
+    Iidr,
+    /// First interrupt of the access.
+    Priority(u32),
+    /// First interrupt of the access.
+    Targets(u32),
+    /// Register number: 16 interrupts each.
+    Config(u32),
+    Sgir,
+    /// First SGI of the access, whose senders are cleared.
+    ClearSenders(u32),
+    /// First SGI of the access, whose senders are set.
+    SetSenders(u32),
+    Identification,
+    Reserved,
+}
+
+fn decode(offset: u64, width: Width) -> Register {
+    use Width::{Byte, Word};
+    if !is_aligned(offset, width) || offset >= GICV2_GICD_SIZE {
+        return Register::Reserved;
+    }
+    let from = |base: u64| low(offset.wrapping_sub(base));
+    match (offset, width) {
+        (0x000, Word) => Register::Ctlr,
+        (0x004, Word) => Register::Typer,
+        (0x008, Word) => Register::Iidr,
+        (IPRIORITYR..ITARGETSR, Byte | Word) => Register::Priority(from(IPRIORITYR)),
+        (ITARGETSR..ICFGR, Byte | Word) => Register::Targets(from(ITARGETSR)),
+        (ICFGR..0xd00, Word) => Register::Config(from(ICFGR) >> 2),
+        (0xf00, Word) => Register::Sgir,
+        (CPENDSGIR..SPENDSGIR, Byte | Word) => Register::ClearSenders(from(CPENDSGIR)),
+        (SPENDSGIR..0xf30, Byte | Word) => Register::SetSenders(from(SPENDSGIR)),
+        (0xfd0..0x1000, Word) => Register::Identification,
+        _ => Register::Reserved,
+    }
+}
+
+/// The word of SPIs that register `n` of GICD_ICFGR belongs to, and the shift of its half.
+fn config_place(n: u32) -> Option<(usize, u32)> {
+    Some((index(n >> 1).checked_sub(1)?, if n & 1 == 0 { 0 } else { 16 }))
+}
+
+impl<R: RelaxStrategy> Vgic<R> {
+    /// A load at `offset` in the distributor of a GICv2 by `vcpu`.
+    pub fn dist_v2_read(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        width: Width,
+        iface: &mut impl CpuInterface,
+    ) -> Read {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Read::Value(0) };
+        if let Some((register, word)) = BitRegister::at(offset, width) {
+            return match word {
+                0 => self.read_bank(vcpu, vcpu, cpu, register, iface),
+                _ => self.read_bits(vcpu, register, word, iface),
+            };
+        }
+        Read::Value(match decode(offset, width) {
+            Register::Ctlr => u64::from(self.control.load(Ordering::Relaxed)),
+            Register::Typer => {
+                let last = low(self.vcpus as u64).saturating_sub(1);
+                u64::from(LINES | last << CPU_NUMBER_SHIFT)
+            }
+            Register::Iidr => u64::from(IIDR_V2),
+            Register::Priority(intid @ 0..FIRST_SPI) => cpu.bank.lock().priorities(intid, width),
+            Register::Priority(intid) => {
+                spi_number(intid).map_or(0, |spi| self.spis.lock().priorities(spi, width))
+            }
+            Register::Targets(first) => self.targets(vcpu, first, width),
+            Register::Config(0) => u64::from(icfgr_from_edges(SGIS)),
+            Register::Config(1) => u64::from(icfgr_from_edges(cpu.bank.lock().word.edge >> 16)),
+            Register::Config(n) => config_place(n).map_or(0, |(word, shift)| {
+                let edges = self.spis.lock().edges(word);
+                u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
+            }),
+            Register::ClearSenders(first) | Register::SetSenders(first) => {
+                return self.read_senders(vcpu, first, width, iface);
+            }
+            Register::Identification => u64::from(identification(Component::DistributorV2, offset)),
+            // GICD_SGIR is write-only.
+            Register::Sgir | Register::Reserved => 0,
+        })
+    }
+
+    /// A store at `offset` in the distributor of a GICv2 by `vcpu`.
+    pub fn dist_v2_write(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        width: Width,
+        value: u64,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        if let Some((register, word)) = BitRegister::at(offset, width) {
+            if word != 0 {
+                return self.write_bits(vcpu, register, word, low(value), iface);
+            }
+            let value = low(value) & writable(register);
+            if value == 0 && register != BitRegister::Group {
+                return Kicks::NONE;
+            }
+            return self.write_bank(vcpu, vcpu, cpu, register, value, iface);
+        }
+        let kicks = match decode(offset, width) {
+            Register::Ctlr => {
+                let _spis = self.spis.lock();
+                self.write_control(low(value) & ENABLES)
+            }
+            Register::Priority(intid @ 0..FIRST_SPI) => {
+                let mut bank = cpu.bank.lock();
+                let changed = bank.set_priorities(intid, width, value, self.priority_mask);
+                return self.commit(vcpu, vcpu, cpu, bank, changed, iface);
+            }
+            Register::Priority(intid) => spi_number(intid).map_or(Kicks::NONE, |spi| {
+                let mut spis = self.spis.lock();
+                spis.set_priorities(spi, width, value, self.priority_mask, self.groups())
+            }),
+            Register::Targets(first) => self.set_targets(first, width, value),
+            Register::Config(1) => {
+                let mut bank = cpu.bank.lock();
+                let changed = bank.set_ppi_config(low(value));
+                return self.commit(vcpu, vcpu, cpu, bank, changed, iface);
+            }
+            Register::Config(n) => config_place(n).map_or(Kicks::NONE, |(word, shift)| {
+                let mask = 0xffffu32.wrapping_shl(shift);
+                let edges = edges_from_icfgr(low(value)).wrapping_shl(shift);
+                self.spis.lock().set_edges(word, mask, edges, self.groups())
+            }),
+            Register::Sgir => return self.sgir(vcpu, cpu, low(value), iface),
+            Register::ClearSenders(first) => {
+                return self.change_senders(vcpu, first, width, value, Bank::recall, iface);
+            }
+            Register::SetSenders(first) => {
+                return self.change_senders(vcpu, first, width, value, Bank::send, iface);
+            }
+            Register::Typer | Register::Iidr | Register::Identification | Register::Reserved => {
+                Kicks::NONE
+            }
+        };
+        self.settle(vcpu, kicks, iface)
+    }
+
+    /// A write of GICD_SGIR.
+    fn sgir(&self, vcpu: usize, cpu: &Cpu<R>, value: u32, iface: &mut impl CpuInterface) -> Kicks {
+        let SgirRequest { intid, targets } = SgirRequest::decode(value, vcpu, self.vcpus);
+        let sender = byte(u64::from(member(vcpu)));
+        if targets == member(vcpu) {
+            let mut bank = cpu.bank.lock();
+            if bank.revive(intid, low(vcpu as u64), self.groups(), iface) {
+                return Kicks::NONE;
+            }
+            bank.send(intid, sender);
+            return self.finish(vcpu, cpu, bank, iface);
+        }
+        let note = u32::from(sender).wrapping_shl((intid & 3).wrapping_mul(8));
+        let mut kicks = Kicks::NONE;
+        for target in Bits(targets) {
+            let target = index(target);
+            let Some(cpu) = self.cpus.get(target) else { continue };
+            if let Some(senders) = cpu.senders.get(index(intid >> 2)) {
+                senders.fetch_or(note, Ordering::AcqRel);
+            }
+            // Whoever finds the inbox empty sends the kick; the owner empties it in one go.
+            if cpu.inbox.fetch_or(bit(intid), Ordering::AcqRel) == 0 {
+                kicks = kicks.with(target);
+            }
+        }
+        if kicks.contains(vcpu) {
+            return kicks.without(vcpu) | self.sync(vcpu, iface);
+        }
+        kicks
+    }
+
+    /// A load of `width` from GICD_ITARGETSR, from interrupt `first` on.
+    fn targets(&self, vcpu: usize, first: u32, width: Width) -> u64 {
+        if self.vcpus == 1 {
+            // With one CPU interface the registers are RAZ/WI (IHI0048B, section 4.3.12).
+            return 0;
+        }
+        let spis = self.spis.lock();
+        (0..width.bytes()).map(low).rev().fold(0, |value, n| {
+            let intid = first.saturating_add(n);
+            let targets = match spi_number(intid) {
+                Some(spi) => spis.route(spi),
+                None if intid < FIRST_SPI => member(vcpu),
+                None => 0,
+            };
+            value << 8 | u64::from(targets)
+        })
+    }
+
+    /// A store of `width` to GICD_ITARGETSR, from interrupt `first` on; those of SGIs and PPIs are
+    /// read-only.
+    fn set_targets(&self, first: u32, width: Width, value: u64) -> Kicks {
+        if self.vcpus == 1 {
+            return Kicks::NONE;
+        }
+        let mut spis = self.spis.lock();
+        (first..).zip(bytes_of(value, width)).fold(Kicks::NONE, |kicks, (intid, targets)| {
+            let Some(spi) = spi_number(intid) else { return kicks };
+            let targets = u32::from(targets & self.every_vcpu());
+            let target = (targets != 0).then(|| index(targets.trailing_zeros()));
+            kicks | spis.set_route(spi, targets, target, self.groups())
+        })
+    }
+
+    /// A load of `width` from GICD_CPENDSGIR or GICD_SPENDSGIR, from SGI `first` on.
+    fn read_senders(
+        &self,
+        vcpu: usize,
+        first: u32,
+        width: Width,
+        iface: &mut impl CpuInterface,
+    ) -> Read {
+        let mut value = 0u64;
+        let look = |flow: &mut Flow<'_>| {
+            for n in (0..width.bytes()).map(low).rev() {
+                let sources = flow.bank.sources.as_ref();
+                let senders = sources.map_or(0, |s| s.waiting(first.saturating_add(n)));
+                value = value << 8 | u64::from(senders);
+            }
+            Kicks::NONE
+        };
+        // What a list register holds is in the model while this looks.
+        let kicks = self.resync_with(vcpu, look, iface);
+        if kicks.is_empty() { Read::Value(value) } else { Read::Again(kicks) }
+    }
+
+    /// A store of `width` to GICD_CPENDSGIR or GICD_SPENDSGIR, from SGI `first` on; `apply` does
+    /// one SGI's byte.
+    fn change_senders(
+        &self,
+        vcpu: usize,
+        first: u32,
+        width: Width,
+        value: u64,
+        apply: fn(&mut Bank, u32, u8),
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let all = self.every_vcpu();
+        let change = |flow: &mut Flow<'_>| {
+            for (n, senders) in (first..).zip(bytes_of(value, width)) {
+                apply(flow.bank, n, senders & all);
+            }
+            Kicks::NONE
+        };
+        self.resync_with(vcpu, change, iface)
+    }
+
+    /// A bit for each vCPU.
+    fn every_vcpu(&self) -> u8 {
+        byte(u64::from(member(self.vcpus).wrapping_sub(1)))
+    }
+}
+
+/// The bits of the banked word of `register` that can be written: SGIs are always enabled (GIC-400),
+/// and their pending state belongs to GICD_SPENDSGIR and GICD_CPENDSGIR.
+const fn writable(register: BitRegister) -> u32 {
+    match register {
+        BitRegister::ClearEnable | BitRegister::SetPending | BitRegister::ClearPending => !SGIS,
+        BitRegister::Group
+        | BitRegister::SetEnable
+        | BitRegister::SetActive
+        | BitRegister::ClearActive => !0,
+    }
+}
+
+const _: () = assert!(LINES as usize == SPI_WORDS && FIRST_SPI as usize + SPIS <= 1020);
