@@ -85,14 +85,14 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
     let vcpu = refuse_aarch32(vcpu);
     match Exit::from_esr(esr) {
         Exit::DataAbort(abort) => {
-            let va = Va(sysreg::far_el2());
+            let va = fault_va(abort.address_unknown);
             let source = address_source(abort.cause, abort.on_walk, vcpu.state.erratum_834220);
             if let Some(ipa) = fault_address(source, va, abort.direction) {
                 fault(vcpu, &Fault::from_data(&abort, va, ipa));
             }
         }
         Exit::FetchAbort(abort) => {
-            let va = Va(sysreg::far_el2());
+            let va = fault_va(abort.address_unknown);
             let source = address_source(abort.cause, abort.on_walk, vcpu.state.erratum_834220);
             if let Some(ipa) = fault_address(source, va, Direction::Read) {
                 fault(vcpu, &Fault::from_fetch(&abort, va, ipa));
@@ -106,6 +106,12 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
         Exit::Hvc { .. } | Exit::Smc { .. } => trap_call(vcpu, esr),
         Exit::AArch32 { .. } | Exit::Unknown { .. } => inject(Exception::Undefined),
     }
+}
+
+/// FAR_EL2, or 0 where the hardware says that it holds nothing of use (`FnV`).
+#[inline]
+fn fault_va(is_unknown: bool) -> Va {
+    Va(if is_unknown { 0 } else { sysreg::far_el2() })
 }
 
 /// Where the fault is; `None` if the guest changed its tables meanwhile and has to try again.
@@ -228,12 +234,18 @@ pub(crate) fn serve_interrupts(vcpu: &Vcpu) {
 
 /// A physical SError that reached EL2 while the guest ran: the guest's own doing, as far as
 /// anyone can tell, so it gets it as a virtual one (HCR_EL2.VSE).
-pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, esr: u64) {
-    log::error!(
-        "vcpu {}: SError {esr:#x} at PC {:#x}, passed on to the guest",
-        vcpu.state.index,
-        sysreg::elr_el2()
-    );
+pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, _esr: u64) {
+    let vcpu = refuse_aarch32(vcpu);
+    events::record(Event {
+        vm: 0,
+        vcpu: events::number(vcpu.state.index),
+        reason: Reason::SError,
+        touch: Touch::Unknown,
+        bytes: 0,
+        pc: sysreg::elr_el2(),
+        va: Va(0),
+        ipa: Ipa(0),
+    });
     stage2::pend_virtual_serror();
 }
 

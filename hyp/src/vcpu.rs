@@ -12,7 +12,7 @@ use hyp_core::vgic::CpuInterface;
 use hyp_core::vm::{Left, Stop};
 
 use crate::arch::context::{self, EntryState, Frame, Framed};
-use crate::arch::{cpu, stage2, sysreg, tlb};
+use crate::arch::{cpu, stage2, sysreg};
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::shell::Here;
@@ -67,8 +67,6 @@ fn wait_for_start(vcpu: &Vcpu) -> Start {
 /// Enters the guest as `start` says.
 fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     let index = vcpu.state.index;
-    // What this CPU has cached may be of the VM's life before a reset.
-    tlb::invalidate_all_guests_local();
     stage2::cancel_virtual_serror();
     let mut iface = VirtualInterface::here();
     let kicks = vcpu.state.vm.gic.vcpu_on(index, &mut iface);
@@ -126,6 +124,8 @@ fn out(vcpu: &Vcpu) {
     match vcpu.state.vm.life.leave() {
         Left::OthersRun => {}
         Left::Idle if vcpu.state.vm.power.is_any_alive() => {}
+        // Two may find it idle; one is to say so.
+        Left::Idle if !vcpu.state.vm.life.request(Stop::Crash) => {}
         Left::Idle => {
             log::error!("all vCPUs of the VM are off and nothing can start one; the VM ends");
             vm::carry_out(Stop::Crash)

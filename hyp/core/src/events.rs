@@ -67,6 +67,8 @@ coded! {
         GuardQuota = 9, "too many guarded pages far apart: table quota used up";
         /// A protected VM's vCPU was found in AArch32 state.
         AArch32State = 10, "AArch32 state in a protected VM";
+        /// A system error, which says neither what was touched nor by which instruction.
+        SError = 12, "a system error (SError), passed on to the guest";
         /// No memory is left to back a page.
         NoMemory = 11, "no memory to back the page";
     }
@@ -87,6 +89,8 @@ coded! {
         Maintenance = 5, "cache maintenance";
         /// A hypercall.
         Call = 6, "hypercall";
+        /// Nobody knows.
+        Unknown = 7, "an access of some kind";
     }
 }
 

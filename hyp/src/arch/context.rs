@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::mem::offset_of;
 
 use super::sysreg::fields::{dfr0, pfr0, sctlr_el1, spsr_el2};
-use super::{ident, percpu, simd, sysreg};
+use super::{ident, percpu, simd, sysreg, tlb};
 
 /// General registers of a vCPU, saved and restored by `vectors.s`.
 ///
@@ -84,6 +84,9 @@ const SCTLR_EL1_RESET: u64 = 0x30d0_0800;
 /// Stage 2 and the trap registers must be set (`stage2::install`).
 pub(crate) fn enter_reset<T>(vcpu: &'static mut Framed<T>, entry: &EntryState) -> ! {
     reset_el1(&mut vcpu.frame, entry);
+    // What this CPU has cached may be of the VM's life before a reset. Last, so that speculation
+    // through the old EL1 registers cannot bring it back.
+    tlb::invalidate_all_guests_local();
     enter(vcpu)
 }
 
