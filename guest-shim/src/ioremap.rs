@@ -13,6 +13,12 @@ use crate::guard::{Guard, MmioGuardedHypervisor};
 /// postings spell it.
 pub const COMMAND_LINE_WORD: &str = "ioremap_guard";
 
+/// Whether `command_line` holds [`COMMAND_LINE_WORD`].
+#[must_use]
+pub fn asks_for_guard(command_line: &[u8]) -> bool {
+    command_line.split(u8::is_ascii_whitespace).any(|word| word == COMMAND_LINE_WORD.as_bytes())
+}
+
 /// Registers of a device in the guest's physical address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MmioRegion {
@@ -62,7 +68,7 @@ impl<'s, C: Conduit, S: AsRef<[Place]> + AsMut<[Place]>> IoremapGuard<Guard<&'s 
         storage: S,
         console: impl FnOnce() -> Option<MmioRegion>,
     ) -> Result<Option<Self>, Error> {
-        if !command_line.split_ascii_whitespace().any(|word| word == COMMAND_LINE_WORD) {
+        if !asks_for_guard(command_line.as_bytes()) {
             return Ok(None);
         }
         let guard = services

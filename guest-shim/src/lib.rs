@@ -84,6 +84,7 @@ mod sharing;
 pub mod virtio;
 
 pub use hyp_abi::smccc::FunctionId;
+pub use hyp_abi::vendor::FEATURES;
 
 #[cfg(target_arch = "aarch64")]
 pub use call::{Hvc, Smc};
@@ -92,5 +93,5 @@ pub use counts::Place;
 pub use discovery::{Dialect, DiscoveryError, Features, Services};
 pub use error::Error;
 pub use guard::{Guard, MmioGuardedHypervisor};
-pub use ioremap::{COMMAND_LINE_WORD, IoremapGuard, MmioRegion};
+pub use ioremap::{COMMAND_LINE_WORD, IoremapGuard, MmioRegion, asks_for_guard};
 pub use sharing::{MemSharingHypervisor, Sharing};
