@@ -27,6 +27,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("G17", Kinds::ALL, "ICFGR: SGIs edge, SPIs programmable", configuration),
     Row::new("G18", Kinds::VM, "reserved registers read 0 and ignore writes", reserved),
     Row::new("G19", Kinds::ALL, "pending SPIs again and again", spi_stream),
+    Row::new(
+        "G24",
+        Kinds::ALL,
+        "more active interrupts than list registers, ended in any order",
+        crowd,
+    ),
 ];
 
 fn affinity(config: &Config) -> u64 {
@@ -232,6 +238,38 @@ fn group_off(check: &mut Check, config: &Config) {
     gic.enable_group_1(true);
     check.eq("IAR when it is on", ack(), 41);
     end(41);
+}
+
+/// With priority drop and deactivation apart a guest may hold any number of interrupts active and
+/// end them as it likes. Twenty are more than there are list registers (16 at most).
+fn crowd(check: &mut Check, config: &Config) {
+    const FIRST: u32 = 40;
+    const COUNT: u32 = 20;
+    let gic = Gic::set_up(config);
+    sysreg::icc_ctlr(1 << 1);
+    for n in 0..COUNT {
+        gic.set(gic::ISENABLER, FIRST + n);
+        gic.set(gic::ISPENDR, FIRST + n);
+    }
+    for n in 0..COUNT {
+        check.eq("IAR", ack(), u64::from(FIRST + n));
+        end(u64::from(FIRST + n));
+    }
+    check.eq("all are active", ack_nothing(), SPURIOUS);
+    // 7 and 20 have no common factor, so this visits each once.
+    for step in 0..COUNT {
+        let n = step * 7 % COUNT;
+        check.that("active before", gic.bit(gic::ISACTIVER, FIRST + n));
+        sysreg::icc_dir(u64::from(FIRST + n));
+        check.that("inactive after", !gic.bit(gic::ISACTIVER, FIRST + n));
+    }
+    for n in 0..COUNT {
+        gic.set(gic::ISPENDR, FIRST + n);
+        check.eq("IAR once more", ack(), u64::from(FIRST + n));
+        end(u64::from(FIRST + n));
+        sysreg::icc_dir(u64::from(FIRST + n));
+    }
+    sysreg::icc_ctlr(0);
 }
 
 fn many_spis(check: &mut Check, config: &Config) {
