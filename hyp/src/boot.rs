@@ -16,6 +16,7 @@ use crate::drivers::gic;
 use crate::drivers::pl011::Pl011;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::fail;
+use crate::handover::Handover;
 use crate::smp::StartError;
 use crate::{console, entropy, firmware, mm, smp};
 
@@ -79,19 +80,6 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     let bundle = map_bundle(&machine);
     let seed = entropy::collect(&machine, Pa(tree_pa));
     crate::vm::start(Handover { machine: &machine, memory, bundle, seed })
-}
-
-/// What boot leaves to the VM.
-#[derive(Debug)]
-pub(crate) struct Handover<'a> {
-    /// The machine; its seeds are wiped.
-    pub(crate) machine: &'a Machine<'a>,
-    /// Memory that nobody has.
-    pub(crate) memory: FreeMemory,
-    /// The bundle, not checked yet.
-    pub(crate) bundle: &'static [u8],
-    /// Seed of this boot's random numbers, if there is a source.
-    pub(crate) seed: Option<[u8; entropy::SEED]>,
 }
 
 /// Another CPU, called by `boot.s` in the same state.

@@ -26,6 +26,8 @@ mod exit;
 #[cfg(target_os = "none")]
 mod firmware;
 #[cfg(target_os = "none")]
+mod handover;
+#[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
 mod mm;
@@ -43,6 +45,17 @@ mod traps;
 mod vcpu;
 #[cfg(target_os = "none")]
 mod vm;
+
+#[cfg(target_os = "none")]
+arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::boot::secondary_main);
+#[cfg(target_os = "none")]
+arch::vectors::table!(
+    call = crate::traps::trap_call,
+    sync = crate::traps::trap_sync,
+    irq = crate::traps::trap_irq,
+    serror = crate::traps::trap_serror,
+    fatal = crate::panic::fatal_exception
+);
 
 /// The image runs at EL2 only; on the host there is nothing to run.
 #[cfg(not(target_os = "none"))]

@@ -5,7 +5,7 @@ use smccc::psci::error::Error;
 
 use crate::arch::cpu::{self, Once};
 use crate::arch::percpu::{self, PerCpu};
-use crate::arch::{boot, timer};
+use crate::arch::{symbols, timer};
 use crate::{firmware, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
@@ -38,7 +38,7 @@ impl core::fmt::Display for StartError {
 
 /// Starts the CPU with affinity `mpidr` as number `index` and waits until it is online.
 pub(crate) fn start(index: usize, mpidr: u64) -> Result<(), StartError> {
-    let Pa(entry) = mm::el2_map::image_pa(boot::secondary_entry());
+    let Pa(entry) = mm::el2_map::image_pa(symbols::secondary_entry());
     firmware::cpu_on(mpidr, entry, index as u64).map_err(StartError::Refused)?;
     let deadline = timer::now() + PATIENCE_SECONDS * timer::frequency();
     while !PerCpu::nth(index).is_some_and(PerCpu::is_online) {

@@ -1,9 +1,5 @@
 //! Entry from firmware; the assembly is in `boot.s`.
 
-use core::arch::global_asm;
-
-use crate::arch::percpu;
-
 /// In what state the boot CPU arrived; numbers as in `boot.s`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum EntryKind {
@@ -26,33 +22,19 @@ impl EntryKind {
     }
 }
 
-global_asm!(
-    include_str!("boot.s"),
-    boot_main = sym crate::boot::boot_main,
-    secondary_main = sym crate::boot::secondary_main,
-    MAIN_TOP = const percpu::MAIN_TOP,
-);
-
-/// A symbol of `hyp.ld` or `boot.s`.
-macro_rules! symbol {
-    ($(#[$doc:meta])* $function:ident = $symbol:ident) => {
-        $(#[$doc])*
-        pub(crate) fn $function() -> usize {
-            unsafe extern "C" {
-                static $symbol: u8;
-            }
-            &raw const $symbol as usize
+/// Assembles the entry code, which goes on in `$main` on the boot CPU and in `$secondary` on the
+/// others.
+macro_rules! entry_code {
+    (main = $main:path, secondary = $secondary:path) => {
+        #[expect(unsafe_code, reason = "entry code is assembly")]
+        mod entry_code {
+            core::arch::global_asm!(
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/boot.s")),
+                boot_main = sym $main,
+                secondary_main = sym $secondary,
+                MAIN_TOP = const crate::arch::percpu::MAIN_TOP,
+            );
         }
     };
 }
-
-symbol!(/// Linked address of the image's first byte.
-    image_start = image_start);
-symbol!(/// Linked address after the image, stacks included.
-    image_end = image_end);
-symbol!(/// First stack slot; see [`percpu`].
-    stacks_start = stacks_start);
-symbol!(/// EL2's level-0 table.
-    root_table = boot_root);
-symbol!(/// Where firmware starts other CPUs.
-    secondary_entry = secondary_entry);
+pub(crate) use entry_code;

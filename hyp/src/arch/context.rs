@@ -187,10 +187,19 @@ pub(crate) fn keep_pstate(pstate: u64) {
 /// Returns to the guest with the registers of `vcpu`; ELR_EL2 and SPSR_EL2 say where.
 /// The calling CPU's stack is abandoned, so this also ends a handler that must load x19 to x28.
 pub(crate) fn enter<T>(vcpu: &'static mut Framed<T>) -> ! {
-    vcpu.frame.stack = percpu::stack_for(vcpu);
+    vcpu.frame.stack = stack_for(vcpu);
     // SAFETY: `enter_frame` loads the registers from the frame, which lives for ever, and leaves
     // EL2; SPSR_EL2 names a lower level (`set_pstate` is its only writer besides hardware).
     unsafe {
         asm!("mov sp, {vcpu}", "b enter_frame", vcpu = in(reg) vcpu, options(noreturn));
     }
+}
+
+/// Top of this CPU's stack, with room for the word that leads back to `frame`.
+fn stack_for<T>(frame: *const Framed<T>) -> u64 {
+    let top = percpu::slot().start + percpu::MAIN_TOP - 16;
+    // SAFETY: `top` is the mapped, aligned end of this CPU's own stack. Only `enter`
+    // calls this, which abandons the stack, so nothing live is overwritten.
+    unsafe { (top as *mut *const Framed<T>).write(frame) };
+    top as u64
 }

@@ -17,10 +17,11 @@ pub(crate) mod percpu;
 pub(crate) mod random;
 mod simd;
 pub(crate) mod stage2;
+pub(crate) mod symbols;
 pub(crate) mod sysreg;
 pub(crate) mod timer;
 pub(crate) mod tlb;
-mod vectors;
+pub(crate) mod vectors;
 
 /// Bits 31:0 of a register.
 #[inline(always)]

@@ -12,9 +12,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::boot;
-use super::context::Framed;
-use super::{sysreg, word};
+use super::{symbols, sysreg, word};
 
 /// The most CPUs Postern runs on; `hyp.ld` reserves as many slots.
 pub(crate) const MAX_CPUS: usize = 8;
@@ -74,20 +72,11 @@ pub(crate) fn online_in_a_row() -> usize {
 /// Number of the CPU that runs this, 0 for the one that booted, below [`MAX_CPUS`].
 #[inline]
 pub(crate) fn index() -> usize {
-    (slot().start - boot::stacks_start()) / SLOT_SIZE
+    (slot().start - symbols::stacks_start()) / SLOT_SIZE
 }
 
 /// Lowest and highest address of the calling CPU's slot.
 pub(crate) fn slot() -> core::ops::Range<usize> {
     let base = word(sysreg::tpidr_el2());
     base..base + SLOT_SIZE
-}
-
-/// Top of this CPU's stack, with room for the word that leads back to `frame`.
-pub(super) fn stack_for<T>(frame: *const Framed<T>) -> u64 {
-    let top = slot().start + MAIN_TOP - 16;
-    // SAFETY: `top` is the mapped, aligned end of this CPU's own stack. Only `enter` (context.rs)
-    // calls this, which abandons the stack, so nothing live is overwritten.
-    unsafe { (top as *mut *const Framed<T>).write(frame) };
-    top as u64
 }

@@ -1,13 +1,26 @@
 //! The vector table; the assembly is in `vectors.s`.
 
-use core::arch::global_asm;
-
-global_asm!(
-    include_str!("vectors.s"),
-    trap_call = sym crate::traps::trap_call,
-    trap_sync = sym crate::traps::trap_sync,
-    trap_irq = sym crate::traps::trap_irq,
-    trap_serror = sym crate::traps::trap_serror,
-    SLOT_SIZE = const super::percpu::SLOT_SIZE,
-    fatal_exception = sym crate::panic::fatal_exception,
-);
+/// Assembles the vectors, which call these functions.
+macro_rules! table {
+    (
+        call = $call:path,
+        sync = $sync:path,
+        irq = $irq:path,
+        serror = $serror:path,
+        fatal = $fatal:path
+    ) => {
+        #[expect(unsafe_code, reason = "vectors are assembly")]
+        mod vector_table {
+            core::arch::global_asm!(
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/vectors.s")),
+                trap_call = sym $call,
+                trap_sync = sym $sync,
+                trap_irq = sym $irq,
+                trap_serror = sym $serror,
+                SLOT_SIZE = const crate::arch::percpu::SLOT_SIZE,
+                fatal_exception = sym $fatal,
+            );
+        }
+    };
+}
+pub(crate) use table;

@@ -13,7 +13,7 @@ use hyp_core::ports::Table;
 
 use super::{layout, window};
 use crate::arch::cpu::Lock;
-use crate::arch::{barrier, boot, percpu, tlb, word};
+use crate::arch::{barrier, percpu, symbols, tlb, word};
 use crate::drivers::mmio::Mmio;
 
 /// Tables beyond those of `boot.s`.
@@ -83,7 +83,7 @@ pub(crate) fn init(image: Pa) {
 pub(crate) fn guard_stacks() {
     for slot in 0..percpu::MAX_CPUS {
         for page in percpu::GUARD_PAGES {
-            let va = boot::stacks_start() + slot * percpu::SLOT_SIZE + page;
+            let va = symbols::stacks_start() + slot * percpu::SLOT_SIZE + page;
             if let Some(entry) = table_of(va, 3).and_then(|table| table.entry(index(va, 3))) {
                 entry.store(0, Ordering::Relaxed);
                 tlb::invalidate_el2(va);
@@ -99,7 +99,7 @@ pub(crate) fn image_pa(va: usize) -> Pa {
 
 /// Physical range of the image, stacks included.
 pub(crate) fn image_range() -> Range<Pa> {
-    image_pa(boot::image_start())..image_pa(boot::image_end())
+    image_pa(symbols::image_start())..image_pa(symbols::image_end())
 }
 
 /// Why a range cannot be mapped.
@@ -143,7 +143,7 @@ fn table_at(descriptor: u64) -> &'static Table {
 
 /// The table that holds `va`'s entry of `level`, if it exists.
 fn table_of(va: usize, level: u32) -> Option<&'static Table> {
-    let mut table = table_at(image_pa(boot::root_table()).get());
+    let mut table = table_at(image_pa(symbols::root_table()).get());
     for above in 0..level {
         let entry = table.entry(index(va, above))?.load(Ordering::Relaxed);
         if entry & bits::TABLE_OR_PAGE != bits::TABLE_OR_PAGE {
@@ -157,7 +157,7 @@ fn table_of(va: usize, level: u32) -> Option<&'static Table> {
 impl Map {
     /// As [`table_of`], making what is missing.
     fn descend(&mut self, va: usize, level: u32) -> Result<&'static Table, MapError> {
-        let mut table = table_at(image_pa(boot::root_table()).get());
+        let mut table = table_at(image_pa(symbols::root_table()).get());
         for above in 0..level {
             let entry = table.entry(index(va, above)).ok_or(MapError::BadRange)?;
             if entry.load(Ordering::Relaxed) & bits::VALID == 0 {

@@ -1,6 +1,7 @@
 //! Memory as the machine has it and as a VM sees it: which bytes exist, whose they are, and what
 //! lies at a guest's address.
 
+mod claims;
 mod layout;
 mod map;
 mod owner;

@@ -6,8 +6,6 @@
 //! vCPUs go on with other blocks, and one that needs this block takes over if its claimant has
 //! gone away.
 
-use arrayvec::ArrayVec;
-use hyp_abi::vplatform::MAX_VCPUS;
 use spin::RelaxStrategy;
 use thiserror::Error;
 
@@ -20,8 +18,6 @@ use crate::stage2::{
 
 /// Bytes zeroed between two looks at the interrupts.
 const PIECE: u64 = 64 << 10;
-/// One claim in work for each vCPU and as many set aside.
-const MAX_CLAIMS: usize = 2 * MAX_VCPUS;
 
 /// How far populating got. In each case the guest executes its instruction again; what differs is
 /// what must happen before.
@@ -48,60 +44,6 @@ pub enum MemoryError {
     /// The tables refused. No guest can bring that about.
     #[error("memory cannot be mapped: {0}")]
     Edit(#[from] EditError),
-}
-
-/// A block that is being zeroed.
-#[derive(Debug)]
-struct Claim {
-    block: Ipa,
-    /// Bytes done, or where the claimant will say how many.
-    done: u64,
-    working: bool,
-}
-
-/// Blocks that are being zeroed, oldest first.
-#[derive(Debug)]
-pub(crate) struct Claims(ArrayVec<Claim, MAX_CLAIMS>);
-
-impl Claims {
-    pub(crate) const fn new() -> Self {
-        Self(ArrayVec::new_const())
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// Claims `block` for the caller; answers how many of its bytes are zero already, or `None`
-    /// while somebody else is at work on it.
-    fn claim(&mut self, block: Ipa) -> Option<u64> {
-        if let Some(claim) = self.0.iter_mut().find(|claim| claim.block == block) {
-            if claim.working {
-                return None;
-            }
-            claim.working = true;
-            return Some(claim.done);
-        }
-        if self.0.is_full() {
-            // What was set aside longest begins anew when it is touched again.
-            let oldest = self.0.iter().position(|claim| !claim.working)?;
-            self.0.remove(oldest);
-        }
-        self.0.try_push(Claim { block, done: 0, working: true }).ok()?;
-        Some(0)
-    }
-
-    /// Sets the caller's claim aside with `done` bytes zeroed.
-    fn pause(&mut self, block: Ipa, done: u64) {
-        if let Some(claim) = self.0.iter_mut().find(|claim| claim.block == block) {
-            claim.done = done;
-            claim.working = false;
-        }
-    }
-
-    fn finish(&mut self, block: Ipa) {
-        self.0.retain(|claim| claim.block != block);
-    }
 }
 
 const fn ram(pa: Pa) -> LeafEntry {

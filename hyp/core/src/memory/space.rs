@@ -14,7 +14,7 @@ use spin::mutex::TicketMutex;
 
 use crate::addr::{Ipa, PAGE_SIZE};
 use crate::guard::cache::GuardCache;
-use crate::memory::populate::Claims;
+use crate::memory::claims::Claims;
 use crate::memory::{AssignedDevice, MARK_TABLES, MemoryMap, PaRange, SpaceError, SpaceLayout};
 use crate::ports::Ports;
 use crate::stage2::{

@@ -1,0 +1,19 @@
+//! What boot leaves to the VM.
+
+use hyp_core::memory::FreeMemory;
+use hyp_core::tree::Machine;
+
+use crate::entropy;
+
+/// What boot leaves to the VM.
+#[derive(Debug)]
+pub(crate) struct Handover<'a> {
+    /// The machine; its seeds are wiped.
+    pub(crate) machine: &'a Machine<'a>,
+    /// Memory that nobody has.
+    pub(crate) memory: FreeMemory,
+    /// The bundle, not checked yet.
+    pub(crate) bundle: &'static [u8],
+    /// Seed of this boot's random numbers, if there is a source.
+    pub(crate) seed: Option<[u8; entropy::SEED]>,
+}
