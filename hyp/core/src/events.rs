@@ -94,20 +94,6 @@ coded! {
     }
 }
 
-impl From<crate::fault::Kind> for Touch {
-    fn from(kind: crate::fault::Kind) -> Self {
-        use crate::esr::Direction;
-        use crate::fault::Kind;
-        match kind {
-            Kind::Fetch => Self::Fetch,
-            Kind::Walk(_) => Self::Walk,
-            Kind::Maintenance => Self::Maintenance,
-            Kind::Data { direction: Direction::Read, .. } => Self::Load,
-            Kind::Data { direction: Direction::Write, .. } => Self::Store,
-        }
-    }
-}
-
 /// One failed check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {

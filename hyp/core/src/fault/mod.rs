@@ -8,10 +8,33 @@ mod data;
 mod road;
 
 pub use data::{load_result, store_value};
-pub use road::{FaultView, LeafState, Use, Verdict, judge, judge_decoded};
+pub use road::{FaultView, LeafState, Verdict, judge, judge_decoded};
 
 use crate::addr::{Ipa, PAGE_SIZE, Va};
 use crate::esr::{Access, Cause, DataAbort, Direction, FetchAbort};
+use crate::events::Touch;
+
+/// What an access needs of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Read.
+    Read,
+    /// Write.
+    Write,
+    /// Execute.
+    Fetch,
+}
+
+impl Use {
+    /// What a load or a store needs.
+    #[must_use]
+    pub const fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self::Read,
+            Direction::Write => Self::Write,
+        }
+    }
+}
 
 /// What the guest was doing when stage 2 refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +52,18 @@ pub enum Kind {
         /// The access, if the hardware described it.
         access: Option<Access>,
     },
+}
+
+impl From<Kind> for Touch {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Fetch => Self::Fetch,
+            Kind::Walk(_) => Self::Walk,
+            Kind::Maintenance => Self::Maintenance,
+            Kind::Data { direction: Direction::Read, .. } => Self::Load,
+            Kind::Data { direction: Direction::Write, .. } => Self::Store,
+        }
+    }
 }
 
 /// One stage-2 fault.

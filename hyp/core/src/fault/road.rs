@@ -1,32 +1,10 @@
 //! The road of one access that stage 2 refused.
 
-use super::{Fault, Kind};
+use super::{Fault, Kind, Use};
 use crate::addr::Ipa;
-use crate::esr::{Access, Cause, Direction};
+use crate::esr::{Access, Cause};
 use crate::events::Reason;
 use crate::inject::Exception;
-
-/// What an access needs of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// Read.
-    Read,
-    /// Write.
-    Write,
-    /// Execute.
-    Fetch,
-}
-
-impl Use {
-    /// What a load or a store needs.
-    #[must_use]
-    pub const fn of(direction: Direction) -> Self {
-        match direction {
-            Direction::Read => Self::Read,
-            Direction::Write => Self::Write,
-        }
-    }
-}
 
 /// What the stage-2 tables say about one page now, some time after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
