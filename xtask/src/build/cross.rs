@@ -44,8 +44,21 @@ pub fn cargo(verb: &str) -> Result<Command> {
 ///
 /// Cargo cannot be started or the build fails; the compiler's own words are on standard error.
 pub fn build(package: &str, bin: &str, profile: Profile) -> Result<PathBuf> {
+    product(package, &["--bin", bin], bin, profile)
+}
+
+/// Builds static library `name` of `package`; the answer is its archive.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn static_library(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    product(package, &["--lib"], &format!("lib{name}.a"), profile)
+}
+
+fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result<PathBuf> {
     let mut command = cargo("build")?;
-    command.args(["--package", package, "--bin", bin]);
+    command.args(["--package", package]).args(what);
     match profile {
         Profile::Release => command.arg("--release"),
     };
@@ -53,9 +66,10 @@ pub fn build(package: &str, bin: &str, profile: Profile) -> Result<PathBuf> {
     if !status.success() {
         bail!("building `{package}` failed ({status}); the compiler's messages are above");
     }
-    let elf = workspace::target_dir().join(workspace::BARE_METAL).join(profile.folder()).join(bin);
-    if !elf.is_file() {
-        bail!("cargo built `{package}` but {} is not there", elf.display());
+    let folder = workspace::target_dir().join(workspace::BARE_METAL).join(profile.folder());
+    let built = folder.join(file);
+    if !built.is_file() {
+        bail!("cargo built `{package}` but {} is not there", built.display());
     }
-    Ok(elf)
+    Ok(built)
 }

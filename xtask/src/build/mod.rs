@@ -4,6 +4,7 @@
 //! of a host crate leaks into it, and then flattened from its ELF file into the arm64 `Image`
 //! that firmware, U-Boot and QEMU load.
 
+mod c_guest;
 mod cross;
 mod flatten;
 mod size;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+pub use c_guest::c_guest;
 use cross::Profile;
 pub use cross::cargo as bare_metal_cargo;
 

@@ -26,6 +26,8 @@ pub enum What {
     /// The conformance guest, protected: every row of the guest ABI's test table that one VM can
     /// see.
     Conformance,
+    /// The guest shim's example in C: a small firmware that guards a device and shares a page.
+    CExample,
 }
 
 /// The files of a payload.
@@ -44,7 +46,7 @@ impl What {
 
     fn memory(self) -> &'static str {
         match self {
-            Self::Demo | Self::Conformance => "64M",
+            Self::Demo | Self::Conformance | Self::CExample => "64M",
             Self::Linux | Self::Linux612 => "256M",
             Self::Debian => "512M",
         }
@@ -56,6 +58,7 @@ impl What {
             Self::Linux | Self::Linux612 | Self::Debian => "console=ttyAMA0".to_owned(),
             Self::Demo => format!("{} demo", conformance_words(vm)),
             Self::Conformance => conformance_words(vm),
+            Self::CExample => String::new(),
         }
     }
 

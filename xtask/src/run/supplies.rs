@@ -13,6 +13,7 @@ use crate::{build, guest, setup};
 pub struct Supplies {
     qemu: PathBuf,
     conformance: Made,
+    c_example: Made,
     linux: Made,
     linux_6_12: Made,
     debian: Made,
@@ -31,6 +32,7 @@ impl Supplies {
         Ok(Self {
             qemu: qemu.map_or_else(setup::ensure_qemu, Ok)?,
             conformance: Made::new(),
+            c_example: Made::new(),
             linux: Made::new(),
             linux_6_12: Made::new(),
             debian: Made::new(),
@@ -56,6 +58,9 @@ impl Supplies {
             What::Demo | What::Conformance => once(&self.conformance, || {
                 Ok(Files { kernel: build::conformance_guest()?, initrd: None })
             }),
+            What::CExample => {
+                once(&self.c_example, || Ok(Files { kernel: build::c_guest()?, initrd: None }))
+            }
             What::Linux => once(&self.linux, || kernel(guest::Which::Mainline)),
             What::Linux612 => once(&self.linux_6_12, || kernel(guest::Which::Mainline612)),
             What::Debian => once(&self.debian, || kernel(guest::Which::Debian)),

@@ -28,9 +28,15 @@ const QEMU_PACKAGE: Need = Need::new(QEMU, "qemu-system-arm");
 /// The oldest emulator that the scenarios are known to run on.
 const OLDEST_QEMU: (u32, u32) = (7, 2);
 
+/// The compiler of guests in C and of Linux.
+const C_COMPILER: &str = "aarch64-linux-gnu-gcc";
+
+/// Where that program comes from.
+const C_COMPILER_PACKAGE: Need = Need::new(C_COMPILER, "gcc-aarch64-linux-gnu");
+
 /// What building mainline Linux takes beside the native compiler; each is found by its program.
 const KERNEL_TOOLS: [Need; 8] = [
-    Need::new("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    C_COMPILER_PACKAGE,
     Need::new("gcc", "gcc"),
     Need::new("make", "make"),
     Need::new("flex", "flex"),
@@ -98,6 +104,15 @@ pub(crate) fn ensure_qemu() -> Result<PathBuf> {
             banner.trim()
         ),
     }
+}
+
+/// The C compiler for guests, installed when missing; the name to call it by.
+///
+/// # Errors
+/// If it is missing and cannot be installed.
+pub(crate) fn ensure_c_compiler() -> Result<&'static str> {
+    host::ensure(&[C_COMPILER_PACKAGE], "to build guests written in C")?;
+    Ok(C_COMPILER)
 }
 
 /// The cross compiler and all else that building Linux takes, installed when missing.
