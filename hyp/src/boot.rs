@@ -77,6 +77,10 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     start_gic(&machine);
     start_cpus(&machine);
     describe(&memory);
+    if let Some(how) = machine.boot_argument("crash") {
+        mm::provoke::crash(how);
+        fail(HYP_FAILED, format_args!("nothing came of postern.crash={how}"));
+    }
     let bundle = map_bundle(&machine);
     let seed = entropy::collect(&machine, Pa(tree_pa));
     crate::vm::start(Handover { machine: &machine, memory, bundle, seed })

@@ -6,6 +6,7 @@ pub(crate) mod el2_map;
 pub(crate) mod heap;
 mod layout;
 pub(crate) mod ports;
+pub(crate) mod provoke;
 mod window;
 
 use hyp_core::addr::BLOCK_2M;

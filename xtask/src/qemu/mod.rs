@@ -50,11 +50,7 @@ pub enum Keyboard {
 impl Machine {
     /// The command that boots `boot` on this machine, its console on standard input and output.
     pub fn command(&self, boot: Boot<'_>, keyboard: Keyboard) -> Command {
-        let mut command = Command::new(&self.qemu);
-        command.arg("-machine").arg(self.machine_option());
-        command.args(["-cpu", &self.cpu, "-smp", &self.smp.to_string()]);
-        // In MiB, rounded up: QEMU's own granule for RAM.
-        command.args(["-m", &format!("{}M", self.ram.div_ceil(1 << 20))]);
+        let mut command = self.bare(&self.machine_option());
         // A reset asked of the firmware is a fault of ours; it must not loop for ever.
         command.args(["-nodefaults", "-no-reboot", "-display", "none"]);
         match keyboard {
@@ -69,6 +65,23 @@ impl Machine {
             command.args(["-append", boot.arguments]);
         }
         command.args(&self.extra);
+        command
+    }
+
+    /// The command that writes the device tree of this machine to `path` and runs nothing.
+    pub fn tree_command(&self, path: &Path) -> Command {
+        let comma_doubled = path.display().to_string().replace(',', ",,");
+        let mut command = self.bare(&format!("{},dumpdtb={comma_doubled}", self.machine_option()));
+        command.args(["-nodefaults", "-display", "none"]);
+        command
+    }
+
+    /// The machine alone.
+    fn bare(&self, option: &str) -> Command {
+        let mut command = Command::new(&self.qemu);
+        command.args(["-machine", option, "-cpu", &self.cpu, "-smp", &self.smp.to_string()]);
+        // In MiB, rounded up: QEMU's own granule for RAM.
+        command.args(["-m", &format!("{}M", self.ram.div_ceil(1 << 20))]);
         command
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::run::console::Lines;
 use crate::setup::exec::command_line;
 
 /// How often a quiet run looks at the clock.
@@ -35,6 +36,8 @@ pub struct Session {
     output: Receiver<Vec<u8>>,
     keyboard: Option<ChildStdin>,
     deadline: Option<Instant>,
+    /// Stop when a line begins so.
+    last_line: Option<&'static str>,
 }
 
 impl Session {
@@ -62,7 +65,14 @@ impl Session {
         let keyboard = child.stdin.take();
         // A limit too far away to be a point in time is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Ok(Self { child, output, keyboard, deadline })
+        Ok(Self { child, output, keyboard, deadline, last_line: None })
+    }
+
+    /// Stops QEMU, as if it had ended by itself, when a line that begins with `start` is complete:
+    /// for machines that cannot switch themselves off.
+    pub fn until_line(mut self, start: &'static str) -> Self {
+        self.last_line = Some(start);
+        self
     }
 
     /// Gives `sink` the output piece by piece until the run ends; `sink` answers with bytes to type
@@ -72,6 +82,7 @@ impl Session {
     ///
     /// What `sink` returns, or the child cannot be waited for.
     pub fn run(mut self, mut sink: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<Ending> {
+        let mut lines = Lines::default();
         loop {
             if stop_asked() {
                 self.stop();
@@ -90,6 +101,12 @@ impl Session {
                 Ok(piece) => {
                     let keys = sink(&piece)?;
                     self.type_in(&keys);
+                    if let Some(start) = self.last_line
+                        && lines.feed(&piece).iter().any(|line| line.starts_with(start))
+                    {
+                        self.stop();
+                        return Ok(Ending::Exited(self.child.wait().context("QEMU got lost")?));
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Both streams are closed: QEMU is ending.
@@ -218,6 +235,16 @@ mod tests {
             .unwrap();
         assert!(matches!(ending, Ending::Exited(_)), "{ending:?}");
         assert_eq!(seen, b"ready\ngot word\n");
+    }
+
+    #[test]
+    fn a_machine_that_stays_on_ends_at_its_last_line() {
+        let begun = Instant::now();
+        let session =
+            Session::start(&mut shell("echo first; echo LAST 2; exec sleep 60"), None).unwrap();
+        let ending = session.until_line("LAST").run(|_| Ok(Vec::new())).unwrap();
+        assert!(matches!(ending, Ending::Exited(_)), "{ending:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::judge::Expectation;
+use super::machine_tree::TreeDamage;
 use super::pattern::Pattern;
 use super::script::Step;
 use super::tap;
@@ -37,6 +38,8 @@ pub struct Scenario {
     pub expect: Expectation,
     /// The run is a hang after this.
     pub limit: Duration,
+    /// The machine cannot switch itself off: the run ends with EL2's last line.
+    pub stays_on: bool,
 }
 
 /// The machine, as the file says it.
@@ -57,6 +60,8 @@ pub struct MachineWords {
     pub boot_args: String,
     /// More for QEMU.
     pub qemu: Vec<String>,
+    /// What is wrong with the firmware's tree.
+    pub tree: Option<TreeDamage>,
 }
 
 impl Default for MachineWords {
@@ -69,6 +74,7 @@ impl Default for MachineWords {
             ram: None,
             boot_args: String::new(),
             qemu: Vec::new(),
+            tree: None,
         }
     }
 }
@@ -99,6 +105,8 @@ struct Written {
     #[serde(default)]
     vm: Table,
     damage: Option<Damage>,
+    #[serde(default)]
+    stays_on: bool,
     #[serde(default, rename = "type")]
     script: Vec<Step>,
     #[serde(default)]
@@ -113,6 +121,7 @@ struct WrittenExpectation {
     anywhere: Vec<Pattern>,
     forbid: Vec<Pattern>,
     allow: Vec<Pattern>,
+    backtrace: Vec<Pattern>,
     rows: Vec<String>,
 }
 
@@ -189,9 +198,11 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
             anywhere: expect.anywhere,
             forbid: expect.forbid,
             allow: expect.allow,
+            backtrace: expect.backtrace,
             rows: tap::rows(&expect.rows).map_err(|wrong| anyhow!(wrong))?,
         },
         limit: Duration::from_secs(written.time_limit),
+        stays_on: written.stays_on,
     })
 }
 

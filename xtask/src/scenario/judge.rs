@@ -22,6 +22,9 @@ pub struct Expectation {
     pub forbid: Vec<Pattern>,
     /// Warnings and events of the hypervisor that belong to the case.
     pub allow: Vec<Pattern>,
+    /// Functions and places in this order, others between, to which the addresses of EL2's crash
+    /// report lead.
+    pub backtrace: Vec<Pattern>,
     /// Rows that the guest reports as passed, exactly these.
     pub rows: BTreeSet<String>,
 }
@@ -39,15 +42,7 @@ pub struct Verdict {
 pub fn judge(expect: &Expectation, ending: Ending, lines: &[String]) -> Verdict {
     let mut complaints = Vec::new();
     complaints.extend(ending_complaint(expect, ending, lines));
-    let mut rest = lines.iter();
-    for pattern in &expect.lines {
-        if !rest.any(|line| pattern.is_in(line)) {
-            let earlier = lines.iter().any(|line| pattern.is_in(line));
-            let out_of_order = if earlier { " (only before the lines it must follow)" } else { "" };
-            complaints.push(format!("no line with {pattern}{out_of_order}"));
-            break;
-        }
-    }
+    complaints.extend(in_order(&expect.lines, lines).map(|missing| format!("no line {missing}")));
     for pattern in &expect.anywhere {
         if !lines.iter().any(|line| pattern.is_in(line)) {
             complaints.push(format!("no line with {pattern}"));
@@ -67,6 +62,24 @@ pub fn judge(expect: &Expectation, ending: Ending, lines: &[String]) -> Verdict 
     let patterns = expect.lines.len() + expect.anywhere.len() + expect.forbid.len();
     // The exit code and the absence of alarms are checked always.
     Verdict { complaints, checks: 2 + patterns + expect.rows.len() }
+}
+
+/// The first of `patterns` that is not found in `lines` behind those before it.
+fn in_order(patterns: &[Pattern], lines: &[String]) -> Option<String> {
+    let mut rest = lines.iter();
+    let missing = patterns.iter().find(|pattern| !rest.any(|line| pattern.is_in(line)))?;
+    let earlier = lines.iter().any(|line| missing.is_in(line));
+    let out_of_order = if earlier { " (only before the lines it must follow)" } else { "" };
+    Some(format!("with {missing}{out_of_order}"))
+}
+
+/// Judges the crash report by the `names` that its addresses lead to.
+pub fn judge_crash(expect: &Expectation, names: &[String], verdict: &mut Verdict) {
+    let missing = in_order(&expect.backtrace, names);
+    verdict
+        .complaints
+        .extend(missing.map(|missing| format!("no entry in the backtrace {missing}")));
+    verdict.checks += expect.backtrace.len();
 }
 
 impl Expectation {
@@ -160,6 +173,23 @@ mod tests {
         let lines = ["POSTERN-EXIT 0".to_owned()];
         let verdict = judge(&Expectation::default(), Ending::TimeLimit, &lines);
         assert!(verdict.complaints[0].contains("hang"));
+    }
+
+    #[test]
+    fn a_crash_must_lead_where_it_is_said_to() {
+        let expect =
+            Expectation { backtrace: texts(&["inner", "outer"]), ..Expectation::default() };
+        for (names, flaws) in [
+            (&["0x1 inner at a.rs:1", "0x2 between", "0x3 outer"][..], 0),
+            (&["0x3 outer", "0x1 inner"], 1),
+            (&["0x1 inner"], 1),
+            (&[], 1),
+        ] {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut verdict = Verdict { complaints: Vec::new(), checks: 0 };
+            judge_crash(&expect, &names, &mut verdict);
+            assert_eq!((verdict.complaints.len(), verdict.checks), (flaws, 2), "{names:?}");
+        }
     }
 
     #[test]

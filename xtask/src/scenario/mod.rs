@@ -2,6 +2,7 @@
 
 mod file;
 mod judge;
+mod machine_tree;
 mod pattern;
 mod perform;
 mod script;

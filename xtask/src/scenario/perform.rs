@@ -7,10 +7,12 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use hyp_abi::exit::EXIT_PREFIX;
 
 use super::Bench;
 use super::file::{Damage, Scenario};
-use super::judge::{Verdict, judge};
+use super::judge::{Verdict, judge, judge_crash};
+use super::machine_tree;
 use super::script::Script;
 use crate::bundle;
 use crate::qemu::{Boot, Keyboard, Machine, Session};
@@ -97,7 +99,7 @@ fn attempt(
 ) -> Result<(Verdict, Vec<String>)> {
     let bundle = bundle::build(&[vm])?;
     let words = &scenario.machine;
-    let machine = Machine {
+    let mut machine = Machine {
         qemu: bench.supplies.qemu().to_owned(),
         machine: words.machine.clone(),
         gic: words.gic,
@@ -111,6 +113,11 @@ fn attempt(
     let bytes = damaged(bundle.bytes, scenario.damage);
     if let Some(bytes) = &bytes {
         fs::write(&path, bytes).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    let tree = log.with_extension("dtb");
+    if let Some(damage) = words.tree {
+        machine_tree::write(&machine, damage, &tree)?;
+        machine.extra.extend(["-dtb".into(), tree.clone().into()]);
     }
     let arguments = format!("{POISON} {}", words.boot_args);
     let boot = Boot {
@@ -128,7 +135,11 @@ fn attempt(
     let mut cutter = Lines::default();
     let mut lines = Vec::new();
     let mut script = Script::new(&scenario.script);
-    let ending = Session::start(&mut command, Some(scenario.limit))?.run(|piece| {
+    let mut session = Session::start(&mut command, Some(scenario.limit))?;
+    if scenario.stays_on {
+        session = session.until_line(EXIT_PREFIX);
+    }
+    let ending = session.run(|piece| {
         out.write_all(piece)?;
         lines.extend(cutter.feed(piece));
         Ok(script.hear(piece))
@@ -140,7 +151,9 @@ fn attempt(
         verdict.complaints.push(format!("the console never said {pattern}"));
     }
     verdict.checks += scenario.script.len();
-    for name in names(&bench.hypervisor.elf, &lines) {
+    let names = names(&bench.hypervisor.elf, &lines);
+    judge_crash(&scenario.expect, &names, &mut verdict);
+    for name in names {
         writeln!(out, "{name}")?;
         lines.push(name);
     }
@@ -150,6 +163,7 @@ fn attempt(
     if verdict.complaints.is_empty() {
         writeln!(out, "PASSED: {} checks", verdict.checks)?;
         fs::remove_file(&path).ok();
+        fs::remove_file(&tree).ok();
     }
     Ok((verdict, lines))
 }

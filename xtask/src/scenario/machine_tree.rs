@@ -1,0 +1,160 @@
+//! Trees of machines that QEMU does not have: its own tree with one thing spoiled.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use hyp_core::tree::Tree;
+use serde::Deserialize;
+
+use crate::qemu::Machine;
+use crate::setup::exec::command_line;
+
+/// What is wrong with the firmware's tree.
+///
+/// QEMU itself reads and completes the tree that it is given, so only damage that it overlooks gets
+/// through to EL2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TreeDamage {
+    /// The last PSCI node does not say how firmware is called. QEMU always writes a sound one of
+    /// its own, which therefore does not count.
+    NoPsciMethod,
+    /// The GIC's node has lost the second half of its frames: those of a GICv2 with virtualization.
+    NoGicVirtualization,
+    /// There is no random seed.
+    NoSeed,
+    /// A property's name lies outside the tree, in a node behind the console's: one before it would
+    /// leave EL2 without anything to complain on.
+    BadName,
+}
+
+impl TreeDamage {
+    fn apply(self, tree: &mut [u8]) -> Option<()> {
+        match self {
+            Self::NoPsciMethod => {
+                const PSCI: &[u8] = b"arm,psci-1.0";
+                let (at, bytes) = property(tree, "/pmu", "compatible")?;
+                let value = tree.get_mut(at..at + bytes)?;
+                value.fill(0);
+                value.get_mut(..PSCI.len())?.copy_from_slice(PSCI);
+            }
+            Self::NoGicVirtualization => {
+                let (at, bytes) = property(tree, "/intc@8000000", "reg")?;
+                let half = u32::try_from(bytes / 2).ok()?;
+                tree.get_mut(at - 8..at - 4)?.copy_from_slice(&half.to_be_bytes());
+                nothing(tree, at + bytes / 2, bytes / 2)?;
+            }
+            Self::NoSeed => {
+                let (at, bytes) = property(tree, "/chosen", "rng-seed")?;
+                nothing(tree, at - 12, 12 + bytes.next_multiple_of(4))?;
+            }
+            Self::BadName => {
+                let (at, _) = property(tree, "/flash@0", "compatible")?;
+                tree.get_mut(at - 4..at)?.copy_from_slice(&0x0fff_ffff_u32.to_be_bytes());
+            }
+        }
+        Some(())
+    }
+}
+
+/// Where a property's value is, and its length. Before it stand token, length and name (Devicetree
+/// Specification v0.4, 5.4.1), four bytes each.
+fn property(tree: &[u8], node: &str, name: &str) -> Option<(usize, usize)> {
+    let value = Tree::new(tree).ok()?.find(node.as_bytes())?.value(name.as_bytes())?;
+    let at = value.as_ptr().addr().checked_sub(tree.as_ptr().addr())?;
+    Some((at, value.len()))
+}
+
+/// Fills with the token that means nothing.
+fn nothing(tree: &mut [u8], at: usize, bytes: usize) -> Option<()> {
+    for token in tree.get_mut(at..at + bytes)?.chunks_mut(4) {
+        token.copy_from_slice(&[0, 0, 0, 4]);
+    }
+    Some(())
+}
+
+/// Cuts off the room behind the last block: QEMU leaves a MiB and would double it, which makes the
+/// tree larger than a boot loader may hand over.
+fn shrink(tree: &mut Vec<u8>) -> Option<()> {
+    // Offsets of the words of the header (Devicetree Specification v0.4, 5.2).
+    const TOTAL_SIZE: usize = 4;
+    const OFFSET_OF_STRUCTURE: usize = 8;
+    const OFFSET_OF_STRINGS: usize = 12;
+    const SIZE_OF_STRINGS: usize = 32;
+    const SIZE_OF_STRUCTURE: usize = 36;
+    let word = |at: usize| Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?));
+    let structure = word(OFFSET_OF_STRUCTURE)?.checked_add(word(SIZE_OF_STRUCTURE)?)?;
+    let strings = word(OFFSET_OF_STRINGS)?.checked_add(word(SIZE_OF_STRINGS)?)?;
+    let end = structure.max(strings);
+    tree.get_mut(TOTAL_SIZE..TOTAL_SIZE + 4)?.copy_from_slice(&end.to_be_bytes());
+    tree.truncate(usize::try_from(end).ok()?);
+    Some(())
+}
+
+/// Writes the tree of `machine` with `damage` to `path`.
+///
+/// # Errors
+///
+/// QEMU does not give its tree, or there is nothing in it to damage in that way.
+pub fn write(machine: &Machine, damage: TreeDamage, path: &Path) -> Result<()> {
+    let mut dump = machine.tree_command(path);
+    let output = dump
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("could not start {}", command_line(&dump)))?;
+    ensure!(
+        output.status.success(),
+        "{} gave no tree: {}",
+        command_line(&dump),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut tree =
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    shrink(&mut tree)
+        .and_then(|()| damage.apply(&mut tree))
+        .with_context(|| format!("QEMU's tree has nothing for {damage:?}"))?;
+    std::fs::write(path, tree).with_context(|| format!("could not write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyp_core::tree::{Machine, TreeError};
+
+    use super::*;
+
+    /// Trees of QEMU 7.2's `virt`, which hyp-core's tests read too.
+    const GICV2: &[u8] = include_bytes!("../../../hyp/core/src/tree/testdata/virt-gicv2.dtb");
+
+    fn spoiled(damage: TreeDamage) -> Vec<u8> {
+        let mut tree = GICV2.to_vec();
+        tree.extend([0; 4096]);
+        shrink(&mut tree).unwrap();
+        assert!(tree.len() <= GICV2.len());
+        damage.apply(&mut tree).unwrap();
+        assert_ne!(tree, GICV2);
+        tree
+    }
+
+    #[test]
+    fn one_thing_is_spoiled_and_the_rest_stays() {
+        let sound = Machine::from_tree(GICV2).unwrap();
+        assert!(sound.psci().is_ok() && sound.rng_seed.is_some());
+
+        let tree = spoiled(TreeDamage::NoPsciMethod);
+        let machine = Machine::from_tree(&tree).unwrap();
+        assert!(machine.psci().is_err() && machine.gic == sound.gic);
+
+        let tree = spoiled(TreeDamage::NoSeed);
+        let machine = Machine::from_tree(&tree).unwrap();
+        assert!(machine.rng_seed.is_none() && machine.psci().is_ok());
+
+        let tree = spoiled(TreeDamage::NoGicVirtualization);
+        let machine = Machine::from_tree(&tree).unwrap();
+        assert!(machine.gic != sound.gic && machine.psci().is_ok());
+
+        let tree = spoiled(TreeDamage::BadName);
+        assert!(matches!(Machine::from_tree(&tree), Err(TreeError::Structure { .. })));
+        assert_eq!(Machine::salvage(&tree).unwrap().console, sound.console);
+    }
+}
