@@ -33,6 +33,9 @@ pub fn cargo(verb: &str) -> Result<Command> {
     let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args([verb, "--target", workspace::BARE_METAL]);
     library.configure(&mut command);
+    // The user's flags are meant for the host, and would replace those that the checkout's
+    // configuration has for the target.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     // The console of a guest is on our standard input: no tool may eat from it.
     command.stdin(Stdio::null());
     Ok(command)

@@ -11,12 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::run::console::Lines;
-use crate::setup::exec::command_line;
+use crate::setup::exec::{self, command_line};
 
 /// How often a quiet run looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
-/// What QEMU may take to end by itself when asked, which restores the terminal.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +83,13 @@ impl Session {
         let mut lines = Lines::default();
         loop {
             if stop_asked() {
-                self.stop();
+                exec::stop(&mut self.child);
                 return Ok(Ending::Interrupted);
             }
             let left =
                 self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                self.stop();
+                exec::stop(&mut self.child);
                 while let Ok(piece) = self.output.try_recv() {
                     sink(&piece)?;
                 }
@@ -125,30 +123,12 @@ impl Session {
             let _ = keyboard.write_all(keys).and_then(|()| keyboard.flush());
         }
     }
-
-    /// Asks QEMU to end, then makes it.
-    fn stop(&mut self) {
-        if let Some(pid) =
-            i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            let patience = Instant::now() + GRACE;
-            while Instant::now() < patience {
-                if !matches!(self.child.try_wait(), Ok(None)) {
-                    return;
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            self.stop();
+            exec::stop(&mut self.child);
         }
     }
 }

@@ -12,8 +12,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::say;
+
 /// How many of a failed program's last lines an error shows.
 const TAIL_LINES: usize = 12;
+
+/// How often [`output`] says that its program still runs.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a program that is told to end has for clearing up.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What a finished program left behind.
 #[derive(Debug)]
@@ -122,14 +130,26 @@ pub(crate) fn run(
     Ok(Finished { status, stdout, tail: tail.join("\n") })
 }
 
-/// Runs `command` quietly and returns its standard output.
+/// Runs `command` and returns its standard output. The user hears of it only if it takes long.
 ///
 /// # Errors
 /// As [`run`]; also if the program reports failure. `remedy` is the part of the message that says
 /// what to do next.
 pub(crate) fn output(command: &mut Command, limit: Duration, remedy: &str) -> Result<String> {
     let shown = command_line(command);
-    let finished = run(command, limit, |_| {}, |_| {}).with_context(|| remedy.to_owned())?;
+    let mut next = HEARTBEAT;
+    let finished = run(
+        command,
+        limit,
+        |_| {},
+        |elapsed| {
+            if elapsed >= next {
+                next = elapsed.saturating_add(HEARTBEAT);
+                say(&format!("still at it, {} s", elapsed.as_secs()));
+            }
+        },
+    )
+    .or_else(|error| bail!("{error:#}\nto do: {remedy}"))?;
     check(&shown, &finished, remedy)?;
     Ok(finished.stdout)
 }
@@ -175,8 +195,19 @@ fn read_lines(
     });
 }
 
-fn stop(child: &mut Child) {
-    // Both only fail when the process is gone already.
+/// Asks a program to end, then makes it. Asked first, make and apt-get end their own children too.
+pub(crate) fn stop(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // Fails only when the process is gone already, as do the two below.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let patience = Instant::now() + GRACE;
+        while Instant::now() < patience {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
     let _ = child.kill();
     let _ = child.wait();
 }

@@ -13,9 +13,6 @@ const UPDATE_LIMIT: Duration = Duration::from_secs(300);
 /// Installing a compiler takes seconds; a slow mirror may take minutes.
 const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
 
-/// How often a long installation says that it still runs.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
 /// A program and the Debian package that brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Need {
@@ -94,20 +91,7 @@ fn refusal(names: &str, why: &str, by_hand: Option<&str>) -> String {
 fn install(packages: &[&str], by_hand: &str) -> Result<()> {
     let mut command = apt_get();
     command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
-    let shown = exec::command_line(&command);
-    let mut next = HEARTBEAT;
-    let finished = exec::run(
-        &mut command,
-        INSTALL_LIMIT,
-        |_| {},
-        |elapsed| {
-            if elapsed >= next {
-                say(&format!("still installing, {} s", elapsed.as_secs()));
-                next = elapsed.saturating_add(HEARTBEAT);
-            }
-        },
-    )?;
-    exec::check(&shown, &finished, by_hand)
+    exec::output(&mut command, INSTALL_LIMIT, by_hand).map(|_| ())
 }
 
 fn apt_get() -> Command {
