@@ -102,7 +102,7 @@ impl Session {
                     if let Some(start) = self.last_line
                         && lines.feed(&piece).iter().any(|line| line.starts_with(start))
                     {
-                        self.stop();
+                        exec::stop(&mut self.child);
                         return Ok(Ending::Exited(self.child.wait().context("QEMU got lost")?));
                     }
                 }
