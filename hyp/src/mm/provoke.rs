@@ -6,7 +6,7 @@
 use alloc::boxed::Box;
 use core::hint::black_box;
 
-use crate::arch::boot;
+use crate::arch::symbols;
 
 /// AArch64 `RET`.
 const RET: u32 = 0xd65f_03c0;
@@ -28,7 +28,7 @@ pub(crate) fn crash(how: &str) {
 /// Code must not be writable.
 #[inline(never)]
 fn write_code() {
-    let code = boot::image_start() as *mut u32;
+    let code = symbols::image_start() as *mut u32;
     // SAFETY: the first instruction of the image, which nobody executes or reads any more, so
     // that nothing changes even where the store succeeds.
     unsafe { code.write_volatile(RET) };
