@@ -91,8 +91,8 @@ pub struct Guarded {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct VmDesc {
-    /// Its name in messages.
-    #[serde(default = "default_name")]
+    /// Its name in messages; empty until [`VmDesc::complete`] for the name of its payload.
+    #[serde(default)]
     pub name: String,
     /// The payload's file.
     pub kernel: PathBuf,
@@ -135,8 +135,9 @@ pub struct VmDesc {
     pub insecure_entropy: bool,
 }
 
-fn default_name() -> String {
-    "vm".to_owned()
+/// A character that a name may have.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
 fn default_cpus() -> usize {
@@ -160,14 +161,22 @@ struct Manifest {
 }
 
 impl VmDesc {
+    /// Names a VM that was given no name after the file that it runs.
+    pub fn complete(&mut self) {
+        if self.name.is_empty() {
+            let stem = self.kernel.file_stem().unwrap_or_default().to_string_lossy();
+            let plain = stem.chars().map(|c| if is_plain(c) { c } else { '-' });
+            self.name = plain.take(MAX_NAME).collect();
+        }
+    }
+
     /// Checks what can be checked without reading a file.
     ///
     /// # Errors
     ///
     /// Names the key that is wrong and what it may be.
     pub fn check(&self) -> Result<()> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.len() > MAX_NAME || !self.name.chars().all(plain) {
+        if self.name.is_empty() || self.name.len() > MAX_NAME || !self.name.chars().all(is_plain) {
             bail!("name: take 1 to {MAX_NAME} letters, digits, `-`, `_` or `.`");
         }
         if !(1..=MAX_VCPUS).contains(&self.cpus) {
@@ -212,6 +221,7 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<VmDesc>> {
     for at in 0..vms.len() {
         let (before, rest) = vms.split_at_mut(at);
         let Some(vm) = rest.first_mut() else { break };
+        vm.complete();
         vm.check().with_context(|| format!("VM `{}`", vm.name))?;
         if before.iter().any(|other| other.name == vm.name) {
             bail!("two VMs are called `{}`: give each its own name", vm.name);
@@ -229,8 +239,8 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<VmDesc>> {
 impl VmDesc {
     /// A normal VM with one vCPU and 256 MiB that runs the file at `kernel`.
     pub fn new(kernel: PathBuf) -> Self {
-        Self {
-            name: default_name(),
+        let mut vm = Self {
+            name: String::new(),
             kernel,
             initrd: None,
             append: String::new(),
@@ -246,7 +256,9 @@ impl VmDesc {
             guarded: Vec::new(),
             smc: Smc::default(),
             insecure_entropy: false,
-        }
+        };
+        vm.complete();
+        vm
     }
 }
 
@@ -277,6 +289,21 @@ mod tests {
     fn one_line_is_enough() {
         let vms = parse("[[vm]]\nkernel = '/k'", Path::new("folder")).unwrap();
         assert_eq!(vms, [VmDesc::new(PathBuf::from("/k"))]);
+        assert_eq!(vms[0].name, "k");
+    }
+
+    #[test]
+    fn a_vm_is_called_after_its_payload_unless_it_has_a_name() {
+        let long = "x".repeat(2 * MAX_NAME);
+        for (kernel, name) in [
+            ("dir/Image-6.12.gz", "Image-6.12"),
+            ("my kernel", "my-kernel"),
+            (&long, &long[..MAX_NAME]),
+        ] {
+            assert_eq!(VmDesc::new(kernel.into()).name, name);
+        }
+        let vms = parse("[[vm]]\nname = 'own'\nkernel = 'k'", Path::new("")).unwrap();
+        assert_eq!(vms[0].name, "own");
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn command(options: &Options) -> Result<()> {
         Some(path) => path.clone(),
         None => {
             let name = vms.first().map_or("vm", |vm| &vm.name);
-            workspace::output_dir()?.join(name).with_extension("bundle")
+            workspace::output_dir()?.join(format!("{name}.bundle"))
         }
     };
     bundle.write(&path)?;

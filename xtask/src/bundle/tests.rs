@@ -89,7 +89,7 @@ fn a_vm_reads_back_as_it_was_described() {
     assert_eq!((vm.x0(), initrd.ipa), (0x4080_0000, Ipa(0x40a0_0000)));
 
     let raw = read.vm(1, GicVersion::V2).unwrap();
-    assert_eq!((raw.name, raw.type_word, raw.guard), ("vm", 0, None));
+    assert_eq!((raw.name, raw.type_word, raw.guard), ("raw", 0, None));
     assert_eq!((raw.entry, raw.x0()), (Ipa(0x4020_0000), 0x4040_0000));
     assert_eq!(read.vm(2, GicVersion::V3), Err(BundleError::NoVm(2)));
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -52,6 +53,11 @@ impl What {
         }
     }
 
+    /// The word on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     /// What the payload must find on its command line in the VM that `vm` describes.
     fn words(self, vm: &VmDesc) -> String {
         match self {
@@ -71,6 +77,7 @@ impl What {
     pub fn describe(self, files: &Files, mut words: Table) -> Result<VmDesc> {
         words.entry("protected").or_insert(Value::Boolean(self.is_protected()));
         words.entry("mem").or_insert(Value::String(self.memory().to_owned()));
+        words.entry("name").or_insert(Value::String(self.name()));
         // Paths go around the table, which can only hold UTF-8.
         let own_initrd = words.contains_key("initrd");
         words.insert("kernel".to_owned(), Value::String(String::new()));
@@ -91,7 +98,8 @@ impl What {
 ///
 /// They describe no possible VM.
 pub fn describe(words: Table) -> Result<VmDesc> {
-    let vm: VmDesc = words.try_into()?;
+    let mut vm: VmDesc = words.try_into()?;
+    vm.complete();
     vm.check()?;
     Ok(vm)
 }
@@ -133,6 +141,8 @@ mod tests {
         assert_eq!((linux.kernel, linux.initrd), ("/k".into(), Some("/i".into())));
         assert!(!described(What::Debian, "").protected);
         assert_eq!(described(What::Demo, "").append, "expect=protected demo");
+        assert_eq!(described(What::Linux612, "").name, "linux-6.12");
+        assert_eq!(described(What::Linux, "name = 'own'").name, "own");
     }
 
     #[test]
