@@ -53,7 +53,7 @@ fn bare_metal_lints() -> Result<Checks> {
     for words in [
         &["--package", "hyp", "--package", "conformance"][..],
         &["--package", "hyp", "--no-default-features"],
-        &["--package", "guest-shim", "--features", "virtio-drivers"],
+        &["-pguest-shim-c", "-pguest-shim", "--features", "guest-shim/virtio-drivers"],
     ] {
         let mut command = build::bare_metal_cargo("clippy")?;
         command.args(words).args(["--", "-Dwarnings"]);
@@ -67,6 +67,7 @@ fn bare_metal_lints() -> Result<Checks> {
 fn documentation() -> Result<Checks> {
     let mut command = cargo(&["doc", "--no-deps", "--package", "hyp-abi"]);
     command.args(["--package", "hyp-core", "--package", "guest-shim"]);
+    command.args(["--package", "guest-shim-c", "--features", "guest-shim/virtio-drivers"]);
     one(command.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
