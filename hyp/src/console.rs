@@ -153,17 +153,13 @@ static LAST_RESORT: Once<Pl011> = Once::new();
 /// Sends all that waits and then `text` as lines of their own, polling. For the last words: works
 /// with the lock held by whoever crashed, then without what waits in the ring.
 pub(crate) fn last_words(text: fmt::Arguments<'_>) {
-    let mut tries = 1_000_000_u32;
-    let mut terminal = loop {
-        if let Some(terminal) = TERMINAL.try_lock() {
-            break Some(terminal);
+    let mut terminal = (0..1_000_000_u32).find_map(|_| {
+        let terminal = TERMINAL.try_lock();
+        if terminal.is_none() {
+            cpu::yield_now();
         }
-        tries -= 1;
-        if tries == 0 {
-            break None;
-        }
-        cpu::yield_now();
-    };
+        terminal
+    });
     if let Some(terminal) = &mut terminal {
         terminal.console.flush();
         terminal.drain_polled();

@@ -2,7 +2,11 @@
 //!
 //! The order of boot is in [`boot`]; everything below EL2's own machine (drivers, maps, vectors)
 //! is in `arch`, `mm` and `drivers`, and whatever decides is in `hyp-core`.
+//!
+//! Nothing a guest does panics EL2: modules that serve guests, marked below, may not even index or
+//! compute unchecked.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![deny(clippy::expect_used, clippy::unwrap_used)]
 
 #[cfg(target_os = "none")]
 extern crate alloc;
@@ -12,14 +16,18 @@ mod arch;
 #[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod console;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod decode;
 #[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod entropy;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod events;
 #[cfg(target_os = "none")]
 mod exit;
@@ -34,16 +42,21 @@ mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod shell;
 #[cfg(target_os = "none")]
 mod smp;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod sysregs;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod traps;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod vcpu;
 #[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod vm;
 
 #[cfg(target_os = "none")]

@@ -193,7 +193,7 @@ fn place_devices(
         }
         _ => {
             emulate(GICD_BASE, GICD_SIZE)?;
-            emulate(GICR_BASE, GICR_STRIDE * vcpus as u64)
+            emulate(GICR_BASE, GICR_STRIDE.saturating_mul(vcpus as u64))
         }
     }
 }
