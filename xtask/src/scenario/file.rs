@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::judge::Expectation;
+use super::loader::Loader;
 use super::machine_tree::TreeDamage;
 use super::pattern::Pattern;
 use super::script::Step;
@@ -62,6 +63,8 @@ pub struct MachineWords {
     pub qemu: Vec<String>,
     /// What is wrong with the firmware's tree.
     pub tree: Option<TreeDamage>,
+    /// What enters EL2 in QEMU's place.
+    pub loader: Option<Loader>,
 }
 
 impl Default for MachineWords {
@@ -75,6 +78,7 @@ impl Default for MachineWords {
             boot_args: String::new(),
             qemu: Vec::new(),
             tree: None,
+            loader: None,
         }
     }
 }

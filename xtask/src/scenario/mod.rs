@@ -2,6 +2,7 @@
 
 mod file;
 mod judge;
+mod loader;
 mod machine_tree;
 mod pattern;
 mod perform;

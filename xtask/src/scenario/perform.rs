@@ -119,9 +119,13 @@ fn attempt(
         machine_tree::write(&machine, damage, &tree)?;
         machine.extra.extend(["-dtb".into(), tree.clone().into()]);
     }
+    let loaded = log.with_extension("img");
+    if let Some(loader) = words.loader {
+        loader.write(&bench.hypervisor.image, &loaded)?;
+    }
     let arguments = format!("{POISON} {}", words.boot_args);
     let boot = Boot {
-        image: &bench.hypervisor.image,
+        image: if words.loader.is_some() { &loaded } else { &bench.hypervisor.image },
         bundle: bytes.is_some().then_some(&*path),
         arguments: arguments.trim_end(),
     };
@@ -162,8 +166,9 @@ fn attempt(
     }
     if verdict.complaints.is_empty() {
         writeln!(out, "PASSED: {} checks", verdict.checks)?;
-        fs::remove_file(&path).ok();
-        fs::remove_file(&tree).ok();
+        for made in [&path, &tree, &loaded] {
+            fs::remove_file(made).ok();
+        }
     }
     Ok((verdict, lines))
 }
