@@ -9,6 +9,7 @@
 //! | `ipa=BITS` | size of the IPA space (default 40) |
 //! | `type=ask` | ask for input on the console; see row U5 |
 //! | `reset=ask` | ask on the console which boot this is; see `rows/reset.rs` |
+//! | `end=all-off`, `end=aarch32` | no rows: an end that the host must put to the VM |
 //! | `demo` | no rows: a short readable demonstration |
 //! | `dialect=pkvm`, `dialect=list-2021` | which numbering of the guard calls is served |
 
@@ -20,6 +21,7 @@ use hyp_abi::vendor::{list_2021, pkvm};
 use hyp_abi::vplatform;
 
 use crate::arch::sysreg;
+use crate::endings::Ending;
 use crate::{hyper, tree};
 
 /// The kind of host and VM, one bit each so that a row can name several.
@@ -86,6 +88,8 @@ pub(crate) struct Config {
     pub(crate) kind: Kinds,
     /// Print the demonstration instead of running rows.
     pub(crate) is_demo: bool,
+    /// Run no rows and end like this.
+    pub(crate) ending: Option<Ending>,
     /// Ask which boot this is.
     pub(crate) asks_boot: bool,
     /// Ask for input.
@@ -146,6 +150,7 @@ impl Config {
         Self {
             kind,
             is_demo: has("demo"),
+            ending: Ending::WORDS.iter().find(|(word, _)| has(word)).map(|(_, ending)| *ending),
             asks_boot: has("reset=ask"),
             asks_input: has("type=ask"),
             boot: Boot::First,

@@ -17,6 +17,8 @@ mod console_guard;
 #[cfg(target_os = "none")]
 mod demo;
 #[cfg(target_os = "none")]
+mod endings;
+#[cfg(target_os = "none")]
 mod gic;
 #[cfg(target_os = "none")]
 mod hyper;
@@ -42,6 +44,9 @@ fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
     if config.is_demo {
         let _ = demo::run(&config);
         hyper::power_off()
+    }
+    if let Some(ending) = config.ending {
+        endings::come_to(ending)
     }
     if config.asks_boot {
         config.boot = rows::reset::ask(&config);

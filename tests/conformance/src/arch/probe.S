@@ -180,6 +180,24 @@ store32_mmu_off_at:
     isb
     ret
 
+// Loads in AArch32 state at EL0, with the MMU off, where user code needs no map. Does not come back.
+piece aarch32_load32
+    mrs     x10, sctlr_el1
+    bic     x11, x10, #1
+    bic     x11, x11, #4
+    msr     sctlr_el1, x11
+    isb
+    adr     x11, aarch32_load32_at
+    msr     elr_el1, x11
+    mov     x11, #0x1d0             // AArch32 user mode, A32, asynchronous exceptions masked
+    msr     spsr_el1, x11
+    isb
+    eret
+    .global aarch32_load32_at
+aarch32_load32_at:
+    .inst   0xe5989000              // A32: ldr r9, [r8]
+    .inst   0xeafffffe              // A32: b .
+
 // Big-endian store and load, with the MMU off: SCTLR_EL1.EE rules table walks as well.
 piece store32_big_endian
     mrs     x10, sctlr_el1

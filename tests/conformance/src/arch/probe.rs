@@ -63,6 +63,7 @@ macro_rules! pieces {
                 pub(super) fn store32_mmu_off_at();
                 pub(super) fn store32_big_endian_at();
                 pub(super) fn load32_big_endian_at();
+                pub(super) fn aarch32_load32_at();
                 pub(super) fn user();
                 pub(super) fn user_load32();
                 pub(super) fn user_store32();
@@ -111,6 +112,7 @@ pieces! {
     store32_mmu_off, store32_mmu_off_at;
     store32_big_endian, store32_big_endian_at;
     load32_big_endian, load32_big_endian_at;
+    aarch32_load32, aarch32_load32_at;
     read_pmcr, read_pmcr;
     write_pmcr, write_pmcr;
     read_pmccntr, read_pmccntr;
