@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
 use hyp_abi::vplatform::{
-    GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE,
-    UART_SIZE,
+    GICC_BASE, GICC_DIR, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE,
+    UART_BASE, UART_SIZE,
 };
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
@@ -17,7 +17,7 @@ use hyp_core::memory::{
 use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
 use hyp_core::sysreg::{CpuView, TrapControls};
-use hyp_core::tree::machine::{Gic, GicV2, Machine};
+use hyp_core::tree::machine::{Gic, Machine};
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::{Shell, Stop, Vm};
 use hyp_core::vm_type::{ProtectedGate, VmType};
@@ -165,8 +165,9 @@ fn create(
     Box::leak(Box::new(Instance { vm, view, regime, description }))
 }
 
-/// The devices of the virtual platform. Of a GICv2, the CPU interface is the machine's own virtual
-/// one.
+/// The devices of the virtual platform. Of a GICv2's CPU interface, the first page is the machine's own
+/// virtual one. The second, which holds nothing but GICC_DIR, is emulated: which interrupt is
+/// deactivated must be known where there are more active ones than list registers.
 fn place_devices(
     layout: &mut SpaceLayout,
     machine: &Machine<'_>,
@@ -180,15 +181,16 @@ fn place_devices(
     match &machine.gic {
         Some(Gic::V2(gic)) => {
             emulate(GICD_BASE, GICV2_GICD_SIZE)?;
-            let pages = gic.virtual_cpu.map(GicV2::interface_pages);
-            let (Some(pages), Some(ipa)) = (pages, IpaRange::new(Ipa(GICC_BASE), GICC_SIZE)) else {
+            emulate(GICC_DIR, GICC_SIZE - (GICC_DIR - GICC_BASE))?;
+            let ipa = IpaRange::new(Ipa(GICC_BASE), GICC_DIR - GICC_BASE);
+            let (Some(frame), Some(ipa)) = (gic.virtual_cpu, ipa) else {
                 return Err("the machine's GICv2 has no GICV frame");
             };
-            if pages.size() < GICC_SIZE {
-                return Err("the GIC's GICV frame has less than 8 KiB; correct the device tree");
+            if frame.size() < ipa.size() {
+                return Err("the GIC's GICV frame is shorter than a page; correct the device tree");
             }
             let kind = DeviceType::NonGatheringNonReordering;
-            let interface = AssignedDevice { ipa, pa: pages.base(), kind };
+            let interface = AssignedDevice { ipa, pa: frame.base(), kind };
             layout.devices.try_push(interface).map_err(|_| "too many devices")
         }
         _ => {

@@ -12,6 +12,8 @@ pub const GICD_SIZE: u64 = 0x1_0000;
 pub const GICV2_GICD_SIZE: u64 = 0x1000;
 /// GICv2 CPU interface.
 pub const GICC_BASE: u64 = 0x0801_0000;
+/// GICC_DIR, the only register of the second page of the GICv2 CPU interface.
+pub const GICC_DIR: u64 = GICC_BASE + 0x1000;
 /// Bytes of the GICv2 CPU interface with its second page, which holds GICC_DIR.
 pub const GICC_SIZE: u64 = 0x2000;
 /// GICv3 redistributors, one after the other; the window ends after the last vCPU's.

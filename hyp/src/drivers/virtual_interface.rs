@@ -1,7 +1,7 @@
 //! The virtual CPU interface of the calling CPU, as the model of the guest's GIC needs it.
 
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
-use hyp_core::vgic::{CpuInterface, ListRegister};
+use hyp_core::vgic::{CpuInterface, ListRegister, hcr};
 
 use super::gic;
 use super::gicv2::{self, Hypervisor};
@@ -41,7 +41,15 @@ impl CpuInterface for VirtualInterface {
     fn can_trap_deactivation(&self) -> bool {
         match self {
             Self::V3 => ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2()),
-            Self::V2(_) => false,
+            // GICV_DIR is not mapped into guests.
+            Self::V2(_) => true,
+        }
+    }
+
+    fn can_tie(&self) -> bool {
+        match gicv2::get() {
+            Some(gic) => gic.can_tie(),
+            None => true,
         }
     }
 
@@ -86,8 +94,8 @@ impl CpuInterface for VirtualInterface {
     fn set_hcr(&mut self, value: u64) {
         match self {
             Self::V3 => sysreg::set_ich_hcr_el2(value),
-            // GICH_HCR has no bits above 31.
-            Self::V2(gich) => gich.set_control(low_half(value)),
+            // GICH_HCR has no bits above 31, and no TDIR: GICV_DIR is never the guest's.
+            Self::V2(gich) => gich.set_control(low_half(value & !hcr::TDIR)),
         }
     }
 

@@ -100,7 +100,7 @@ impl Flow<'_> {
             return Kicks::NONE;
         }
         iface.set_hcr(value & !(hcr::EOI_COUNT_MASK << hcr::EOI_COUNT_SHIFT));
-        if value & hcr::TDIR != 0 {
+        if self.bank.hcr & hcr::TDIR != 0 {
             // Deactivations trap and come by `deactivate`; what was counted are end-of-interrupt
             // writes that only dropped the priority.
             return Kicks::NONE;

@@ -187,6 +187,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             let mut bank = cpu.bank.lock();
             bank.hcr = hcr::EN;
             bank.implemented = implemented(iface);
+            bank.can_tie = iface.can_tie();
         }
         iface.set_hcr(hcr::EN);
         cpu.asked.store(0, Ordering::Release);
@@ -280,7 +281,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// The vCPU wrote `intid` to ICC_DIR_EL1, which traps only while active interrupts are left
-    /// without a list register.
+    /// without a list register, or to GICC_DIR of a GICv2, which always does.
     pub fn deactivate(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
         self.resync_with(vcpu, |flow| flow.deactivate(intid), iface)
     }

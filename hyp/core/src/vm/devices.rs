@@ -1,13 +1,14 @@
 //! The devices that EL2 emulates for a VM, and what stage 2 says about its pages.
 
 use hyp_abi::vplatform::{
-    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE, UART_INTID, UART_SIZE,
+    GICC_DIR, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE, UART_INTID,
+    UART_SIZE,
 };
 use spin::RelaxStrategy;
 
 use super::{Shell, Vm};
-use crate::addr::Ipa;
-use crate::esr::{Access, Direction};
+use crate::addr::{Ipa, PAGE_SIZE};
+use crate::esr::{Access, Direction, Width};
 use crate::fault::{FaultView, LeafState, Use};
 use crate::pl011::Pl011;
 use crate::ports::Ports;
@@ -23,6 +24,8 @@ pub enum Device {
     Redistributors(u64),
     /// GICv2 distributor.
     DistributorV2(u64),
+    /// The second page of a GICv2's CPU interface.
+    Deactivation(u64),
     /// The console.
     Console(u64),
 }
@@ -86,9 +89,7 @@ impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
     fn device(&self, ipa: Ipa, bytes: u64) -> Option<Device> {
         let gic = match self.gic.version() {
             GicVersion::V3 => self.gic_v3_at(ipa, bytes),
-            GicVersion::V2 => {
-                offset_in(ipa, bytes, GICD_BASE, GICV2_GICD_SIZE).map(Device::DistributorV2)
-            }
+            GicVersion::V2 => Self::gic_v2_at(ipa, bytes),
         };
         gic.or_else(|| offset_in(ipa, bytes, UART_BASE, UART_SIZE).map(Device::Console))
     }
@@ -108,6 +109,13 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         }
         let redistributors = GICR_STRIDE.saturating_mul(self.gic.vcpus() as u64);
         offset_in(ipa, bytes, GICR_BASE, redistributors).map(Device::Redistributors)
+    }
+
+    /// The emulated part of the GICv2 whose registers hold all of `bytes` bytes from `ipa`.
+    fn gic_v2_at(ipa: Ipa, bytes: u64) -> Option<Device> {
+        offset_in(ipa, bytes, GICD_BASE, GICV2_GICD_SIZE)
+            .map(Device::DistributorV2)
+            .or_else(|| offset_in(ipa, bytes, GICC_DIR, PAGE_SIZE).map(Device::Deactivation))
     }
 
     /// Does `access` of `vcpu` on `device`; `value` is what a store writes, cut to its width.
@@ -140,6 +148,14 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
             (Device::DistributorV2(offset), Direction::Write) => {
                 Self::stored(self.gic.dist_v2_write(vcpu, offset, width, value, iface), shell)
             }
+            (Device::Deactivation(0), Direction::Write) if width == Width::Word => {
+                // Bits 12:10, an SGI's sender, do not matter: an SGI is active once.
+                let intid = (value & 0x3ff) as u32;
+                Self::stored(self.gic.deactivate(vcpu, intid, iface), shell)
+            }
+            (Device::Deactivation(_), Direction::Write) => Emulated::Stored,
+            // GICC_DIR, the only register there, is write-only.
+            (Device::Deactivation(_), Direction::Read) => Emulated::Loaded(0),
             (Device::Console(offset), direction) => {
                 let mut uart = self.uart.lock();
                 let line = uart.irq_line();

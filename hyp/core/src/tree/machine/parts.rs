@@ -88,7 +88,7 @@ impl GicV2 {
         self.hypervisor.zip(self.virtual_cpu).ok_or(MachineError::NoGicVirtualization)
     }
 
-    /// The two neighbouring pages of a CPU interface, GICC or GICV, whose frame the tree gives.
+    /// The two neighbouring pages of a CPU interface whose frame the tree gives.
     ///
     /// A board for 64 KiB granules repeats each page sixteen times (SBSA, "GICv2 address map"), and
     /// then the last copy of the first page lies before the first copy of the second: Linux knows

@@ -17,6 +17,7 @@ pub(super) struct FakeCpu {
     /// Active priorities: group 1?, priority.
     active_priorities: Vec<(bool, u8)>,
     pub(super) can_trap_dir: bool,
+    pub(super) can_tie: bool,
     /// Timer lines and physically active PPIs, by INTID.
     pub(super) lines: u32,
     pub(super) physical_active: u32,
@@ -38,7 +39,8 @@ impl FakeCpu {
             vmcr: 0,
             pmr: 0,
             active_priorities: Vec::new(),
-            can_trap_dir: false,
+            can_trap_dir: version == GicVersion::V2,
+            can_tie: true,
             lines: 0,
             physical_active: 0,
             writes: 0,
@@ -102,7 +104,7 @@ impl FakeCpu {
 
     /// ICC_DIR_EL1. `false` if the write traps instead.
     pub(super) fn write_dir(&mut self, intid: u32) -> bool {
-        if self.hcr & hcr::TDIR != 0 {
+        if self.is_v2 || self.hcr & hcr::TDIR != 0 {
             return false;
         }
         self.deactivate(intid);
@@ -165,12 +167,17 @@ impl CpuInterface for FakeCpu {
         self.can_trap_dir
     }
 
+    fn can_tie(&self) -> bool {
+        self.can_tie
+    }
+
     fn read_lr(&self, n: usize) -> ListRegister {
         self.lrs[n]
     }
 
     fn write_lr(&mut self, n: usize, value: ListRegister) {
         assert!(!(value.is_physical() && value.is_pending() && value.is_active()));
+        assert!(self.can_tie || !value.is_physical());
         if value != ListRegister::EMPTY {
             let twice = self.lrs.iter().enumerate().any(|(other, lr)| {
                 other != n
@@ -197,7 +204,7 @@ impl CpuInterface for FakeCpu {
     }
 
     fn set_hcr(&mut self, value: u64) {
-        self.hcr = value;
+        self.hcr = if self.is_v2 { value & !hcr::TDIR } else { value };
     }
 
     fn vmcr(&self) -> u64 {

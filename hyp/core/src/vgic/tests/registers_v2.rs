@@ -216,3 +216,30 @@ fn list_registers_in_the_form_of_a_gicv2() {
     }
     assert_eq!((sgi.intid(), sgi.source(), timer.source()), (5, 6, 0));
 }
+
+/// With separate deactivation a guest may end more interrupts than there are list registers, in an
+/// order of its own.
+#[test]
+fn deactivations_in_any_order_beyond_the_list_registers() {
+    let mut machine = Machine::started_v2(1, 2);
+    machine.cpus[0].vmcr |= crate::vgic::vmcr::VEOIM;
+    for intid in 40..46 {
+        // Edge-triggered, each more urgent than the one before.
+        machine.v2_write_as(
+            0,
+            0x400 + u64::from(intid),
+            Width::Byte,
+            u64::from(0xf0 - 8 * (intid - 40)),
+        );
+        machine.v2_write(0, 0x204, 1 << (intid - 32));
+        assert_eq!(machine.acknowledge(0), intid);
+        machine.end(0, intid);
+    }
+    assert_eq!(machine.v2_read(0, 0x304), 0x3f00);
+    let mut active = 0x3f00;
+    for intid in [42, 45, 40, 41, 44, 43] {
+        machine.deactivate(0, intid);
+        active &= !(1 << (intid - 32));
+        assert_eq!(machine.v2_read(0, 0x304), active);
+    }
+}
