@@ -104,10 +104,12 @@ pub(crate) struct Config {
     pub(crate) ram_end: u64,
     /// PL011.
     pub(crate) uart: u64,
-    /// GICv3 distributor.
+    /// GIC distributor.
     pub(crate) gicd: u64,
     /// GICv3 redistributors.
     pub(crate) gicr: u64,
+    /// CPU interface of a GICv2; `None` with a GICv3.
+    pub(crate) gicc: Option<u64>,
     /// OR of x1 to x30 at the entry of the first CPU.
     pub(crate) left_in_registers: u64,
     affinities: [u64; vplatform::MAX_VCPUS],
@@ -129,6 +131,7 @@ impl Config {
         let base = |compatible: &[u8], at, otherwise| {
             tree::reg(dtb, compatible).and_then(|r| tree::cells(r, at, 2)).unwrap_or(otherwise)
         };
+        let gic: &[u8] = if tree::reg(dtb, GICV2).is_some() { GICV2 } else { b"arm,gic-v3" };
         let has = |word: &str| tree::bootargs(dtb).split_ascii_whitespace().any(|w| w == word);
         let is_list = has("dialect=list-2021");
         let kind = if has("expect=bare") {
@@ -158,7 +161,8 @@ impl Config {
             ram_base,
             ram_end: ram_base + ram_size,
             uart: base(b"arm,pl011", 0, vplatform::UART_BASE),
-            gicd: base(b"arm,gic-v3", 0, vplatform::GICD_BASE),
+            gicd: base(gic, 0, vplatform::GICD_BASE),
+            gicc: tree::reg(dtb, GICV2).and_then(|r| tree::cells(r, 16, 2)),
             gicr: base(b"arm,gic-v3", 16, vplatform::GICR_BASE),
             left_in_registers,
             affinities,
@@ -209,6 +213,17 @@ impl Config {
         hyper::call0(self.unmap_id(), [ipa, 0, 0])
     }
 
+    /// The windows of the GIC: base and size.
+    pub(crate) fn gic_windows(&self) -> [(u64, u64); 2] {
+        match self.gicc {
+            Some(gicc) => [(self.gicd, vplatform::GICV2_GICD_SIZE), (gicc, vplatform::GICC_SIZE)],
+            None => [
+                (self.gicd, vplatform::GICD_SIZE),
+                (self.gicr, vplatform::GICR_STRIDE * self.cpu_count() as u64),
+            ],
+        }
+    }
+
     /// Declares every page of a device.
     pub(crate) fn map_device(&self, base: u64, size: u64) {
         let mut at = base;
@@ -237,6 +252,9 @@ impl Config {
 }
 
 const MIB: u64 = 1 << 20;
+
+/// What Postern's trees and QEMU's both say of a GICv2.
+const GICV2: &[u8] = b"arm,cortex-a15-gic";
 
 /// The 2 MiB block that holds `address`.
 fn block(address: u64) -> u64 {

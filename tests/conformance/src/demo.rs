@@ -38,7 +38,7 @@ pub(crate) fn run(config: &Config) -> bool {
     );
     line!();
     line!("3. A device that is not guarded yet: the interrupt controller's ID register.");
-    let register = config.gicd + gic::PIDR2;
+    let register = config.gicd + gic::pidr2();
     let before = look(register, probe::load32());
     let answer = config.map(register & !(PAGE - 1)).cast_signed();
     line!("   MMIO_GUARD_MAP({:#x}) answers {answer}. Once more:", register & !(PAGE - 1));

@@ -40,6 +40,7 @@ mod uart;
 fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
     let mut config = config::Config::from_tree(tree, left_in_registers);
     uart::set_base(config.uart);
+    gic::choose(&config);
     uart::set_up();
     if config.is_demo {
         let _ = demo::run(&config);

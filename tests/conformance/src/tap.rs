@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::config::{Config, Kinds};
-use crate::hyper;
 use crate::uart::line;
+use crate::{gic, hyper};
 
 /// One row: what the reference's table, or one of our own lists, demands.
 pub(crate) struct Row {
@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) kinds: Kinds,
     /// The least number of vCPUs it needs.
     pub(crate) cpus: usize,
+    /// The only version of the GIC with which it holds, if there is one.
+    pub(crate) gic: Option<u32>,
     /// The check itself.
     pub(crate) run: fn(&mut Check, &Config),
 }
@@ -28,7 +30,7 @@ impl Row {
         title: &'static str,
         run: fn(&mut Check, &Config),
     ) -> Self {
-        Self { id, title, kinds, cpus: 1, run }
+        Self { id, title, kinds, cpus: 1, gic: None, run }
     }
 
     /// A row that needs a second vCPU.
@@ -38,11 +40,18 @@ impl Row {
         title: &'static str,
         run: fn(&mut Check, &Config),
     ) -> Self {
-        Self { id, title, kinds, cpus: 2, run }
+        Self { id, title, kinds, cpus: 2, gic: None, run }
+    }
+
+    /// The same, with one version of the GIC only.
+    pub(crate) const fn with_gic(self, version: u32) -> Self {
+        Self { gic: Some(version), ..self }
     }
 
     fn applies(&self, config: &Config) -> bool {
-        self.kinds.contains(config.kind) && self.cpus <= config.cpu_count()
+        self.kinds.contains(config.kind)
+            && self.cpus <= config.cpu_count()
+            && self.gic.is_none_or(|version| version == gic::version())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::arch::{probe, sysreg};
 use crate::config::{Config, Kinds};
+use crate::gic;
 use crate::tap::{Check, Row};
 
 /// The rows.
@@ -70,7 +71,8 @@ pub(crate) const ROWS: &[Row] = &[
         check.eq("value", sysreg::icc_sre_el1(), 7);
         sysreg::icc_sre(0);
         check.eq("after a write", sysreg::icc_sre_el1(), 7);
-    }),
+    })
+    .with_gic(3),
     Row::smp(
         "V3",
         Kinds::ALL,
@@ -111,7 +113,7 @@ fn hidden(check: &mut Check, config: &Config) {
     check.eq("EL1 is AArch64", field(pfr0, 4), 1);
     check.that("FP is there", field(pfr0, 16) <= 1);
     check.that("AdvSIMD is there", field(pfr0, 20) <= 1);
-    check.eq("GICv3 system registers", field(pfr0, 24), 1);
+    check.eq("GICv3 system registers", field(pfr0, 24), u64::from(!gic::is_v2()));
     for (name, shift) in [("SVE", 32), ("SEL2", 36), ("MPAM", 40), ("AMU", 44), ("RME", 52)] {
         check.eq(name, field(pfr0, shift), 0);
     }

@@ -1,7 +1,7 @@
-//! Rows of our own for the GICv3 that a guest sees (Arm IHI 0069).
+//! Rows of our own for the GIC that a guest sees (Arm IHI 0069, IHI 0048B).
 
-use crate::arch::sysreg;
-use crate::config::{Config, Kinds};
+use crate::arch::{probe, sysreg};
+use crate::config::{Config, Kinds, PAGE};
 use crate::gic::{self, DEFAULT_PRIORITY, Gic, SPURIOUS, ack, ack_nothing, end, send_sgi};
 use crate::tap::{Check, Row};
 use crate::time;
@@ -20,8 +20,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("G10", Kinds::ALL, "priority drop and deactivation apart (EOImode 1)", split_end),
     Row::new("G11", Kinds::VM, "an SPI pending while its group is off is not lost", group_off),
     Row::new("G12", Kinds::ALL, "more SPIs than list registers, in order of priority", many_spis),
-    Row::new("G13", Kinds::ALL, "group 0 is not signalled as group 1", group_0),
-    Row::new("G14", Kinds::ALL, "ICC_IGRPEN1_EL1 off holds back", interface_off),
+    Row::new(
+        "G13",
+        Kinds::ALL,
+        "a group that is off at the interface is not signalled",
+        other_group,
+    ),
+    Row::new("G14", Kinds::ALL, "the CPU interface off holds back", interface_off),
     Row::new("G15", Kinds::ALL, "an active interrupt is not signalled again", active_again),
     Row::new("G16", Kinds::ALL, "priorities by byte and by word", priority_bytes),
     Row::new("G17", Kinds::ALL, "ICFGR: SGIs edge, SPIs programmable", configuration),
@@ -33,6 +38,15 @@ pub(crate) const ROWS: &[Row] = &[
         "more active interrupts than list registers, ended in any order",
         crowd,
     ),
+    Row::new(
+        "G25",
+        Kinds::GUARD,
+        "the CPU interface is there while it is guarded",
+        interface_guard,
+    )
+    .with_gic(2),
+    Row::new("G26", Kinds::ALL, "SPENDSGIR and CPENDSGIR", senders).with_gic(2),
+    Row::new("G27", Kinds::ALL, "ITARGETSR by byte and by word", targets).with_gic(2),
 ];
 
 fn affinity(config: &Config) -> u64 {
@@ -41,9 +55,15 @@ fn affinity(config: &Config) -> u64 {
 
 fn identification(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
-    check.eq("GICD_PIDR2.ArchRev", u64::from((gic.dist.read32(gic::PIDR2) >> 4) & 0xf), 3);
-    check.eq("GICR_PIDR2.ArchRev", u64::from((gic.redist.read32(gic::PIDR2) >> 4) & 0xf), 3);
+    let version = u64::from(gic::version());
+    check.eq("GICD_PIDR2.ArchRev", u64::from((gic.dist.read32(gic::pidr2()) >> 4) & 0xf), version);
     check.that("SPIs exist", gic.interrupts() >= 64);
+    if gic::is_v2() {
+        let cpus = (gic.dist.read32(gic::TYPER) >> 5) & 7;
+        check.eq("GICD_TYPER.CPUNumber", u64::from(cpus), config.cpu_count() as u64 - 1);
+        return;
+    }
+    check.eq("GICR_PIDR2.ArchRev", u64::from((gic.redist.read32(gic::pidr2()) >> 4) & 0xf), 3);
     check.that("affinity routing is on", gic.dist.read32(gic::CTLR) & 0x10 != 0);
     check.eq("ICC_SRE_EL1.SRE", sysreg::icc_sre_el1() & 1, 1);
     for index in 0..config.cpu_count() {
@@ -80,20 +100,20 @@ fn sgi_exception(check: &mut Check, config: &Config) {
 
 fn sgi_states(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
-    check.eq("IAR before", sysreg::icc_iar1_el1(), SPURIOUS);
+    check.eq("IAR before", gic::poll(), SPURIOUS);
     gic.set(gic::ISENABLER, 5);
     send_sgi(5, affinity(config));
-    check.that("pending", time::wait_until(10_000, || sysreg::icc_hppir1_el1() == 5));
+    check.that("pending", time::wait_until(10_000, || gic::hppir() == 5));
     check.that("ISPENDR says so", gic.bit(gic::ISPENDR, 5));
     check.that("not active", !gic.bit(gic::ISACTIVER, 5));
-    check.eq("RPR idle", sysreg::icc_rpr_el1() & 0xff, 0xff);
-    check.eq("IAR", sysreg::icc_iar1_el1(), 5);
+    check.eq("RPR idle", gic::rpr(), 0xff);
+    check.eq("IAR", gic::poll(), 5);
     check.that("not pending any more", !gic.bit(gic::ISPENDR, 5));
     check.that("active", gic.bit(gic::ISACTIVER, 5));
-    check.eq("RPR", sysreg::icc_rpr_el1() & 0xff, u64::from(DEFAULT_PRIORITY));
+    check.eq("RPR", gic::rpr(), u64::from(DEFAULT_PRIORITY));
     end(5);
     check.that("inactive", !gic.bit(gic::ISACTIVER, 5));
-    check.eq("RPR idle again", sysreg::icc_rpr_el1() & 0xff, 0xff);
+    check.eq("RPR idle again", gic::rpr(), 0xff);
     check.eq("IAR after", ack_nothing(), SPURIOUS);
 }
 
@@ -148,17 +168,18 @@ fn priorities(check: &mut Check, config: &Config) {
 fn priority_mask(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
     gic.set(gic::ISENABLER, 1);
-    sysreg::icc_pmr(0x80);
+    gic::pmr(0x80);
     send_sgi(1, affinity(config));
     check.eq("IAR under the mask", ack_nothing(), SPURIOUS);
-    sysreg::icc_pmr(0xff);
+    gic::pmr(0xff);
     check.eq("IAR without it", ack(), 1);
     end(1);
 }
 
 fn disabled(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
-    for intid in [2, 40] {
+    // SGIs of a GICv2 may be enabled always.
+    for intid in [if gic::is_v2() { 18 } else { 2 }, 40] {
         gic.set(gic::ISPENDR, intid);
         check.that("pending", gic.bit(gic::ISPENDR, intid));
         check.eq("IAR while disabled", ack_nothing(), SPURIOUS);
@@ -198,44 +219,44 @@ fn preemption(check: &mut Check, config: &Config) {
     check.eq("a lower one does not preempt", ack_nothing(), SPURIOUS);
     send_sgi(2, affinity(config));
     check.eq("a higher one does", ack(), 2);
-    check.eq("RPR", sysreg::icc_rpr_el1() & 0xff, 0x40);
+    check.eq("RPR", gic::rpr(), 0x40);
     end(2);
-    check.eq("RPR after its end", sysreg::icc_rpr_el1() & 0xff, 0x80);
+    check.eq("RPR after its end", gic::rpr(), 0x80);
     end(1);
     check.eq("then the lower one", ack(), 3);
     end(3);
-    check.eq("RPR idle", sysreg::icc_rpr_el1() & 0xff, 0xff);
+    check.eq("RPR idle", gic::rpr(), 0xff);
 }
 
 fn split_end(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
-    sysreg::icc_ctlr(1 << 1);
+    gic::split_end(true);
     for intid in [4, 50] {
         gic.set(gic::ISENABLER, intid);
         gic.set(gic::ISPENDR, intid);
         check.eq("IAR", ack(), u64::from(intid));
         end(u64::from(intid));
-        check.eq("RPR after the drop", sysreg::icc_rpr_el1() & 0xff, 0xff);
+        check.eq("RPR after the drop", gic::rpr(), 0xff);
         check.that("still active", gic.bit(gic::ISACTIVER, intid));
         gic.set(gic::ISPENDR, intid);
         check.eq("not again while active", ack_nothing(), SPURIOUS);
-        sysreg::icc_dir(u64::from(intid));
+        gic::dir(u64::from(intid));
         check.eq("again after deactivation", ack(), u64::from(intid));
         end(u64::from(intid));
-        sysreg::icc_dir(u64::from(intid));
+        gic::dir(u64::from(intid));
         check.that("inactive", !gic.bit(gic::ISACTIVER, intid));
     }
-    sysreg::icc_ctlr(0);
+    gic::split_end(false);
 }
 
 fn group_off(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
     gic.set(gic::ISENABLER, 41);
-    gic.enable_group_1(false);
+    gic.enable_group(false);
     gic.set(gic::ISPENDR, 41);
     check.eq("IAR while the group is off", ack_nothing(), SPURIOUS);
     check.that("pending", gic.bit(gic::ISPENDR, 41));
-    gic.enable_group_1(true);
+    gic.enable_group(true);
     check.eq("IAR when it is on", ack(), 41);
     end(41);
 }
@@ -246,7 +267,7 @@ fn crowd(check: &mut Check, config: &Config) {
     const FIRST: u32 = 40;
     const COUNT: u32 = 20;
     let gic = Gic::set_up(config);
-    sysreg::icc_ctlr(1 << 1);
+    gic::split_end(true);
     for n in 0..COUNT {
         gic.set(gic::ISENABLER, FIRST + n);
         gic.set(gic::ISPENDR, FIRST + n);
@@ -260,16 +281,16 @@ fn crowd(check: &mut Check, config: &Config) {
     for step in 0..COUNT {
         let n = step * 7 % COUNT;
         check.that("active before", gic.bit(gic::ISACTIVER, FIRST + n));
-        sysreg::icc_dir(u64::from(FIRST + n));
+        gic::dir(u64::from(FIRST + n));
         check.that("inactive after", !gic.bit(gic::ISACTIVER, FIRST + n));
     }
     for n in 0..COUNT {
         gic.set(gic::ISPENDR, FIRST + n);
         check.eq("IAR once more", ack(), u64::from(FIRST + n));
         end(u64::from(FIRST + n));
-        sysreg::icc_dir(u64::from(FIRST + n));
+        gic::dir(u64::from(FIRST + n));
     }
-    sysreg::icc_ctlr(0);
+    gic::split_end(false);
 }
 
 fn many_spis(check: &mut Check, config: &Config) {
@@ -294,24 +315,24 @@ fn many_spis(check: &mut Check, config: &Config) {
     check.eq("nothing more", ack_nothing(), SPURIOUS);
 }
 
-fn group_0(check: &mut Check, config: &Config) {
+fn other_group(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
     gic.set(gic::ISENABLER, 6);
-    gic.private().write32(gic::IGROUPR, !(1 << 6));
+    gic.private().write32(gic::IGROUPR, gic.group() ^ (1 << 6));
     gic.set(gic::ISPENDR, 6);
-    check.eq("IAR1 of a group 0 interrupt", ack_nothing(), SPURIOUS);
-    gic.private().write32(gic::IGROUPR, u32::MAX);
-    check.eq("IAR1 when in group 1", ack(), 6);
+    check.eq("IAR of an interrupt in the other group", ack_nothing(), SPURIOUS);
+    gic.private().write32(gic::IGROUPR, gic.group());
+    check.eq("IAR when in this group", ack(), 6);
     end(6);
 }
 
 fn interface_off(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
     gic.set(gic::ISENABLER, 7);
-    sysreg::icc_igrpen1(0);
+    gic::enable_interface(false);
     send_sgi(7, affinity(config));
     check.eq("IAR while off", ack_nothing(), SPURIOUS);
-    sysreg::icc_igrpen1(1);
+    gic::enable_interface(true);
     check.eq("IAR when on", ack(), 7);
     end(7);
 }
@@ -356,6 +377,9 @@ fn configuration(check: &mut Check, config: &Config) {
 
 fn reserved(check: &mut Check, config: &Config) {
     let gic = Gic::set_up(config);
+    if gic::is_v2() {
+        return reserved_v2(check, gic);
+    }
     for offset in [0x0020, 0x0dfc, 0x0f00, 0x2000, 0x5ff8, 0x8000, 0xc000] {
         gic.dist.write32(offset, u32::MAX);
         check.eq("GICD", u64::from(gic.dist.read32(offset)), 0);
@@ -374,7 +398,20 @@ fn reserved(check: &mut Check, config: &Config) {
     let _ = gic.dist.read8(gic::CTLR + 3);
     let _ = gic.dist.read64(gic::ISENABLER + 8);
     gic.dist.write16(0xfffe, 0xffff);
-    check.eq("PIDR2 after all this", u64::from((gic.dist.read32(gic::PIDR2) >> 4) & 0xf), 3);
+    check.eq("PIDR2 after all this", u64::from((gic.dist.read32(gic::pidr2()) >> 4) & 0xf), 3);
+}
+
+fn reserved_v2(check: &mut Check, gic: Gic) {
+    for offset in [0x0020, 0x07fc, 0x0bfc, 0x0dfc, 0x0e00, 0x0f30] {
+        gic.dist.write32(offset, u32::MAX);
+        check.eq("GICD", u64::from(gic.dist.read32(offset)), 0);
+    }
+    // Widths that no register has: nothing but an answer is asked for.
+    let _ = gic.dist.read16(gic::ISENABLER + 5);
+    let _ = gic.dist.read8(gic::CTLR + 3);
+    let _ = gic.dist.read64(gic::ISENABLER + 4);
+    gic.dist.write16(0x0ffe, 0xffff);
+    check.eq("PIDR2 after all this", u64::from((gic.dist.read32(gic::pidr2()) >> 4) & 0xf), 2);
 }
 
 fn spi_stream(check: &mut Check, config: &Config) {
@@ -388,4 +425,63 @@ fn spi_stream(check: &mut Check, config: &Config) {
     time::sleep(5);
     crate::arch::cpu::mask_irq();
     check.eq("taken", gic::taken() as u64, 100);
+}
+
+/// The CPU interface is the hardware's own: guarding its pages maps them, each for itself.
+fn interface_guard(check: &mut Check, config: &Config) {
+    let _ = Gic::set_up(config);
+    let Some(base) = config.gicc else { return };
+    for page in [base, base + PAGE] {
+        // Of the second page, DIR is write-only.
+        let piece = if page == base { probe::load32() } else { probe::store32() };
+        let answers = || !probe::run(piece, page, 0x3ff).is_caught();
+        for _ in 0..3 {
+            check.that("there", answers());
+            check.eq("UNMAP", config.unmap(page), 0);
+            let got = probe::run(piece, page, 0x3ff);
+            check.eq("ESR_EL1", got.esr, hyp_abi::esr::SEA_DATA_EL1);
+            check.eq("FAR_EL1", got.far, page);
+            check.eq("MAP", config.map(page), 0);
+            check.eq("MAP again", config.map(page), 0);
+        }
+        check.that("there again", answers());
+    }
+    let gic = Gic::set_up(config);
+    gic.set(gic::ISENABLER, 1);
+    send_sgi(1, affinity(config));
+    check.eq("IAR", ack(), 1);
+    end(1);
+}
+
+fn senders(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    let read = |offset| u64::from(gic.dist.read32(offset));
+    gic.dist.write32(gic::SPENDSGIR + 4, 0x0001_0100);
+    check.eq("SPENDSGIR", read(gic::SPENDSGIR + 4), 0x0001_0100);
+    check.eq("CPENDSGIR", read(gic::CPENDSGIR + 4), 0x0001_0100);
+    check.eq("ISPENDR", u64::from(gic.dist.read32(gic::ISPENDR) & 0xffff), 0x60);
+    gic.dist.write8(gic::CPENDSGIR + 5, 1);
+    check.eq("after CPENDSGIR", read(gic::SPENDSGIR + 4), 0x0001_0000);
+    check.eq("IAR", ack(), 6);
+    check.eq("while active", read(gic::SPENDSGIR + 4), 0);
+    end(6);
+    check.eq("nothing more", ack_nothing(), SPURIOUS);
+}
+
+fn targets(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    let is_alone = config.cpu_count() == 1;
+    let own = if is_alone { 0 } else { 0x0101_0101 << gic::this_cpu() };
+    for offset in [0, 28] {
+        gic.dist.write32(gic::ITARGETSR + offset, 0);
+        check.eq("own", u64::from(gic.dist.read32(gic::ITARGETSR + offset)), own);
+    }
+    for (n, value) in [1_u8, 2, 3, 0].into_iter().enumerate() {
+        let at = gic::ITARGETSR + 44 + n as u64;
+        gic.dist.write8(at, value);
+        let want = if is_alone { 0 } else { value };
+        check.eq("byte", u64::from(gic.dist.read8(at)), u64::from(want));
+    }
+    let want = if is_alone { 0 } else { 0x0003_0201 };
+    check.eq("word", u64::from(gic.dist.read32(gic::ITARGETSR + 44)), want);
 }

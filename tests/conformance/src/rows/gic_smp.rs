@@ -1,4 +1,4 @@
-//! Rows of our own for interrupts between vCPUs (Arm IHI 0069).
+//! Rows of our own for interrupts between vCPUs (Arm IHI 0069, IHI 0048B).
 
 use hyp_abi::vplatform::GICR_STRIDE;
 
@@ -12,13 +12,16 @@ use crate::{smp, time};
 pub(crate) const ROWS: &[Row] = &[
     Row::smp("G20", Kinds::ALL, "SGI to another CPU and back, 200 rounds", ping_pong),
     Row::smp("G21", Kinds::ALL, "SGI to all others spares the sender", broadcast),
-    Row::smp("G22", Kinds::ALL, "an SPI goes where IROUTER says", routed_spi),
+    Row::smp("G22", Kinds::ALL, "an SPI goes where its route says", routed_spi),
     Row::smp(
         "G23",
         Kinds::ALL,
         "private interrupts of another CPU by its redistributor",
         remote_private,
-    ),
+    )
+    .with_gic(3),
+    Row::smp("G28", Kinds::ALL, "an SGI names its sender and comes once for each", senders)
+        .with_gic(2),
 ];
 
 const ROUNDS: usize = 200;
@@ -126,4 +129,28 @@ fn remote_private(check: &mut Check, config: &Config) {
     there.set(gic::ISPENDR, 13);
     check.eq("seen there", smp::finish(config, 1).unwrap_or(0), 13);
     check.that("not pending any more", !there.bit(gic::ISPENDR, 13));
+}
+
+fn senders(check: &mut Check, config: &Config) {
+    const BOTH: u64 = 9;
+    let _ = Gic::set_up(config);
+    let there = smp::run_on(config, 1, |config| {
+        Gic::of_this_cpu(config).set_up_cpu();
+        for _ in 0..3 {
+            send_sgi(BOTH, config.affinity(0));
+        }
+        1
+    });
+    check.eq("CPU 1 ran", there.unwrap_or(0), 1);
+    send_sgi(BOTH, config.affinity(0));
+    let mut seen = 0;
+    for _ in 0..2 {
+        let iar = gic::ack_with_sender();
+        check.eq("IAR", iar & 0x3ff, BOTH);
+        seen |= 1 << (iar >> 10);
+        check.eq("not again while active", ack_nothing(), SPURIOUS);
+        end(BOTH);
+    }
+    check.eq("senders", seen, 0b11);
+    check.eq("nothing more", ack_nothing(), SPURIOUS);
 }

@@ -8,7 +8,6 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hyp_abi::esr;
 use hyp_abi::smccc::FunctionId;
 use hyp_abi::vendor::{list_2021, pkvm};
-use hyp_abi::vplatform::{GICD_SIZE, GICR_STRIDE};
 
 use crate::arch::probe::{self, Probe};
 use crate::config::{Config, Kinds, PAGE};
@@ -77,11 +76,10 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     Row::new("R36", Kinds::GUARD, "MAP of every page of the GIC", |check, config| {
         check.that("denied before", !answers(config));
-        for page in 0..GICD_SIZE / PAGE {
-            check.eq("distributor", config.map(config.gicd + page * PAGE), 0);
-        }
-        for page in 0..GICR_STRIDE / PAGE * config.cpu_count() as u64 {
-            check.eq("redistributors", config.map(config.gicr + page * PAGE), 0);
+        for (base, size) in config.gic_windows() {
+            for page in 0..size / PAGE {
+                check.eq("x0", config.map(base + page * PAGE), 0);
+            }
         }
         check.that("answers after", answers(config));
     }),
@@ -239,10 +237,10 @@ fn enroll_id(config: &Config) -> FunctionId {
 
 /// GICD_PIDR2: reads as a value that nothing else gives.
 fn probe_register(config: &Config) -> u64 {
-    config.gicd + gic::PIDR2
+    config.gicd + gic::pidr2()
 }
 
-/// The distributor's last page.
+/// The page of that register.
 pub(super) fn probe_page(config: &Config) -> u64 {
     probe_register(config) & !(PAGE - 1)
 }
@@ -254,7 +252,22 @@ fn look(config: &Config) -> Probe {
 /// Whether the distributor's last page is served.
 pub(super) fn answers(config: &Config) -> bool {
     let got = look(config);
-    !got.is_caught() && (got.x[Probe::DATUM] >> 4) & 0xf == 3
+    !got.is_caught() && is_version(&got)
+}
+
+/// Whether GICD_PIDR2.ArchRev was read.
+fn is_version(got: &Probe) -> bool {
+    (got.x[Probe::DATUM] >> 4) & 0xf == u64::from(gic::version())
+}
+
+/// Four guarded pages, the last of which is the one that is looked at. Of a GICv2 it is the only one
+/// with something behind it.
+pub(super) fn four_pages(config: &Config) -> u64 {
+    let base = probe_page(config) - 3 * PAGE;
+    for page in 0..4 {
+        let _ = config.map(base + page * PAGE);
+    }
+    base
 }
 
 fn ram_refused(check: &mut Check, config: &Config) {
@@ -267,7 +280,7 @@ fn ram_refused(check: &mut Check, config: &Config) {
 }
 
 fn ranges(check: &mut Check, config: &Config) {
-    let base = probe_page(config) - 3 * PAGE;
+    let base = four_pages(config);
     let all = |id, count| {
         let mut done = 0;
         while done < count {
@@ -358,7 +371,7 @@ fn map_and_access(check: &mut Check, config: &Config) {
             let is_right = if got.is_caught() {
                 got.esr == esr::SEA_DATA_EL1 && got.far == probe_register(config)
             } else {
-                (got.x[Probe::DATUM] >> 4) & 0xf == 3
+                is_version(&got)
             };
             wrong += u64::from(!is_right);
             LOOKS.fetch_add(1, Ordering::Release);

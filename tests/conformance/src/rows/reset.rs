@@ -38,7 +38,7 @@ const ROWS_2: &[Row] = &[Row::new("R116", Kinds::VM, "SYSTEM_RESET2 resets", |ch
 const ROWS: &[Row] = &[
     Row::new("R61", Kinds::GUARD, "after a reset no page is guarded", |check, config| {
         // `first_boot` had guarded this page, where something answers.
-        let va = config.gicd + gic::PIDR2;
+        let va = config.gicd + gic::pidr2();
         let got = probe::run(probe::load32(), va, 0);
         if Kinds::NOT_ENROLLED.contains(config.kind) {
             check.that("not enrolled: the device answers", !got.is_caught());
@@ -91,8 +91,9 @@ pub(crate) fn ask(config: &Config) -> Boot {
 
 /// Leaves a trace of everything that a reset must take away, then resets.
 fn first_boot(config: &Config, next: Boot) -> ! {
-    config.map_device(config.gicd, hyp_abi::vplatform::GICD_SIZE);
-    config.map_device(config.gicr, hyp_abi::vplatform::GICR_STRIDE * config.cpu_count() as u64);
+    for (base, size) in config.gic_windows() {
+        config.map_device(base, size);
+    }
     for n in 0..PAGES {
         let _ = probe::run(probe::store64(), marked(config, n), PATTERN);
     }

@@ -9,7 +9,7 @@ use hyp_abi::vendor;
 use crate::arch::probe::{self, Probe};
 use crate::config::{Config, Kinds, PAGE};
 use crate::hyper::call0;
-use crate::rows::guard::{answers, probe_page};
+use crate::rows::guard::{answers, four_pages, probe_page};
 use crate::tap::{Check, Row};
 
 /// The rows.
@@ -53,8 +53,7 @@ fn hooks(check: &mut Check, config: &Config) {
         check.that("hooks", false);
         return;
     };
-    // Four pages of the distributor, the last of them the one that is looked at.
-    let base = probe_page(config) - 3 * PAGE;
+    let base = four_pages(config);
     for page in 0..4 {
         check.eq("UNMAP", config.unmap(base + page * PAGE), 0);
     }

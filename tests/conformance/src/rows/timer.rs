@@ -141,10 +141,7 @@ fn falls(check: &mut Check, config: &Config) {
         gic.set(gic::ISENABLER, timer.intid);
         (timer.set_compare)(0);
         (timer.set_control)(TIMER_ENABLE);
-        check.that(
-            "pending",
-            time::wait_until(10_000, || sysreg::icc_hppir1_el1() == u64::from(timer.intid)),
-        );
+        check.that("pending", time::wait_until(10_000, || gic::hppir() == u64::from(timer.intid)));
         (timer.set_control)(TIMER_ENABLE | TIMER_MASK);
         takes_late(check, config, timer);
         // And it comes back when the line does.

@@ -2,7 +2,6 @@
 
 use hyp_abi::vplatform::UART_INTID;
 
-use crate::arch::sysreg;
 use crate::config::{Config, Kinds};
 use crate::gic::{self, Gic, SPURIOUS, ack, ack_nothing, end};
 use crate::tap::{Check, Row};
@@ -72,7 +71,7 @@ fn receive_interrupts(check: &mut Check, config: &Config) {
     let mut interrupts = 0;
     let mut right = 0;
     let _ = time::wait_until(60_000, || {
-        let intid = sysreg::icc_iar1_el1();
+        let intid = gic::poll();
         if intid < 1020 {
             interrupts += 1;
             while let Some(byte) = uart::get() {
