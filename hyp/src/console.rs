@@ -19,6 +19,8 @@ const LINE: usize = 256;
 const OUT: usize = 4096;
 /// Bytes of log lines that wait for the guest to end its line.
 const HELD: usize = 4096;
+/// How often the timer fires without any need of the console's: so often is a vCPU looked at.
+const LOOK_SECONDS: u64 = 1;
 
 static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
     console: Console::new(),
@@ -139,12 +141,25 @@ pub(crate) fn arm_timer() {
     }
 }
 
+/// Sets EL2's timer on this CPU, which is about to run a vCPU, for the next look at it.
+pub(crate) fn arm_look() {
+    timer::set_deadline(Some(next_look()));
+}
+
+/// When EL2's timer fires at the latest while a vCPU runs.
+fn next_look() -> u64 {
+    timer::now().saturating_add(timer::frequency().saturating_mul(LOOK_SECONDS))
+}
+
 /// EL2's timer fired: lets log lines through that have waited long enough for the guest.
 pub(crate) fn timer_fired() {
     let mut terminal = TERMINAL.lock();
     terminal.console.tick(timer::now());
     terminal.drain();
-    timer::set_deadline(terminal.console.deadline());
+    let deadline = terminal.console.deadline();
+    drop(terminal);
+    let look = next_look();
+    timer::set_deadline(Some(deadline.map_or(look, |at| at.min(look))));
 }
 
 /// The UART for last words when whoever crashed holds the lock.

@@ -25,7 +25,7 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
                 access.register,
                 crate::arch::sysreg::elr_el2()
             );
-            inject(Exception::Undefined);
+            inject(vcpu, Exception::Undefined);
             return;
         }
         Answer::Sgi(which) => {

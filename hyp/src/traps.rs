@@ -70,7 +70,10 @@ fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) {
         Outcome::CpuOff => vcpu::power_off(vcpu),
         Outcome::SystemOff => vcpu::stop(vcpu, Stop::Off),
         Outcome::SystemReset => vcpu::stop(vcpu, Stop::Reset),
-        Outcome::Undefined => inject(Exception::Undefined),
+        Outcome::Undefined => {
+            vcpu::watch(vcpu, false);
+            take(Exception::Undefined);
+        }
         Outcome::Replay => {
             if !is_smc {
                 // ELR_EL2 is behind the HVC; go back to it.
@@ -104,7 +107,7 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
             advance();
         }
         Exit::Hvc { .. } | Exit::Smc { .. } => trap_call(vcpu, esr),
-        Exit::AArch32 { .. } | Exit::Unknown { .. } => inject(Exception::Undefined),
+        Exit::AArch32 { .. } | Exit::Unknown { .. } => inject(vcpu, Exception::Undefined),
     }
 }
 
@@ -170,7 +173,7 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
         va: fault.va,
         ipa: fault.ipa,
     });
-    inject(exception);
+    inject(vcpu, exception);
 }
 
 /// Does `access` on `device` and steps past the instruction.
@@ -218,6 +221,7 @@ pub(crate) fn serve_interrupts(vcpu: &Vcpu) {
             gic::KICK_SGI => vm.gic.sync(index, &mut iface),
             HYP_TIMER => {
                 crate::console::timer_fired();
+                vcpu::look(vcpu);
                 hyp_core::vgic::Kicks::NONE
             }
             intid if intid == gic::maintenance_intid() => vm.gic.maintenance(index, &mut iface),
@@ -258,8 +262,14 @@ fn refuse_aarch32(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
     vcpu
 }
 
-/// Makes the guest take `exception` at the instruction that trapped.
-pub(crate) fn inject(exception: Exception) {
+/// Makes the guest take `exception` at the instruction that trapped. Ends the VM if the vCPU has
+/// done nothing else for a long time.
+pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
+    vcpu::watch(vcpu, true);
+    take(exception);
+}
+
+fn take(exception: Exception) {
     let guest = GuestState {
         pc: sysreg::elr_el2(),
         pstate: sysreg::spsr_el2(),

@@ -4,20 +4,21 @@
 //! ends a run of a vCPU is a function that does not return to the trap handler: it waits for the
 //! next start and enters the guest there with fresh state.
 
+use core::cell::Cell;
 use core::fmt;
 
 use hyp_core::psci::{self, Start};
 use hyp_core::sysreg::CpuView;
 use hyp_core::vgic::CpuInterface;
-use hyp_core::vm::{Left, Stop};
+use hyp_core::vm::{Left, Moment, Runaway, Stop};
 
 use crate::arch::context::{self, EntryState, Frame, Framed};
-use crate::arch::{cpu, stage2, sysreg};
+use crate::arch::{cpu, percpu, stage2, sysreg};
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::shell::Here;
-use crate::traps;
 use crate::vm::{self, GuestVm};
+use crate::{console, traps};
 
 /// A vCPU: its registers and what belongs to them.
 pub(crate) type Vcpu = Framed<State>;
@@ -33,6 +34,8 @@ pub(crate) struct State {
     pub(crate) view: &'static CpuView,
     /// HPFAR_EL2 cannot be relied on (Cortex-A57 erratum 834220).
     pub(crate) erratum_834220: bool,
+    /// Whether it still gets anywhere.
+    pub(crate) runaway: Cell<Runaway>,
 }
 
 /// A vCPU of `vm` in its reset state.
@@ -78,6 +81,8 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
         vpidr: sysreg::midr_el1(),
         big_endian: start.big_endian,
     };
+    vcpu.state.runaway.set(Runaway::new());
+    console::arm_look();
     context::enter_reset(vcpu, &entry)
 }
 
@@ -96,12 +101,64 @@ pub(crate) fn stop(vcpu: &'static mut Vcpu, reason: Stop) -> ! {
 
 /// Stops the VM because it cannot go on. `what` is for a person.
 pub(crate) fn crash(vcpu: &'static mut Vcpu, what: fmt::Arguments<'_>) -> ! {
+    complain(vcpu, what);
+    stop(vcpu, Stop::Crash)
+}
+
+fn complain(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
     log::error!(
-        "vcpu {} stopped at PC {:#x}: {what}; the VM ends",
+        "VM {} vcpu {} stopped at PC {:#x}: {what}; the VM ends",
+        vm::name(),
         vcpu.state.index,
         sysreg::elr_el2()
     );
-    stop(vcpu, Stop::Crash)
+}
+
+/// As [`crash`], but returns: an interrupt takes the vCPU out before its next instruction.
+fn condemn(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
+    if vcpu.state.vm.life.request(Stop::Crash) {
+        complain(vcpu, what);
+        vm::kick_others(vcpu);
+        gic::kick(percpu::index());
+    }
+}
+
+/// Where the guest is.
+fn moment() -> Moment {
+    Moment {
+        pc: sysreg::elr_el2(),
+        pstate: sysreg::spsr_el2(),
+        elr_el1: sysreg::elr_el1(),
+        vbar_el1: sysreg::vbar_el1(),
+    }
+}
+
+/// The guest is about to be made to take an exception; ends its VM if it takes nothing else.
+/// `has_all` tells whether all registers are in the frame.
+pub(crate) fn watch(vcpu: &Vcpu, has_all: bool) {
+    let mut runaway = vcpu.state.runaway.get();
+    let registers = || {
+        let stacks = [sysreg::sp_el0(), sysreg::sp_el1()];
+        has_all.then(|| hyp_core::vm::digest(vcpu.frame.x.iter().chain(&stacks)))
+    };
+    let is_stuck = runaway.is_stuck(&moment(), registers);
+    vcpu.state.runaway.set(runaway);
+    if is_stuck {
+        condemn(vcpu, format_args!("it takes the same exception again and again"));
+    }
+}
+
+/// EL2's timer fired; ends the VM if the vCPU is caught in exceptions that EL2 does not see.
+pub(crate) fn look(vcpu: &Vcpu) {
+    if !vcpu.state.vm.power.is_on(vcpu.state.index) {
+        return;
+    }
+    let mut runaway = vcpu.state.runaway.get();
+    let is_stuck = runaway.looks_stuck(&moment());
+    vcpu.state.runaway.set(runaway);
+    if is_stuck {
+        condemn(vcpu, format_args!("its exception vector only leads to exceptions"));
+    }
 }
 
 /// The vCPU is off from here on; waits for its next start.
@@ -127,7 +184,13 @@ fn out(vcpu: &Vcpu) {
         // Two may find it idle; one is to say so.
         Left::Idle if !vcpu.state.vm.life.request(Stop::Crash) => {}
         Left::Idle => {
-            log::error!("all vCPUs of the VM are off and nothing can start one; the VM ends");
+            log::error!(
+                "VM {} vcpu {} went off at PC {:#x}: all vCPUs are off and nothing can start one; \
+                 the VM ends",
+                vm::name(),
+                vcpu.state.index,
+                sysreg::elr_el2()
+            );
             vm::carry_out(Stop::Crash)
         }
         Left::Last(stop) => vm::carry_out(stop),

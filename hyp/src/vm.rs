@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
 use hyp_abi::vplatform::{
@@ -19,7 +20,7 @@ use hyp_core::stage2::{DeviceType, VmidAllocator};
 use hyp_core::sysreg::{CpuView, TrapControls};
 use hyp_core::tree::machine::{Gic, Machine};
 use hyp_core::vgic::Kicks;
-use hyp_core::vm::{Shell, Stop, Vm};
+use hyp_core::vm::{Runaway, Shell, Stop, Vm};
 use hyp_core::vm_type::{ProtectedGate, VmType};
 use log::{info, warn};
 
@@ -257,8 +258,14 @@ fn run_cpu(index: usize) -> ! {
         vm: &instance.vm,
         view: &instance.view,
         erratum_834220: machine::has_erratum_834220(),
+        runaway: Cell::new(Runaway::new()),
     };
     vcpu::run(Box::leak(Box::new(vcpu::new(state))))
+}
+
+/// The VM's name.
+pub(crate) fn name() -> &'static str {
+    INSTANCE.get().map_or("", |instance| instance.description.name)
 }
 
 /// Makes the other CPUs of the VM see that it stops.

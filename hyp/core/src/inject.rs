@@ -137,9 +137,15 @@ pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeat
         far_el1,
         elr_el1: guest.pc,
         spsr_el1: guest.pstate,
-        pc: (guest.vbar_el1 & !0x7ff).wrapping_add(vector_offset(guest.pstate)),
+        pc: vector(guest.vbar_el1, guest.pstate),
         pstate: pstate_at_vector(guest, features),
     }
+}
+
+/// The vector that a synchronous exception goes to which is taken to EL1 with this PSTATE.
+#[must_use]
+pub const fn vector(vbar_el1: u64, pstate: u64) -> u64 {
+    (vbar_el1 & !0x7ff).wrapping_add(vector_offset(pstate))
 }
 
 /// Offset of the synchronous vector in EL1's table (Arm ARM, D1.3.1.5, "Exception vectors").

@@ -234,6 +234,7 @@ write_missing! {
 read! {
     sctlr_el1 = SCTLR_EL1;
     vbar_el1 = VBAR_EL1;
+    elr_el1 = ELR_EL1;
     par_el1 = PAR_EL1;
     sp_el0 = SP_EL0;
     sp_el1 = SP_EL1;

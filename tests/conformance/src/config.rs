@@ -10,6 +10,7 @@
 //! | `type=ask` | ask for input on the console; see row U5 |
 //! | `reset=ask` | ask on the console which boot this is; see `rows/reset.rs` |
 //! | `end=all-off`, `end=aarch32` | no rows: an end that the host must put to the VM |
+//! | `hostile=WHAT` | no rows: a guest that does not end as guests should; see `hostile.rs` |
 //! | `demo` | no rows: a short readable demonstration |
 //! | `dialect=pkvm`, `dialect=list-2021` | which numbering of the guard calls is served |
 
@@ -22,6 +23,7 @@ use hyp_abi::vplatform;
 
 use crate::arch::sysreg;
 use crate::endings::Ending;
+use crate::hostile::Task;
 use crate::{hyper, tree};
 
 /// The kind of host and VM, one bit each so that a row can name several.
@@ -90,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) is_demo: bool,
     /// Run no rows and end like this.
     pub(crate) ending: Option<Ending>,
+    /// Do this instead of running rows.
+    pub(crate) hostile: Option<Task>,
     /// Ask which boot this is.
     pub(crate) asks_boot: bool,
     /// Ask for input.
@@ -154,6 +158,9 @@ impl Config {
             kind,
             is_demo: has("demo"),
             ending: Ending::WORDS.iter().find(|(word, _)| has(word)).map(|(_, ending)| *ending),
+            hostile: tree::bootargs(dtb)
+                .split_ascii_whitespace()
+                .find_map(|word| Task::from_name(word.strip_prefix("hostile=")?)),
             asks_boot: has("reset=ask"),
             asks_input: has("type=ask"),
             boot: Boot::First,

@@ -21,6 +21,8 @@ mod endings;
 #[cfg(target_os = "none")]
 mod gic;
 #[cfg(target_os = "none")]
+mod hostile;
+#[cfg(target_os = "none")]
 mod hyper;
 #[cfg(target_os = "none")]
 mod rows;
@@ -48,6 +50,9 @@ fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
     }
     if let Some(ending) = config.ending {
         endings::come_to(ending)
+    }
+    if let Some(task) = config.hostile {
+        hostile::run(&config, task)
     }
     if config.asks_boot {
         config.boot = rows::reset::ask(&config);

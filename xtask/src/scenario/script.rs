@@ -13,19 +13,28 @@ pub struct Step {
     pub after: Pattern,
     /// What is typed then.
     pub send: String,
+    /// How often the step is done.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+const fn once() -> u32 {
+    1
 }
 
 /// Steps being performed.
 #[derive(Debug)]
 pub struct Script<'a> {
     steps: std::slice::Iter<'a, Step>,
+    /// How often the first step has been done.
+    done: u32,
     unseen: String,
 }
 
 impl<'a> Script<'a> {
     /// Nothing typed yet.
     pub fn new(steps: &'a [Step]) -> Self {
-        Self { steps: steps.iter(), unseen: String::new() }
+        Self { steps: steps.iter(), done: 0, unseen: String::new() }
     }
 
     /// Takes more output; the answer is what to type now.
@@ -36,7 +45,11 @@ impl<'a> Script<'a> {
             let Some(end) = step.after.end_in(&self.unseen) else { break };
             self.unseen.drain(..end);
             keys.extend_from_slice(step.send.as_bytes());
-            self.steps.next();
+            self.done += 1;
+            if self.done >= step.times {
+                self.steps.next();
+                self.done = 0;
+            }
         }
         keys
     }
@@ -59,6 +72,7 @@ mod tests {
             .map(|(after, send)| Step {
                 after: Pattern::Text((*after).to_owned()),
                 send: send.to_owned(),
+                times: 1,
             })
             .collect();
         let mut script = Script::new(&steps);
@@ -70,8 +84,27 @@ mod tests {
     }
 
     #[test]
+    fn a_step_may_be_done_many_times() {
+        let step = |send: &str, times| Step {
+            after: Pattern::Text("?".to_owned()),
+            send: send.to_owned(),
+            times,
+        };
+        let steps = [step("a", 2), step("b", 1)];
+        let mut script = Script::new(&steps);
+        assert_eq!(script.hear(b"?"), b"a");
+        assert_eq!(script.waiting_for().unwrap().to_string(), "`?`");
+        assert_eq!(script.hear(b"? ? ?"), b"ab");
+        assert!(script.waiting_for().is_none());
+    }
+
+    #[test]
     fn an_unreached_step_is_named() {
-        let steps = [Step { after: Pattern::Text("login:".to_owned()), send: "root\n".to_owned() }];
+        let steps = [Step {
+            after: Pattern::Text("login:".to_owned()),
+            send: "root\n".to_owned(),
+            times: 1,
+        }];
         let mut script = Script::new(&steps);
         script.hear(b"panic");
         assert_eq!(script.waiting_for().unwrap().to_string(), "`login:`");

@@ -7,10 +7,12 @@
 mod call;
 mod devices;
 mod life;
+mod runaway;
 
 pub use call::Caller;
 pub use devices::{Device, Emulated};
 pub use life::{Left, Life, Stop};
+pub use runaway::{EXCEPTIONS, LOOKS, Moment, Runaway, digest};
 
 use spin::RelaxStrategy;
 use spin::mutex::TicketMutex;

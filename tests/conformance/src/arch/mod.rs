@@ -3,6 +3,7 @@
 
 pub(crate) mod cpu;
 pub(crate) mod entry;
+pub(crate) mod hostile;
 pub(crate) mod mmio;
 pub(crate) mod mmu;
 pub(crate) mod probe;

@@ -1,0 +1,183 @@
+//! A vCPU that takes the same exception over and over and never gets further.
+//!
+//! Two ways of telling, both without any cost to a guest that behaves. Exceptions that EL2 makes
+//! the guest take pass by here and are counted in [`Runaway::is_stuck`]. Those that the hardware
+//! takes to EL1 by itself never reach EL2; they show when a timer of EL2 happens to look at the
+//! vCPU ([`Runaway::looks_stuck`]).
+//!
+//! Neither may hit a guest that is only slow or strange: a handler may correct the cause and return
+//! to the same instruction, a probe may fault in a loop. So what counts is a state that cannot
+//! change by itself, many times in a row.
+
+use crate::inject;
+
+/// Exceptions in a row after which a vCPU is stuck.
+pub const EXCEPTIONS: u32 = 1000;
+/// Looks in a row after which a vCPU is stuck.
+pub const LOOKS: u32 = 3;
+/// Bytes of one entry of the vector table (Arm ARM, D1.3.1.5).
+const VECTOR: u64 = 0x80;
+
+/// Where a vCPU is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// ELR_EL2: the instruction that is next, or that trapped.
+    pub pc: u64,
+    /// SPSR_EL2.
+    pub pstate: u64,
+    /// ELR_EL1: where the guest's last exception came from.
+    pub elr_el1: u64,
+    /// VBAR_EL1.
+    pub vbar_el1: u64,
+}
+
+impl Moment {
+    /// Whether `address` is in the vector of a synchronous exception taken now, from EL1.
+    const fn is_own_vector(&self, address: u64) -> bool {
+        let vector = inject::vector(self.vbar_el1, self.pstate);
+        !inject::is_from_el0(self.pstate)
+            && !inject::is_aarch32(self.pstate)
+            && address.wrapping_sub(vector) < VECTOR
+    }
+}
+
+/// Sums up registers, so that two states can be compared: different ones may look alike once in
+/// 2^64 times.
+#[must_use]
+pub fn digest<'a>(registers: impl IntoIterator<Item = &'a u64>) -> u64 {
+    // FNV-1a by words, with a turn so that high bits reach low ones.
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    registers.into_iter().fold(0xcbf2_9ce4_8422_2325, |sum, register| {
+        (sum ^ register).wrapping_mul(PRIME).rotate_left(29)
+    })
+}
+
+/// What is remembered of one vCPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Runaway {
+    pc: u64,
+    registers: Option<u64>,
+    exceptions: u32,
+    looks: u32,
+}
+
+impl Runaway {
+    /// Nothing seen yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { pc: 0, registers: None, exceptions: 0, looks: 0 }
+    }
+
+    /// The vCPU is about to be made to take a synchronous exception `at` this moment. Whether it
+    /// has taken nothing else [`EXCEPTIONS`] times in a row, each time out of the exception
+    /// before:
+    ///
+    /// - at one instruction of its own vector, which is where the exception leads again, or
+    /// - at one instruction anywhere in EL1, all registers being the same.
+    ///
+    /// `registers` sums up general registers and stack pointers, where they are at hand; it is
+    /// asked only when needed.
+    pub fn is_stuck(&mut self, at: &Moment, registers: impl FnOnce() -> Option<u64>) -> bool {
+        let is_again = at.pc == self.pc && at.elr_el1 == at.pc && !inject::is_from_el0(at.pstate);
+        self.pc = at.pc;
+        if !is_again {
+            self.exceptions = 0;
+            self.registers = None;
+            return false;
+        }
+        let is_loop = at.is_own_vector(at.pc) || {
+            let before = self.registers;
+            self.registers = registers();
+            before.is_some() && self.registers == before
+        };
+        self.exceptions = if is_loop { self.exceptions.saturating_add(1) } else { 0 };
+        self.exceptions >= EXCEPTIONS
+    }
+
+    /// EL2 interrupted the vCPU `at` this moment. Whether it has been found [`LOOKS`] times in a
+    /// row in its own vector for an exception that came out of the very same vector.
+    pub const fn looks_stuck(&mut self, at: &Moment) -> bool {
+        if at.is_own_vector(at.pc) && at.is_own_vector(at.elr_el1) {
+            self.looks = self.looks.saturating_add(1);
+        } else {
+            self.looks = 0;
+        }
+        self.looks >= LOOKS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const EL1H: u64 = 0x3c5;
+    const VBAR: u64 = 0x4080_0000;
+
+    fn at(pc: u64, elr_el1: u64, pstate: u64) -> Moment {
+        Moment { pc, pstate, elr_el1, vbar_el1: VBAR }
+    }
+
+    /// After how many exceptions the vCPU is found stuck, if within 5000.
+    fn stuck_after(mut next: impl FnMut(u64) -> (Moment, Option<u64>)) -> Option<u64> {
+        let mut seen = Runaway::new();
+        (1..=5000).find(|n| {
+            let (moment, registers) = next(*n);
+            seen.is_stuck(&moment, || registers)
+        })
+    }
+
+    #[test]
+    fn a_fault_in_the_own_vector_is_a_loop_whatever_the_registers() {
+        for place in [0x200, 0x204, 0x27c] {
+            let pc = VBAR + place;
+            let found = stuck_after(|n| (at(pc, if n == 1 { 0 } else { pc }, EL1H), Some(n)));
+            assert_eq!(found, Some(1001), "{place:#x}");
+            assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), None)), Some(1001));
+        }
+    }
+
+    #[test]
+    fn elsewhere_the_registers_decide() {
+        let pc = 0x4020_1000;
+        assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), Some(7))), Some(1002));
+        // A handler that mends and returns, or that counts its tries.
+        assert_eq!(stuck_after(|n| (at(pc, pc, EL1H), Some(n))), None);
+        assert_eq!(stuck_after(|n| (at(pc, pc, EL1H), Some(n / 900))), None);
+        assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), None)), None);
+        // The vectors for other kinds of exceptions are code like any other.
+        for other in [0x000, 0x1fc, 0x280, 0x400] {
+            assert_eq!(stuck_after(|n| (at(VBAR + other, VBAR + other, EL1H), Some(n))), None);
+        }
+    }
+
+    #[test]
+    fn a_handler_that_gets_further_is_none() {
+        let pc = VBAR + 0x200;
+        // It steps over the instruction; it faults in two places; another exception comes between.
+        assert_eq!(stuck_after(|_| (at(pc, pc + 4, EL1H), Some(7))), None);
+        assert_eq!(stuck_after(|n| (at(pc + n % 2 * 4, pc + n % 2 * 4, EL1H), Some(7))), None);
+        let rare = |n: u64| if n.is_multiple_of(1000) { 0x4020_0000 } else { pc };
+        assert_eq!(stuck_after(|n| (at(rare(n), pc, EL1H), Some(7))), None);
+    }
+
+    #[test]
+    fn what_a_process_does_to_itself_is_its_kernels_business() {
+        for pstate in [0, 0x10, 0x3c0] {
+            let pc = VBAR + 0x400;
+            assert_eq!(stuck_after(|_| (at(pc, pc, pstate), Some(7))), None, "{pstate:#x}");
+        }
+    }
+
+    #[test]
+    fn looks_must_follow_each_other() {
+        let (stuck, fine) = (at(VBAR + 0x200, VBAR + 0x208, EL1H), at(VBAR + 0x200, 0, EL1H));
+        let mut seen = Runaway::new();
+        let found: Vec<_> =
+            [stuck, stuck, fine, stuck, stuck, stuck].iter().map(|m| seen.looks_stuck(m)).collect();
+        assert_eq!(found, [false, false, false, false, false, true]);
+        // In the vector with a return into other code: an exception being handled.
+        let mut seen = Runaway::new();
+        assert!(!(0..10).any(|_| seen.looks_stuck(&at(0x4020_0000, VBAR + 0x200, EL1H))));
+    }
+}

@@ -1,0 +1,42 @@
+//! The ends of guests that never get anywhere again.
+#![expect(unsafe_code, reason = "deliberate crashes")]
+
+use core::arch::global_asm;
+
+global_asm!(include_str!("hostile.S"));
+
+unsafe extern "C" {
+    fn hostile_own_vector(nothing: u64) -> !;
+    fn hostile_return(nothing: u64) -> !;
+    fn hostile_nowhere(nothing: u64) -> !;
+    fn hostile_nowhere_flat(nothing: u64) -> !;
+    fn hostile_undefined(nothing: u64) -> !;
+}
+
+/// A way to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The abort handler makes the access that it is to handle.
+    OwnVector,
+    /// The abort handler returns to the access without any change.
+    Return,
+    /// A jump to where the guest's own tables have no code; the vectors are there too.
+    Nowhere,
+    /// The same with the MMU off.
+    NowhereFlat,
+    /// The vectors hold no instructions.
+    Undefined,
+}
+
+/// Goes wrong on this CPU. `nothing` is an address with nothing behind it, 2 KiB aligned.
+pub(crate) fn end(how: End, nothing: u64) -> ! {
+    let function = match how {
+        End::OwnVector => hostile_own_vector,
+        End::Return => hostile_return,
+        End::Nowhere => hostile_nowhere,
+        End::NowhereFlat => hostile_nowhere_flat,
+        End::Undefined => hostile_undefined,
+    };
+    // SAFETY: none of them returns, and what they do to this CPU's registers nobody sees.
+    unsafe { function(nothing) }
+}

@@ -1,0 +1,106 @@
+//! Guests that do not end as guests should: the word `hostile=…` of `config.rs`.
+//!
+//! | `hostile=` | what the guest does |
+//! |---|---|
+//! | `own-vector` | its abort handler makes the access that it is to handle |
+//! | `return` | its abort handler returns to the access without any change |
+//! | `nowhere` | jumps to where its own tables have no code, its vectors being there too |
+//! | `nowhere-flat` | the same with the MMU off |
+//! | `undefined` | its vectors hold no instructions |
+//! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
+
+use hyp_abi::{psci, vendor::pkvm};
+
+use crate::arch::hostile::{self, End};
+use crate::arch::probe::{self, Probe};
+use crate::config::{Config, Kinds};
+use crate::hyper::{self, call0};
+use crate::rows::faults::HOLE;
+use crate::uart::{self, line};
+use crate::{arch::cpu, smp, time};
+
+/// What to do instead of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Go wrong at once.
+    End(End),
+    /// Reset as often as somebody asks for it.
+    Resets,
+}
+
+impl Task {
+    /// The task of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "own-vector" => Self::End(End::OwnVector),
+            "return" => Self::End(End::Return),
+            "nowhere" => Self::End(End::Nowhere),
+            "nowhere-flat" => Self::End(End::NowhereFlat),
+            "undefined" => Self::End(End::Undefined),
+            "resets" => Self::Resets,
+            _ => return None,
+        })
+    }
+}
+
+/// Does it.
+pub(crate) fn run(config: &Config, task: Task) -> ! {
+    match task {
+        Task::End(how) => {
+            line!("# {how:?}");
+            hostile::end(how, HOLE)
+        }
+        Task::Resets => resets(config),
+    }
+}
+
+const PATTERN: u64 = 0xdead_0000_0000_beef;
+/// Pages of RAM to dirty, each in a block of its own.
+const PAGES: u64 = 16;
+/// Pages to guard, each in a gibibyte of its own, so that they cost tables.
+const GUARDED: core::ops::Range<u64> = 4..36;
+
+/// One boot of many: looks for traces of the one before, leaves its own, does what it is told.
+fn resets(config: &Config) -> ! {
+    for n in 0..PAGES {
+        let page = config.untouched_page(n);
+        let found = probe::run(probe::load64(), page, PATTERN).x[Probe::DATUM];
+        if found != 0 {
+            line!("# RESET-DIRTY {page:#x} holds {found:#x}");
+        }
+        let _ = probe::run(probe::store64(), page, PATTERN);
+    }
+    if Kinds::GUARD.contains(config.kind) {
+        for n in GUARDED {
+            if config.map(n << 30) != 0 {
+                line!("# RESET-DIRTY no table for a guarded page at {:#x}", n << 30);
+            }
+        }
+    }
+    if Kinds::PROTECTED.contains(config.kind) {
+        let _ = call0(pkvm::MEM_SHARE, [config.untouched_page(0), 0, 0]);
+        let _ = call0(pkvm::MEM_RELINQUISH, [config.untouched_page(1), 0, 0]);
+    }
+    // The others run when the reset comes.
+    for index in 1..config.cpu_count() {
+        let _ = smp::start(config, index, |_| {
+            loop {
+                core::hint::spin_loop();
+            }
+        });
+    }
+    line!("RESET-NEXT? r, R, o");
+    let mut answer = None;
+    let _ = time::wait_until(60_000, || {
+        answer = uart::get().filter(|byte| b"rRo".contains(byte));
+        answer.is_some()
+    });
+    let _ = match answer {
+        Some(b'r') => call0(psci::SYSTEM_RESET, [0; 3]),
+        Some(b'R') => call0(psci::SYSTEM_RESET2_64, [0; 3]),
+        Some(_) => hyper::power_off(),
+        None => crate::tap::bail_out(format_args!("nobody answered")),
+    };
+    line!("# the reset came back");
+    cpu::park()
+}
