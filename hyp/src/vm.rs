@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
 use hyp_abi::vplatform::{
@@ -13,7 +14,7 @@ use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
 use hyp_core::features::{Dialect, FeatureOptions, Features};
 use hyp_core::memory::{
-    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, place_memory,
+    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, TableUse, place_memory,
 };
 use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
@@ -22,7 +23,7 @@ use hyp_core::tree::machine::{Gic, Machine};
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::{Runaway, Shell, Stop, Vm};
 use hyp_core::vm_type::{ProtectedGate, VmType};
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use crate::arch::cpu::{self, Once, Yield};
 use crate::arch::crc32;
@@ -34,7 +35,7 @@ use crate::handover::Handover;
 use crate::mm::ports::Hardware;
 use crate::shell::Here;
 use crate::vcpu::{self, State};
-use crate::{console, entropy, events, machine, smp};
+use crate::{console, entropy, events, machine, mm, smp};
 
 /// A VM on the real machine.
 pub(crate) type GuestVm = Vm<Hardware, Yield>;
@@ -290,6 +291,31 @@ pub(crate) fn carry_out(stop: Stop) {
     }
 }
 
+/// What a VM holds once it is loaded: table frames over memory and over marks, bytes of EL2's heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    memory: u64,
+    marks: u64,
+    heap: usize,
+}
+
+/// What the VM held after its first reset. Not after its first start: other CPUs still make their
+/// vCPUs then.
+static HELD: Once<Held> = Once::new();
+static RESETS: AtomicU32 = AtomicU32::new(0);
+
+/// Looks whether resets add up to a leak.
+fn check_held(instance: &Instance) {
+    let TableUse { memory, marks } = instance.vm.space.table_use();
+    let held = Held { memory, marks, heap: mm::heap::used() };
+    let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
+    let first = *HELD.call_once(|| held);
+    if held != first {
+        warn!("reset {resets} leaves {held:?}, the first one left {first:?}");
+    }
+}
+
 fn reset(instance: &Instance) {
     info!("VM {} resets", instance.description.name);
     if let Err(error) = instance.vm.reset() {
@@ -297,6 +323,7 @@ fn reset(instance: &Instance) {
     }
     events::forget();
     load(instance);
+    check_held(instance);
     instance.vm.start();
     instance.vm.life.restart();
     Here.kick(Kicks::NONE.with(0));

@@ -33,6 +33,11 @@ unsafe impl GlobalAlloc for Locked {
     }
 }
 
+/// Bytes given out, what rounding adds included.
+pub(crate) fn used() -> usize {
+    HEAP.0.lock().stats_alloc_actual()
+}
+
 /// Makes `bytes` of physical memory from `pa`, which nobody else owns, the heap. To be called
 /// once.
 pub(crate) fn give(pa: Pa, bytes: u64) -> Result<(), MapError> {

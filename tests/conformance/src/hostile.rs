@@ -13,7 +13,7 @@ use hyp_abi::{psci, vendor::pkvm};
 
 use crate::arch::hostile::{self, End};
 use crate::arch::probe::{self, Probe};
-use crate::config::{Config, Kinds};
+use crate::config::{Config, Kinds, PAGE};
 use crate::hyper::{self, call0};
 use crate::rows::faults::HOLE;
 use crate::uart::{self, line};
@@ -69,6 +69,11 @@ fn resets(config: &Config) -> ! {
             line!("# RESET-DIRTY {page:#x} holds {found:#x}");
         }
         let _ = probe::run(probe::store64(), page, PATTERN);
+    }
+    if Kinds::NORMAL_GUARD.contains(config.kind) {
+        // Nothing may be printed in between.
+        let _ = call0(pkvm::MMIO_GUARD_ENROLL, [0; 3]);
+        config.map_device(config.uart, PAGE);
     }
     if Kinds::GUARD.contains(config.kind) {
         for n in GUARDED {
