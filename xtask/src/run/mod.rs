@@ -31,7 +31,7 @@ pub struct Options {
     what: Option<What>,
     #[command(flatten)]
     vm: VmOptions,
-    /// Run the VMs that this file describes.
+    /// Run the VMs that this file describes; so far only the first of them.
     #[arg(long = "vm", value_name = "FILE.toml", conflicts_with_all = ["bundle", "VmOptions"])]
     vm_file: Option<PathBuf>,
     /// Boot this finished bundle, whatever is in it.
