@@ -121,6 +121,9 @@ fn conformance_words(vm: &VmDesc) -> String {
     } else if vm.guard == Some(true) && !vm.protected {
         words.push_str(" guard=on");
     }
+    if vm.ipa_bits != 0 {
+        words.push_str(&format!(" ipa={}", vm.ipa_bits));
+    }
     words
 }
 
@@ -154,6 +157,7 @@ mod tests {
             ("protected = false", "expect=normal"),
             ("protected = false\nguard = true", "expect=normal guard=on"),
             ("dialect = 'list-2021'", "expect=protected dialect=list-2021"),
+            ("ipa-bits = 36", "expect=protected ipa=36"),
         ] {
             assert_eq!(described(What::Conformance, words).append, append);
         }

@@ -123,7 +123,10 @@ fn hidden(check: &mut Check, config: &Config) {
     if Kinds::ANY_PROTECTED.contains(config.kind) {
         check.eq("EL0 is AArch64 only", field(pfr0, 0), 1);
         check.eq("EL1 is AArch64 only", field(pfr0, 4), 1);
-        check.that("PARange is at most 40 bits", field(sysreg::id_aa64mmfr0_el1(), 0) <= 2);
+        // The encodings of PARange that are below the IPA space's own.
+        let smaller = [32, 36, 40, 42, 44].iter().filter(|bits| **bits < config.ipa_bits).count();
+        let range = field(sysreg::id_aa64mmfr0_el1(), 0);
+        check.that("PARange is at most that of the IPA space", range <= smaller as u64);
         check.eq("LORegions", field(sysreg::id_aa64mmfr1_el1(), 16), 0);
     }
 }

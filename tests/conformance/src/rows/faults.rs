@@ -29,7 +29,8 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     Row::new("R64a", Kinds::VM, "the same at any address", |check, config| {
         let last = (1 << config.ipa_bits.min(40)) - PAGE;
-        for va in [last + 0x7f8, HOLE + 0xff8, 0x1_0000, 0x3fff_f000, config.ram_end.max(1 << 39)] {
+        let high = config.ram_end.max(1 << (config.ipa_bits - 1).min(39));
+        for va in [last + 0x7f8, HOLE + 0xff8, 0x1_0000, 0x3fff_f000, high] {
             aborted(check, config, probe::load64(), va);
         }
     }),
