@@ -6,7 +6,7 @@ mod stages;
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::scenario::{self, Tally};
 use crate::setup;
@@ -31,7 +31,11 @@ pub fn in_ci() -> bool {
 ///
 /// The tools are missing and cannot be provided, or the sources cannot be read.
 pub fn command(options: &Options) -> Result<u8> {
+    // What takes rights fails now, not after minutes.
     setup::ensure_lint_tools()?;
+    if !options.no_qemu {
+        setup::ensure_qemu().context("`--no-qemu` leaves the scenarios out, else")?;
+    }
     let begun = Instant::now();
     let mut tally = Tally::default();
     for stage in stages::ALL {
