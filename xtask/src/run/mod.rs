@@ -2,6 +2,7 @@
 
 mod attended;
 pub mod console;
+mod gdb;
 pub mod preset;
 mod supplies;
 mod terminal;
@@ -42,6 +43,11 @@ pub struct Options {
     /// Stop after this many seconds, with exit status 124.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Wait for gdb on this port before the first instruction, and say how to start gdb; see
+    /// docs/debugging.md.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true,
+        default_missing_value = gdb::PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    gdb: Option<u16>,
     /// Everything after `--` goes to QEMU untouched.
     #[arg(last = true, value_name = "QEMU ARGUMENT")]
     qemu_arguments: Vec<OsString>,
@@ -143,7 +149,13 @@ pub fn command(options: &Options) -> Result<u8> {
         }
     };
     let hypervisor = build::hypervisor()?;
-    let machine = options.machine.machine(&supplies, needs, &options.qemu_arguments);
+    let mut extra = options.qemu_arguments.clone();
+    if let Some(port) = options.gdb {
+        extra.extend(gdb::arguments(port));
+        let is_virt = options.machine.machine.starts_with("virt");
+        gdb::prepare(port, &hypervisor.elf, is_virt)?;
+    }
+    let machine = options.machine.machine(&supplies, needs, &extra);
     let boot = Boot {
         image: &hypervisor.image,
         bundle: Some(bundle.path()),
