@@ -77,6 +77,7 @@ mod discovery;
 mod error;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+mod features;
 mod guard;
 mod ioremap;
 mod sharing;
@@ -90,8 +91,9 @@ pub use hyp_abi::vendor::FEATURES;
 pub use call::{Hvc, Smc};
 pub use conduit::Conduit;
 pub use counts::Place;
-pub use discovery::{Dialect, DiscoveryError, Features, Services};
+pub use discovery::{DiscoveryError, Services};
 pub use error::Error;
+pub use features::{Dialect, Features};
 pub use guard::{Guard, MmioGuardedHypervisor};
 pub use ioremap::{COMMAND_LINE_WORD, IoremapGuard, MmioRegion, asks_for_guard};
 pub use sharing::{MemSharingHypervisor, Sharing};

@@ -4,8 +4,8 @@ use hyp_abi::smccc::FunctionId;
 use hyp_abi::vendor::{HAS_RANGE, pkvm};
 
 use crate::conduit::Conduit;
-use crate::discovery::{Dialect, Features};
 use crate::error::{self, Error};
+use crate::features::{Dialect, Features};
 
 /// A hypervisor that lets a guest share granules of its memory.
 ///

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
         Command::Test(options) => test::command(&options),
-        Command::Setup => setup::command().map(|()| 0),
+        Command::Setup => provide().map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),
     };
     match status {
@@ -40,4 +40,16 @@ fn main() -> ExitCode {
             ExitCode::from(exit::BAD_INPUT)
         }
     }
+}
+
+/// `cargo xtask setup`: everything that any other command would ask for, guests included.
+fn provide() -> Result<()> {
+    setup::everything()?;
+    for payload in [guest::Which::Debian, guest::Which::Mainline] {
+        let payload = guest::ensure(payload)?;
+        setup::say(&format!("guest: {} is {}", payload.version, payload.kernel.display()));
+    }
+    let kept = setup::cache::root()?;
+    setup::say(&format!("ready; downloads and built kernels are kept in {}", kept.display()));
+    Ok(())
 }

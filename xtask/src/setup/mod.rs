@@ -52,11 +52,11 @@ pub(crate) fn say(what: &str) {
     eprintln!("[xtask] {what}");
 }
 
-/// `cargo xtask setup`: provides everything that any other command would ask for.
+/// Provides every program and compiler part that any command would ask for.
 ///
 /// # Errors
 /// The first thing that cannot be provided.
-pub(crate) fn command() -> Result<()> {
+pub(crate) fn everything() -> Result<()> {
     // All packages in one go, so that who has to install them by hand learns all names at once.
     let packages: Vec<Need> = [QEMU_PACKAGE].into_iter().chain(KERNEL_TOOLS).collect();
     host::ensure(&packages, "to run the hypervisor and to build Linux for its guest")?;
@@ -68,11 +68,6 @@ pub(crate) fn command() -> Result<()> {
     say(&format!("emulator: {}", qemu.display()));
     ensure_cross_gcc()?;
     say("tools for building Linux: all there");
-    for payload in [crate::guest::Which::Debian, crate::guest::Which::Mainline] {
-        let payload = crate::guest::ensure(payload)?;
-        say(&format!("guest: {} is {}", payload.version, payload.kernel.display()));
-    }
-    say(&format!("ready; downloads and built kernels are kept in {}", cache::root()?.display()));
     Ok(())
 }
 
