@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bundle, guest, run, scenario, test};
+use crate::{bundle, guest, image, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -23,6 +23,8 @@ pub enum Command {
     Build,
     /// Pack the VMs of a description into a bundle, the one file that the hypervisor reads.
     Bundle(bundle::Options),
+    /// Make what a board boots: a disk or card image for its U-Boot, or a FIT with hashes.
+    Image(Box<image::Options>),
     /// Boot the hypervisor under QEMU, its console on this terminal.
     #[command(after_help = "Exit status: 0 the guest powered off; 1 it crashed or broke a rule \
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \

@@ -5,6 +5,7 @@ mod build;
 mod bundle;
 mod cli;
 mod guest;
+mod image;
 mod payload;
 mod qemu;
 mod run;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Build => build::command().map(|()| 0),
         Command::Bundle(options) => bundle::command(&options).map(|()| 0),
+        Command::Image(options) => image::command(&options).map(|()| 0),
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
         Command::Test(options) => test::command(&options),

@@ -4,7 +4,7 @@
 //! payload is, where it and its companions lie in the VM's memory, and the VM's device trees.
 
 mod guest_tree;
-mod node;
+pub(crate) mod node;
 mod placement;
 mod user_tree;
 mod writer;

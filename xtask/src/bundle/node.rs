@@ -3,7 +3,7 @@
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 
 /// What a property can be given.
-pub(super) trait Value {
+pub(crate) trait Value {
     /// The bytes in the tree.
     fn bytes(self) -> Vec<u8>;
 }
@@ -45,33 +45,33 @@ impl Value for &[&str] {
 }
 
 /// A node to be filled by [`Node::with`] and [`Node::child`].
-pub(super) struct Node(DeviceTreeNode);
+pub(crate) struct Node(DeviceTreeNode);
 
 impl Node {
     /// An empty node; the root's name is empty.
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self(DeviceTreeNode::new_unchecked(name))
     }
 
     /// Adds a property.
-    pub(super) fn with(mut self, name: &str, value: impl Value) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Value) -> Self {
         self.0.add_property(DeviceTreeProperty::new_unchecked(name, value.bytes()));
         self
     }
 
     /// Adds a property without value.
-    pub(super) fn flag(self, name: &str) -> Self {
+    pub(crate) fn flag(self, name: &str) -> Self {
         self.with(name, [].as_slice() as &[u8])
     }
 
     /// Adds a child.
-    pub(super) fn child(mut self, child: Self) -> Self {
+    pub(crate) fn child(mut self, child: Self) -> Self {
         self.0.add_child(child.0);
         self
     }
 
     /// The tree with this node as root, flattened.
-    pub(super) fn flatten(self) -> Vec<u8> {
+    pub(crate) fn flatten(self) -> Vec<u8> {
         let mut tree = DeviceTree::new();
         tree.root = self.0;
         tree.to_dtb()
@@ -79,6 +79,6 @@ impl Node {
 }
 
 /// The cells of a list of 64-bit numbers.
-pub(super) fn cells(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
+pub(crate) fn cells(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
     numbers.into_iter().flat_map(u64::to_be_bytes).collect()
 }

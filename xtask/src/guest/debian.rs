@@ -3,14 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::kernel::{Kernel, check_image};
-use crate::setup::apt::Apt;
-use crate::setup::{cache, exec};
+use crate::setup::apt::{self, Apt};
+use crate::setup::cache;
 
 /// The package that depends on the current kernel of each release.
 const META_PACKAGE: &str = "linux-image-cloud-arm64:arm64";
@@ -18,9 +16,6 @@ const META_PACKAGE: &str = "linux-image-cloud-arm64:arm64";
 /// The series of the stable release; backports offer newer ones under the same name, whose
 /// packages are put together in another way.
 const SERIES: &str = "6.1.";
-
-/// Unpacking 30 MB.
-const UNPACK_LIMIT: Duration = Duration::from_secs(120);
 
 /// The kernel, fetched if the cache has none.
 ///
@@ -48,15 +43,7 @@ fn fetch(new: &Path) -> Result<()> {
     let package = apt.newest(&format!("{name}:arm64"), |version| version == meta.version)?;
     let deb = apt.download(&package)?;
     let unpacked = new.join("unpacked");
-    let mut unpack = Command::new("sh");
-    unpack.args([
-        "-c",
-        "mkdir \"$2\" && dpkg-deb --fsys-tarfile \"$1\" | \
-         tar -x -C \"$2\" --wildcards './boot/vmlinuz-*'",
-        "sh",
-    ]);
-    unpack.arg(&deb).arg(&unpacked);
-    exec::output(&mut unpack, UNPACK_LIMIT, "free some disk space, or set POSTERN_CACHE")?;
+    apt::unpack(&deb, "./boot/vmlinuz-*", &unpacked)?;
     let image: PathBuf = fs::read_dir(unpacked.join("boot"))?
         .flatten()
         .map(|item| item.path())

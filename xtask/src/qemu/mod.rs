@@ -36,6 +36,37 @@ pub struct Boot<'a> {
     pub bundle: Option<&'a Path>,
     /// EL2's boot arguments.
     pub arguments: &'a str,
+    /// Who starts it instead of QEMU itself.
+    pub via: Option<Firmware<'a>>,
+}
+
+/// Firmware that runs first.
+#[derive(Debug, Clone, Copy)]
+pub struct Firmware<'a> {
+    /// The firmware.
+    pub program: &'a Path,
+    /// The disk that it boots, on which is all that [`Boot`] names.
+    pub disk: &'a Path,
+}
+
+impl Boot<'_> {
+    fn start(&self, command: &mut Command) {
+        if let Some(firmware) = self.via {
+            // A comma in a path is doubled in QEMU's options.
+            let disk = firmware.disk.display().to_string().replace(',', ",,");
+            command.arg("-bios").arg(firmware.program);
+            command.args(["-drive", &format!("if=none,id=disk,format=raw,file={disk}")]);
+            command.args(["-device", "virtio-blk-device,drive=disk"]);
+            return;
+        }
+        command.arg("-kernel").arg(self.image);
+        if let Some(bundle) = self.bundle {
+            command.arg("-initrd").arg(bundle);
+        }
+        if !self.arguments.is_empty() {
+            command.args(["-append", self.arguments]);
+        }
+    }
 }
 
 /// Who uses QEMU's standard input.
@@ -57,13 +88,7 @@ impl Machine {
             Keyboard::Terminal => command.args(["-serial", "mon:stdio"]),
             Keyboard::Plain => command.args(["-monitor", "none", "-serial", "stdio"]),
         };
-        command.arg("-kernel").arg(boot.image);
-        if let Some(bundle) = boot.bundle {
-            command.arg("-initrd").arg(bundle);
-        }
-        if !boot.arguments.is_empty() {
-            command.args(["-append", boot.arguments]);
-        }
+        boot.start(&mut command);
         command.args(&self.extra);
         command
     }
@@ -137,6 +162,7 @@ mod tests {
             image: Path::new("postern.img"),
             bundle: Some(Path::new("b")),
             arguments: "postern.log=debug x",
+            via: None,
         };
         let words = command_line(&machine("virt").command(boot, Keyboard::Plain));
         assert_eq!(
@@ -144,6 +170,16 @@ mod tests {
             "qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a72 \
              -smp 2 -m 513M -nodefaults -no-reboot -display none -monitor none -serial stdio \
              -kernel postern.img -initrd b -append 'postern.log=debug x' -icount"
+        );
+
+        let firmware = Firmware { program: Path::new("u-boot.bin"), disk: Path::new("a,b.disk") };
+        let boot = Boot { via: Some(firmware), ..boot };
+        let words = command_line(&machine("virt").command(boot, Keyboard::Plain));
+        let (_, start) = words.split_once(" -serial stdio ").unwrap();
+        assert_eq!(
+            start,
+            "-bios u-boot.bin -drive if=none,id=disk,format=raw,file=a,,b.disk \
+             -device virtio-blk-device,drive=disk -icount"
         );
     }
 }

@@ -4,40 +4,33 @@ mod attended;
 pub mod console;
 mod gdb;
 pub mod preset;
+mod selection;
 mod supplies;
 mod terminal;
 mod vm_options;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 pub use preset::What;
+pub use selection::{Selected, Selection};
 pub use supplies::Supplies;
 pub use vm_options::VmOptions;
 
-use crate::bundle::{self, Bundle};
-use crate::qemu::{Boot, Machine};
+use crate::image::Via;
+use crate::qemu::{Boot, Firmware, Machine};
 use crate::units::{parse_size, shown_size};
-use crate::vm_desc::{self, VmDesc};
-use crate::{build, workspace};
+use crate::{build, image, workspace};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// What to run, unless `--kernel`, `--vm` or `--bundle` say it.
-    #[arg(value_enum, conflicts_with_all = ["kernel", "vm_file", "bundle"])]
-    what: Option<What>,
     #[command(flatten)]
-    vm: VmOptions,
-    /// Run the VMs that this file describes; so far only the first of them.
-    #[arg(long = "vm", value_name = "FILE.toml", conflicts_with_all = ["bundle", "VmOptions"])]
-    vm_file: Option<PathBuf>,
-    /// Boot this finished bundle, whatever is in it.
-    #[arg(long, value_name = "FILE", conflicts_with = "VmOptions")]
-    bundle: Option<PathBuf>,
+    selection: Selection,
     #[command(flatten)]
     machine: MachineOptions,
     /// Stop after this many seconds, with exit status 124.
@@ -76,6 +69,9 @@ pub struct MachineOptions {
     /// Words for Postern itself, such as `postern.log=debug`.
     #[arg(long, default_value = "", value_name = "WORDS", hide_default_value = true)]
     boot_args: String,
+    /// Start through firmware, from a disk, as a board does; for the machine `virt`.
+    #[arg(long, value_enum, value_name = "FIRMWARE")]
+    via: Option<Via>,
     /// The emulator [default: `qemu-system-aarch64` on the search path, installed when missing].
     #[arg(long, value_name = "PATH")]
     qemu: Option<PathBuf>,
@@ -135,67 +131,63 @@ impl MachineOptions {
 /// Anything that keeps the run from starting.
 pub fn command(options: &Options) -> Result<u8> {
     let supplies = Supplies::new(options.machine.qemu.clone())?;
-    let (bundle, needs) = match &options.bundle {
-        Some(bundle) => {
-            std::fs::metadata(bundle)
-                .with_context(|| format!("cannot read the bundle {}", bundle.display()))?;
-            (OnDisk::Given(bundle), UNKNOWN)
-        }
-        None => {
-            let bundle = bundle::build(&options.vms(&supplies)?)?;
+    let (bundle, needs) = match options.selection.bundle(&supplies)? {
+        Selected::Given(path) => (OnDisk::Given(path), UNKNOWN),
+        Selected::Made(bundle) => {
             let needs = Needs { cpus: u32::try_from(bundle.cpus)?, ram: bundle.machine_ram };
             options.machine.check(needs)?;
-            (OnDisk::made(&bundle)?, needs)
+            (OnDisk::made("bundle", &bundle.bytes)?, needs)
         }
     };
     let hypervisor = build::hypervisor()?;
     let mut extra = options.qemu_arguments.clone();
     if let Some(port) = options.gdb {
         extra.extend(gdb::arguments(port));
-        let is_virt = options.machine.machine.starts_with("virt");
-        gdb::prepare(port, &hypervisor.elf, is_virt)?;
+        // Firmware puts the image elsewhere.
+        let is_known = options.machine.machine.starts_with("virt") && options.machine.via.is_none();
+        gdb::prepare(port, &hypervisor.elf, is_known)?;
     }
-    let machine = options.machine.machine(&supplies, needs, &extra);
-    let boot = Boot {
+    let mut machine = options.machine.machine(&supplies, needs, &extra);
+    let mut boot = Boot {
         image: &hypervisor.image,
         bundle: Some(bundle.path()),
         arguments: &options.machine.boot_args,
+        via: None,
     };
+    let disk = match options.machine.via {
+        None => None,
+        Some(via) => {
+            image::check_machine(&machine.machine)?;
+            if options.machine.ram.is_none() {
+                machine.ram = image::ram(machine.ram, fs::metadata(bundle.path())?.len());
+            }
+            Some(OnDisk::made("disk", &image::disk(via, &boot)?)?)
+        }
+    };
+    if let Some(disk) = &disk {
+        boot.via = Some(Firmware { program: supplies.u_boot()?, disk: disk.path() });
+    }
     attended::run(&machine, boot, &hypervisor.elf, options.timeout.map(Duration::from_secs))
 }
 
-impl Options {
-    /// The VMs that the command line asks for.
-    fn vms(&self, supplies: &Supplies) -> Result<Vec<VmDesc>> {
-        if let Some(file) = &self.vm_file {
-            return vm_desc::read(file);
-        }
-        let words = self.vm.words()?;
-        if words.contains_key("kernel") {
-            return Ok(vec![preset::describe(words)?]);
-        }
-        let what = self.what.unwrap_or(What::Demo);
-        Ok(vec![what.describe(supplies.files(what)?, words)?])
-    }
-}
-
-/// The bundle that QEMU reads.
-enum OnDisk<'a> {
+/// A file that QEMU reads.
+enum OnDisk {
     /// Somebody else's.
-    Given(&'a Path),
+    Given(PathBuf),
     /// Ours, gone after the run.
     Made(tempfile::TempPath),
 }
 
-impl OnDisk<'_> {
-    fn made(bundle: &Bundle) -> Result<Self> {
-        let file = tempfile::Builder::new()
+impl OnDisk {
+    fn made(kind: &str, bytes: &[u8]) -> Result<Self> {
+        let path = tempfile::Builder::new()
             .prefix("run-")
-            .suffix(".bundle")
+            .suffix(&format!(".{kind}"))
             .tempfile_in(workspace::output_dir()?)
-            .context("could not make a file for the bundle")?;
-        let path = file.into_temp_path();
-        bundle.write(&path)?;
+            .with_context(|| format!("could not make a file for the {kind}"))?
+            .into_temp_path();
+        fs::write(&path, bytes)
+            .with_context(|| format!("could not write the {kind} {}", path.display()))?;
         Ok(Self::Made(path))
     }
 

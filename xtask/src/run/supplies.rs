@@ -17,6 +17,7 @@ pub struct Supplies {
     linux: Made,
     linux_6_12: Made,
     debian: Made,
+    u_boot: OnceLock<Result<PathBuf, String>>,
 }
 
 /// Files made once, or why they cannot be.
@@ -29,19 +30,41 @@ impl Supplies {
     ///
     /// There is none and it cannot be provided.
     pub fn new(qemu: Option<PathBuf>) -> Result<Self> {
-        Ok(Self {
-            qemu: qemu.map_or_else(setup::ensure_qemu, Ok)?,
+        Ok(Self::with(qemu.map_or_else(setup::ensure_qemu, Ok)?))
+    }
+
+    /// Payloads alone, for who runs nothing.
+    pub fn payloads() -> Self {
+        Self::with(PathBuf::new())
+    }
+
+    fn with(qemu: PathBuf) -> Self {
+        Self {
+            qemu,
             conformance: Made::new(),
             c_example: Made::new(),
             linux: Made::new(),
             linux_6_12: Made::new(),
             debian: Made::new(),
-        })
+            u_boot: OnceLock::new(),
+        }
     }
 
     /// The emulator.
     pub fn qemu(&self) -> &Path {
         &self.qemu
+    }
+
+    /// U-Boot for the machine `virt`, fetched if need be.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had on this machine.
+    pub fn u_boot(&self) -> Result<&Path> {
+        match self.u_boot.get_or_init(|| setup::ensure_u_boot().map_err(|e| format!("{e:#}"))) {
+            Ok(path) => Ok(path),
+            Err(why) => Err(anyhow!("{why}")),
+        }
     }
 
     /// The files of `what`, built or fetched if need be.

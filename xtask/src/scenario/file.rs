@@ -17,6 +17,7 @@ use super::machine_tree::TreeDamage;
 use super::pattern::Pattern;
 use super::script::Step;
 use super::tap;
+use crate::image::Via;
 use crate::run::preset::Files;
 use crate::run::{What, preset};
 
@@ -59,6 +60,8 @@ pub struct MachineWords {
     pub ram: Option<String>,
     /// EL2's boot arguments.
     pub boot_args: String,
+    /// Who starts the hypervisor, if not QEMU itself.
+    pub via: Option<Via>,
     /// More for QEMU.
     pub qemu: Vec<String>,
     /// What is wrong with the firmware's tree.
@@ -76,6 +79,7 @@ impl Default for MachineWords {
             smp: None,
             ram: None,
             boot_args: String::new(),
+            via: None,
             qemu: Vec::new(),
             tree: None,
             loader: None,

@@ -14,13 +14,13 @@ use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
 use super::machine_tree;
 use super::script::Script;
-use crate::bundle;
-use crate::qemu::{Boot, Keyboard, Machine, Session};
+use crate::qemu::{Boot, Firmware, Keyboard, Machine, Session};
 use crate::run::console::Lines;
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 use crate::units::parse_size;
 use crate::vm_desc::VmDesc;
+use crate::{bundle, image};
 
 /// Most complaints and last lines shown of one run; the log has the rest.
 const SHOWN: usize = 20;
@@ -124,11 +124,23 @@ fn attempt(
         loader.write(&bench.hypervisor.image, &loaded)?;
     }
     let arguments = format!("{POISON} {}", words.boot_args);
-    let boot = Boot {
+    let mut boot = Boot {
         image: if words.loader.is_some() { &loaded } else { &bench.hypervisor.image },
         bundle: bytes.is_some().then_some(&*path),
         arguments: arguments.trim_end(),
+        via: None,
     };
+    // Beside the log as well.
+    let disk = log.with_extension("disk");
+    if let Some(via) = words.via {
+        image::check_machine(&machine.machine)?;
+        if words.ram.is_none() {
+            machine.ram = image::ram(machine.ram, bytes.as_ref().map_or(0, Vec::len).try_into()?);
+        }
+        fs::write(&disk, image::disk(via, &boot)?)
+            .with_context(|| format!("could not write {}", disk.display()))?;
+        boot.via = Some(Firmware { program: bench.supplies.u_boot()?, disk: &disk });
+    }
     let mut command = machine.command(boot, Keyboard::Plain);
     let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };
     command.stdin(keyboard).stderr(Stdio::piped());
@@ -166,7 +178,7 @@ fn attempt(
     }
     if verdict.complaints.is_empty() {
         writeln!(out, "PASSED: {} checks", verdict.checks)?;
-        for made in [&path, &tree, &loaded] {
+        for made in [&path, &tree, &loaded, &disk] {
             fs::remove_file(made).ok();
         }
     }

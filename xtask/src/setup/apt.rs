@@ -38,6 +38,9 @@ const UPDATE_LIMIT: Duration = Duration::from_secs(300);
 /// The largest package, a kernel's source, has 170 MB.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(1800);
 
+/// Unpacking 100 MB.
+const UNPACK_LIMIT: Duration = Duration::from_secs(120);
+
 /// Local look-ups.
 const ASK_LIMIT: Duration = Duration::from_secs(120);
 
@@ -264,6 +267,24 @@ impl Apt {
             }
         }
     }
+}
+
+/// Unpacks what matches `pattern`, a shell pattern that begins with `./`, of the package file `deb`
+/// into the new folder `into`.
+///
+/// # Errors
+/// If the package is damaged, has no such file, or the disk is full.
+pub(crate) fn unpack(deb: &Path, pattern: &str, into: &Path) -> Result<()> {
+    fs::create_dir_all(into).with_context(|| format!("cannot create {}", into.display()))?;
+    let mut unpack = Command::new("sh");
+    unpack.args([
+        "-c",
+        "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards \"$3\"",
+        "sh",
+    ]);
+    unpack.arg(deb).arg(into).arg(pattern);
+    exec::output(&mut unpack, UNPACK_LIMIT, "free some disk space, or set POSTERN_CACHE")?;
+    Ok(())
 }
 
 /// Debian's rules for comparing versions are dpkg's to know.

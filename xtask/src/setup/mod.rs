@@ -9,6 +9,7 @@ pub(crate) mod cache;
 pub(crate) mod exec;
 mod host;
 mod toolchain;
+mod u_boot;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,6 +19,7 @@ use anyhow::{Result, bail};
 
 use host::Need;
 pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
+pub(crate) use u_boot::ensure_u_boot;
 
 /// The program that emulates the machine.
 const QEMU: &str = "qemu-system-aarch64";
@@ -68,6 +70,7 @@ pub(crate) fn everything() -> Result<()> {
     say(&format!("emulator: {}", qemu.display()));
     ensure_cross_gcc()?;
     say("tools for building Linux: all there");
+    say(&format!("U-Boot for QEMU: {}", ensure_u_boot()?.display()));
     Ok(())
 }
 

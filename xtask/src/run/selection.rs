@@ -1,0 +1,62 @@
+//! The options that say which VMs to run or to pack.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::{Supplies, VmOptions, What, preset};
+use crate::bundle::{self, Bundle};
+use crate::vm_desc::{self, VmDesc};
+
+/// VMs, in one of several ways.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// What to run, unless `--kernel`, `--vm` or `--bundle` say it.
+    #[arg(value_enum, conflicts_with_all = ["kernel", "vm_file", "bundle"])]
+    what: Option<What>,
+    #[command(flatten)]
+    vm: VmOptions,
+    /// Run the VMs that this file describes; so far only the first of them.
+    #[arg(long = "vm", value_name = "FILE.toml", conflicts_with_all = ["bundle", "VmOptions"])]
+    vm_file: Option<PathBuf>,
+    /// Boot this finished bundle, whatever is in it.
+    #[arg(long, value_name = "FILE", conflicts_with = "VmOptions")]
+    bundle: Option<PathBuf>,
+}
+
+/// The bundle of a [`Selection`].
+#[derive(Debug)]
+pub enum Selected {
+    /// Somebody else's, in this file.
+    Given(PathBuf),
+    /// Ours.
+    Made(Bundle),
+}
+
+impl Selection {
+    /// The bundle that the command line asks for.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing or unfit, or a payload cannot be had on this machine.
+    pub fn bundle(&self, supplies: &Supplies) -> Result<Selected> {
+        if let Some(path) = &self.bundle {
+            std::fs::metadata(path)
+                .with_context(|| format!("cannot read the bundle {}", path.display()))?;
+            return Ok(Selected::Given(path.clone()));
+        }
+        Ok(Selected::Made(bundle::build(&self.vms(supplies)?)?))
+    }
+
+    fn vms(&self, supplies: &Supplies) -> Result<Vec<VmDesc>> {
+        if let Some(file) = &self.vm_file {
+            return vm_desc::read(file);
+        }
+        let words = self.vm.words()?;
+        if words.contains_key("kernel") {
+            return Ok(vec![preset::describe(words)?]);
+        }
+        let what = self.what.unwrap_or(What::Demo);
+        Ok(vec![what.describe(supplies.files(what)?, words)?])
+    }
+}
