@@ -78,6 +78,15 @@ pub enum Keyboard {
     Plain,
 }
 
+/// CPUs that QEMU wants for `machine` in any case.
+pub fn least_cpus(machine: &str) -> u32 {
+    match machine.split(',').next() {
+        // Two Cortex-A72 and two Cortex-R5, of which the tree lists the former.
+        Some("xlnx-versal-virt") => 4,
+        _ => 1,
+    }
+}
+
 impl Machine {
     /// The command that boots `boot` on this machine, its console on standard input and output.
     pub fn command(&self, boot: Boot<'_>, keyboard: Keyboard) -> Command {

@@ -22,7 +22,7 @@ pub use supplies::Supplies;
 pub use vm_options::VmOptions;
 
 use crate::image::Via;
-use crate::qemu::{Boot, Firmware, Machine};
+use crate::qemu::{Boot, Firmware, Machine, least_cpus};
 use crate::units::{parse_size, shown_size};
 use crate::{build, image, workspace};
 
@@ -96,7 +96,7 @@ impl MachineOptions {
             machine: self.machine.clone(),
             gic: self.gic,
             cpu: self.cpu.clone(),
-            smp: self.smp.unwrap_or(needs.cpus),
+            smp: self.smp.unwrap_or(needs.cpus.max(least_cpus(&self.machine))),
             ram: self.ram.unwrap_or(needs.ram),
             extra: extra.to_vec(),
         }

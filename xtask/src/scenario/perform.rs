@@ -14,7 +14,7 @@ use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
 use super::machine_tree;
 use super::script::Script;
-use crate::qemu::{Boot, Firmware, Keyboard, Machine, Session};
+use crate::qemu::{Boot, Firmware, Keyboard, Machine, Session, least_cpus};
 use crate::run::console::Lines;
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
@@ -104,7 +104,10 @@ fn attempt(
         machine: words.machine.clone(),
         gic: words.gic,
         cpu: words.cpu.clone(),
-        smp: words.smp.map_or_else(|| u32::try_from(bundle.cpus), Ok)?,
+        smp: words
+            .smp
+            .map_or_else(|| u32::try_from(bundle.cpus), Ok)?
+            .max(least_cpus(&words.machine)),
         ram: words.ram.as_deref().map_or(Ok(bundle.machine_ram), parse_size)?,
         extra: words.qemu.iter().map(Into::into).collect(),
     };
