@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 /// `cargo xtask setup`: everything that any other command would ask for, guests included.
-fn provide() -> anyhow::Result<()> {
+fn provide() -> Result<()> {
     setup::everything()?;
     for payload in [guest::Which::Debian, guest::Which::Mainline] {
         let payload = guest::ensure(payload)?;
