@@ -94,9 +94,7 @@ register_structs! {
         (0x0010 => eoir: WriteOnly<u32>),
         (0x0014 => _state),
         (0x00d0 => apr: [ReadWrite<u32>; 4]),
-        (0x00e0 => _more_priorities),
-        (0x00fc => iidr: ReadOnly<u32>),
-        (0x0100 => _second_page),
+        (0x00e0 => _second_page),
         (0x1000 => dir: WriteOnly<u32>),
         (0x1004 => @END),
     }
@@ -201,14 +199,6 @@ impl GicV2 {
         interface.ctlr.modify(GICC_CTLR::ENABLE::SET + GICC_CTLR::EOIMODE::SET);
         barrier::dsb_sy();
         Ok(())
-    }
-
-    /// Whether a level-sensitive interrupt that a guest deactivates through its list register is
-    /// signalled again if its line is still high. QEMU's model, which GICC_IIDR tells, forgets to
-    /// look until something else happens (`hw/intc/arm_gic.c`, `gic_complete_irq`, up to 10.0).
-    pub(super) fn can_tie(&self) -> bool {
-        const QEMU: u32 = 0x0002_043b;
-        self.interface.iidr.get() != QEMU
     }
 
     /// Enables a PPI of the calling CPU.

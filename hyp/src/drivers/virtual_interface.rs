@@ -46,13 +46,6 @@ impl CpuInterface for VirtualInterface {
         }
     }
 
-    fn can_tie(&self) -> bool {
-        match gicv2::get() {
-            Some(gic) => gic.can_tie(),
-            None => true,
-        }
-    }
-
     #[inline]
     fn read_lr(&self, n: usize) -> ListRegister {
         match self {

@@ -73,8 +73,6 @@ pub(super) struct Bank {
     pub(super) hcr: u64,
     /// A bit for each list register while the vCPU runs, else none.
     pub(super) implemented: u32,
-    /// [`CpuInterface::can_tie`] of the CPU.
-    pub(super) can_tie: bool,
     /// GICR_WAKER.ProcessorSleep.
     pub(super) is_asleep: bool,
     /// Who sent the SGIs that wait here; only with a GICv2. What waits is in the word's latch, too.
@@ -105,7 +103,6 @@ impl Bank {
             slot_of: [0; 32],
             hcr: 0,
             implemented: 0,
-            can_tie: true,
             is_asleep: true,
         }
     }
@@ -274,7 +271,7 @@ impl Bank {
         let is_sgi = mask & SGIS != 0;
         if is_sgi && self.sources.is_some() {
             self.load_sgi(n, lr)
-        } else if self.physical & mask != 0 && self.can_tie && !is_behind {
+        } else if self.physical & mask != 0 && !is_behind {
             // A list register tied to the physical interrupt cannot call for a look at its end:
             // that look then deactivates the physical one, too.
             self.tied |= mask;

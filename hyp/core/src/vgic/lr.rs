@@ -238,9 +238,6 @@ pub trait CpuInterface {
     fn list_registers(&self) -> usize;
     /// Whether writes of ICC_DIR_EL1 can be trapped (ICH_VTR_EL2.TDS), or those of GICV_DIR are.
     fn can_trap_deactivation(&self) -> bool;
-    /// Whether a physical interrupt whose line is still high is signalled again after the guest has
-    /// deactivated it through its list register.
-    fn can_tie(&self) -> bool;
     /// List register `n`, below [`Self::list_registers`].
     fn read_lr(&self, n: usize) -> ListRegister;
     /// Replaces list register `n`, below [`Self::list_registers`].

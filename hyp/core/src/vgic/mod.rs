@@ -187,7 +187,6 @@ impl<R: RelaxStrategy> Vgic<R> {
             let mut bank = cpu.bank.lock();
             bank.hcr = hcr::EN;
             bank.implemented = implemented(iface);
-            bank.can_tie = iface.can_tie();
         }
         iface.set_hcr(hcr::EN);
         cpu.asked.store(0, Ordering::Release);

@@ -17,7 +17,6 @@ pub(super) struct FakeCpu {
     /// Active priorities: group 1?, priority.
     active_priorities: Vec<(bool, u8)>,
     pub(super) can_trap_dir: bool,
-    pub(super) can_tie: bool,
     /// Timer lines and physically active PPIs, by INTID.
     pub(super) lines: u32,
     pub(super) physical_active: u32,
@@ -40,7 +39,6 @@ impl FakeCpu {
             pmr: 0,
             active_priorities: Vec::new(),
             can_trap_dir: version == GicVersion::V2,
-            can_tie: true,
             lines: 0,
             physical_active: 0,
             writes: 0,
@@ -167,17 +165,12 @@ impl CpuInterface for FakeCpu {
         self.can_trap_dir
     }
 
-    fn can_tie(&self) -> bool {
-        self.can_tie
-    }
-
     fn read_lr(&self, n: usize) -> ListRegister {
         self.lrs[n]
     }
 
     fn write_lr(&mut self, n: usize, value: ListRegister) {
         assert!(!(value.is_physical() && value.is_pending() && value.is_active()));
-        assert!(self.can_tie || !value.is_physical());
         if value != ListRegister::EMPTY {
             let twice = self.lrs.iter().enumerate().any(|(other, lr)| {
                 other != n

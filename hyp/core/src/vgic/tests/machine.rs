@@ -50,18 +50,6 @@ impl Machine {
         machine
     }
 
-    /// Restarts the vCPUs on CPUs that cannot tie list registers to physical interrupts.
-    pub(super) fn untie(&mut self) {
-        for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
-            cpu.can_tie = false;
-            let (pmr, vmcr) = (cpu.pmr, cpu.vmcr);
-            self.kicked |= self.vgic.vcpu_off(vcpu, cpu);
-            self.kicked |= self.vgic.vcpu_on(vcpu, cpu);
-            (cpu.pmr, cpu.vmcr) = (pmr, vmcr);
-        }
-        self.settle();
-    }
-
     /// With a GICv2: both groups on, everything in group 0, enabled and sent to the first vCPU.
     pub(super) fn started_v2(vcpus: usize, list_registers: usize) -> Self {
         let mut machine = Self::with_version(GicVersion::V2, vcpus, list_registers);

@@ -68,11 +68,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(vcpus: usize, list_registers: usize, can_tie: bool) -> Self {
-        let mut machine = Machine::started_v2(vcpus, list_registers);
-        if !can_tie {
-            machine.untie();
-        }
+    fn new(vcpus: usize, list_registers: usize) -> Self {
+        let machine = Machine::started_v2(vcpus, list_registers);
         let mut oracle = Oracle::new(vcpus, SPIS);
         oracle.group0_on = true;
         oracle.group1_on = true;
@@ -263,10 +260,9 @@ proptest! {
     #[test]
     fn behaves_like_the_plain_model(
         list_registers in prop_oneof![Just(1usize), Just(2), Just(4), Just(16)],
-        can_tie in any::<bool>(),
         steps in prop::collection::vec((0usize..3, any_step()), 1..120),
     ) {
-        let mut pair = Pair::new(3, list_registers, can_tie);
+        let mut pair = Pair::new(3, list_registers);
         for (n, (vcpu, step)) in steps.iter().enumerate() {
             pair.apply(*vcpu, step);
             if n % 4 == 3 {
