@@ -83,7 +83,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     }
     let bundle = map_bundle(&machine);
     let seed = entropy::collect(&machine, Pa(tree_pa));
-    crate::vm::start(Handover { machine: &machine, memory, bundle, seed })
+    crate::guest::launch::start(Handover { machine: &machine, memory, bundle, seed })
 }
 
 /// Another CPU, called by `boot.s` in the same state.

@@ -19,20 +19,16 @@ mod boot;
 #[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod console;
 #[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod decode;
-#[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
 #[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod entropy;
 #[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod events;
-#[cfg(target_os = "none")]
 mod exit;
 #[cfg(target_os = "none")]
 mod firmware;
+#[cfg(target_os = "none")]
+mod guest;
 #[cfg(target_os = "none")]
 mod handover;
 #[cfg(target_os = "none")]
@@ -42,31 +38,16 @@ mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod shell;
-#[cfg(target_os = "none")]
 mod smp;
-#[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod sysregs;
-#[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod traps;
-#[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod vcpu;
-#[cfg(target_os = "none")]
-#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
-mod vm;
 
 #[cfg(target_os = "none")]
 arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::boot::secondary_main);
 #[cfg(target_os = "none")]
 arch::vectors::table!(
-    call = crate::traps::trap_call,
-    sync = crate::traps::trap_sync,
-    irq = crate::traps::trap_irq,
-    serror = crate::traps::trap_serror,
+    call = crate::guest::traps::trap_call,
+    sync = crate::guest::traps::trap_sync,
+    irq = crate::guest::traps::trap_irq,
+    serror = crate::guest::traps::trap_serror,
     fatal = crate::panic::fatal_exception
 );
 

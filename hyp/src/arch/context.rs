@@ -79,7 +79,7 @@ const PSTATE_START: u64 = spsr_el2::M::EL1h.value
 const SCTLR_EL1_RESET: u64 = 0x30d0_0800;
 
 /// Puts this CPU's EL1 into its reset state and enters the guest, for ever: from here on EL2 runs
-/// only in the handlers of `vcpu.rs`, on this CPU's stack from its top.
+/// only in the handlers of `guest/traps.rs`, on this CPU's stack from its top.
 ///
 /// Stage 2 and the trap registers must be set (`stage2::install`).
 pub(crate) fn enter_reset<T>(vcpu: &'static mut Framed<T>, entry: &EntryState) -> ! {

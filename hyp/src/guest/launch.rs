@@ -1,11 +1,9 @@
-//! The VM: made from the bundle at boot, loaded, reset, ended.
+//! Making the VM of the bundle and giving it to the CPUs.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU32, Ordering};
 
-use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
+use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_abi::vplatform::{
     GICC_BASE, GICC_DIR, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE,
     UART_BASE, UART_SIZE,
@@ -14,41 +12,28 @@ use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
 use hyp_core::features::{Dialect, FeatureOptions, Features};
 use hyp_core::memory::{
-    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, TableUse, place_memory,
+    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, place_memory,
 };
 use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
 use hyp_core::sysreg::{CpuView, TrapControls};
 use hyp_core::tree::machine::{Gic, Machine};
-use hyp_core::vgic::Kicks;
-use hyp_core::vm::{Runaway, Shell, Stop, Vm};
+use hyp_core::vm::Runaway;
 use hyp_core::vm_type::{ProtectedGate, VmType};
-use log::{debug, info, warn};
+use log::{info, warn};
 
-use crate::arch::cpu::{self, Once, Yield};
-use crate::arch::crc32;
-use crate::arch::percpu;
-use crate::arch::stage2::Regime;
+use super::instance::{self, Instance};
+use super::vcpu::{self, GuestVm, State};
+use super::vm::load;
+use super::{interrupts, power};
+use crate::arch::stage2::{self, Regime};
+use crate::arch::{cpu, crc32, percpu};
 use crate::drivers::gic;
-use crate::exit::{exit, fail};
+use crate::exit::fail;
 use crate::handover::Handover;
 use crate::mm::ports::Hardware;
-use crate::shell::Here;
-use crate::vcpu::{self, State};
-use crate::{console, entropy, events, machine, mm, smp};
+use crate::{console, entropy, machine, smp};
 
-/// A VM on the real machine.
-pub(crate) type GuestVm = Vm<Hardware, Yield>;
-
-/// The VM and what its vCPUs and its reset need.
-struct Instance {
-    vm: GuestVm,
-    view: CpuView,
-    regime: Regime,
-    description: VmDescription<'static>,
-}
-
-static INSTANCE: Once<&'static Instance> = Once::new();
 static VMIDS: VmidAllocator = VmidAllocator::new();
 
 /// Makes the VM of the bundle and runs it, for ever.
@@ -101,7 +86,7 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
         );
     }
     let instance = create(description, vm_type, Features::new(&options), boot.memory, boot.machine);
-    INSTANCE.call_once(|| instance);
+    instance::set(instance);
     load(instance);
     describe(instance);
     instance.vm.start();
@@ -162,8 +147,14 @@ fn create(
     let view = CpuView::new(&facts.host, features, vm_type.ipa_bits(), gic::version());
     let first =
         Start { entry: description.entry.get(), context: description.x0(), big_endian: false };
-    let vm =
-        Vm::new(space, features, description.vcpus, gic::version(), gic::priority_bits(), first);
+    let vm = GuestVm::new(
+        space,
+        features,
+        description.vcpus,
+        gic::version(),
+        gic::priority_bits(),
+        first,
+    );
     Box::leak(Box::new(Instance { vm, view, regime, description }))
 }
 
@@ -202,28 +193,6 @@ fn place_devices(
     }
 }
 
-/// Copies what the VM's description names into its memory.
-fn load(instance: &Instance) {
-    let Instance { vm, description, .. } = instance;
-    let write = |ipa, bytes: &[u8]| {
-        if let Err(error) = vm.space.load(ipa, bytes) {
-            fail(BAD_INPUT, format_args!("VM {}: {error}", description.name));
-        }
-    };
-    for image in &description.images {
-        write(image.ipa, image.data);
-    }
-    let tree = &description.tree;
-    let mut copy = Vec::from(tree.image.data);
-    for seed in &tree.seeds {
-        let field = copy.get_mut(seed.at..seed.at.saturating_add(seed.len));
-        if field.and_then(entropy::fill).is_none() {
-            seed.erase(&mut copy);
-        }
-    }
-    write(tree.image.ipa, &copy);
-}
-
 fn describe(instance: &Instance) {
     let Instance { vm, description, .. } = instance;
     info!(
@@ -249,11 +218,11 @@ fn take_console_interrupt(facts: &machine::Facts) -> bool {
 
 /// What a CPU does for the rest of its life.
 fn run_cpu(index: usize) -> ! {
-    let Some(instance) = INSTANCE.get() else { cpu::park() };
+    let Some(instance) = instance::get() else { cpu::park() };
     if index >= instance.description.vcpus {
         cpu::park();
     }
-    vcpu::prepare_cpu(&instance.regime);
+    prepare_cpu(&instance.regime);
     let state = State {
         index,
         vm: &instance.vm,
@@ -261,70 +230,13 @@ fn run_cpu(index: usize) -> ! {
         erratum_834220: machine::has_erratum_834220(),
         runaway: Cell::new(Runaway::new()),
     };
-    vcpu::run(Box::leak(Box::new(vcpu::new(state))))
+    power::run(Box::leak(Box::new(vcpu::new(state))))
 }
 
-/// The VM's name.
-pub(crate) fn name() -> &'static str {
-    INSTANCE.get().map_or("", |instance| instance.description.name)
-}
-
-/// Makes the other CPUs of the VM see that it stops.
-pub(crate) fn kick_others(vcpu: &vcpu::Vcpu) {
-    let others = (0..vcpu.state.vm.gic.vcpus())
-        .filter(|other| *other != vcpu.state.index)
-        .fold(Kicks::NONE, Kicks::with);
-    Here.kick(others);
-}
-
-/// Carries out what the VM was stopped for. By the last vCPU out.
-pub(crate) fn carry_out(stop: Stop) {
-    events::drain();
-    let Some(instance) = INSTANCE.get() else { return };
-    match stop {
-        Stop::Off => {
-            info!("VM {} powered off", instance.description.name);
-            exit(GUEST_OFF)
-        }
-        Stop::Crash => exit(GUEST_FAILED),
-        Stop::Reset => reset(instance),
+/// Makes this CPU ready for vCPUs of `regime`.
+fn prepare_cpu(regime: &Regime) {
+    stage2::install(regime);
+    for intid in interrupts::PPIS.into_iter().chain([gic::maintenance_intid()]) {
+        gic::enable_ppi(intid);
     }
-}
-
-/// What a VM holds once it is loaded: table frames over memory and over marks, bytes of EL2's heap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Held {
-    memory: u64,
-    marks: u64,
-    heap: usize,
-}
-
-/// What the VM held after its first reset. Not after its first start: other CPUs still make their
-/// vCPUs then.
-static HELD: Once<Held> = Once::new();
-static RESETS: AtomicU32 = AtomicU32::new(0);
-
-/// Looks whether resets add up to a leak.
-fn check_held(instance: &Instance) {
-    let TableUse { memory, marks } = instance.vm.space.table_use();
-    let held = Held { memory, marks, heap: mm::heap::used() };
-    let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
-    let first = *HELD.call_once(|| held);
-    if held != first {
-        warn!("reset {resets} leaves {held:?}, the first one left {first:?}");
-    }
-}
-
-fn reset(instance: &Instance) {
-    info!("VM {} resets", instance.description.name);
-    if let Err(error) = instance.vm.reset() {
-        fail(HYP_FAILED, format_args!("VM {}: reset: {error}", instance.description.name));
-    }
-    events::forget();
-    load(instance);
-    check_held(instance);
-    instance.vm.start();
-    instance.vm.life.restart();
-    Here.kick(Kicks::NONE.with(0));
 }

@@ -4,44 +4,19 @@
 //! ends a run of a vCPU is a function that does not return to the trap handler: it waits for the
 //! next start and enters the guest there with fresh state.
 
-use core::cell::Cell;
 use core::fmt;
 
 use hyp_core::psci::{self, Start};
-use hyp_core::sysreg::CpuView;
 use hyp_core::vgic::CpuInterface;
-use hyp_core::vm::{Left, Moment, Runaway, Stop};
+use hyp_core::vm::{Left, Runaway, Stop};
 
-use crate::arch::context::{self, EntryState, Frame, Framed};
-use crate::arch::{cpu, percpu, stage2, sysreg};
-use crate::drivers::gic;
+use super::shell::Here;
+use super::vcpu::Vcpu;
+use super::{instance, interrupts, stuck, vm};
+use crate::arch::context::{self, EntryState};
+use crate::arch::{cpu, stage2, sysreg};
+use crate::console;
 use crate::drivers::virtual_interface::VirtualInterface;
-use crate::shell::Here;
-use crate::vm::{self, GuestVm};
-use crate::{console, traps};
-
-/// A vCPU: its registers and what belongs to them.
-pub(crate) type Vcpu = Framed<State>;
-
-/// What belongs to a vCPU beside its registers.
-#[derive(Debug)]
-pub(crate) struct State {
-    /// Its number, also that of its CPU.
-    pub(crate) index: usize,
-    /// Its VM.
-    pub(crate) vm: &'static GuestVm,
-    /// Its system registers as it sees them.
-    pub(crate) view: &'static CpuView,
-    /// HPFAR_EL2 cannot be relied on (Cortex-A57 erratum 834220).
-    pub(crate) erratum_834220: bool,
-    /// Whether it still gets anywhere.
-    pub(crate) runaway: Cell<Runaway>,
-}
-
-/// A vCPU of `vm` in its reset state.
-pub(crate) const fn new(state: State) -> Vcpu {
-    Framed { frame: Frame::new(), state }
-}
 
 /// Waits for the vCPU's start and enters the guest.
 pub(crate) fn run(vcpu: &'static mut Vcpu) -> ! {
@@ -60,7 +35,7 @@ fn wait_for_start(vcpu: &Vcpu) -> Start {
                 None => out(vcpu),
             }
         }
-        traps::serve_interrupts(vcpu);
+        interrupts::serve(vcpu);
         if !vm.power.is_starting(index) {
             cpu::wait_for_interrupt();
         }
@@ -86,79 +61,18 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     context::enter_reset(vcpu, &entry)
 }
 
-/// `CPU_OFF`.
-pub(crate) fn power_off(vcpu: &'static mut Vcpu) -> ! {
-    leave(vcpu)
-}
-
 /// Asks the VM to stop and leaves it.
 pub(crate) fn stop(vcpu: &'static mut Vcpu, reason: Stop) -> ! {
     if vcpu.state.vm.life.request(reason) {
-        vm::kick_others(vcpu);
+        stuck::kick_others(vcpu);
     }
     leave(vcpu)
 }
 
 /// Stops the VM because it cannot go on. `what` is for a person.
 pub(crate) fn crash(vcpu: &'static mut Vcpu, what: fmt::Arguments<'_>) -> ! {
-    complain(vcpu, what);
+    stuck::complain(vcpu, what);
     stop(vcpu, Stop::Crash)
-}
-
-fn complain(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
-    log::error!(
-        "VM {} vcpu {} stopped at PC {:#x}: {what}; the VM ends",
-        vm::name(),
-        vcpu.state.index,
-        sysreg::elr_el2()
-    );
-}
-
-/// As [`crash`], but returns: an interrupt takes the vCPU out before its next instruction.
-fn condemn(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
-    if vcpu.state.vm.life.request(Stop::Crash) {
-        complain(vcpu, what);
-        vm::kick_others(vcpu);
-        gic::kick(percpu::index());
-    }
-}
-
-/// Where the guest is.
-fn moment() -> Moment {
-    Moment {
-        pc: sysreg::elr_el2(),
-        pstate: sysreg::spsr_el2(),
-        elr_el1: sysreg::elr_el1(),
-        vbar_el1: sysreg::vbar_el1(),
-    }
-}
-
-/// The guest is about to be made to take an exception; ends its VM if it takes nothing else.
-/// `has_all` tells whether all registers are in the frame.
-pub(crate) fn watch(vcpu: &Vcpu, has_all: bool) {
-    let mut runaway = vcpu.state.runaway.get();
-    let registers = || {
-        let stacks = [sysreg::sp_el0(), sysreg::sp_el1()];
-        has_all.then(|| hyp_core::vm::digest(vcpu.frame.x.iter().chain(&stacks)))
-    };
-    let is_stuck = runaway.is_stuck(&moment(), registers);
-    vcpu.state.runaway.set(runaway);
-    if is_stuck {
-        condemn(vcpu, format_args!("it takes the same exception again and again"));
-    }
-}
-
-/// EL2's timer fired; ends the VM if the vCPU is caught in exceptions that EL2 does not see.
-pub(crate) fn look(vcpu: &Vcpu) {
-    if !vcpu.state.vm.power.is_on(vcpu.state.index) {
-        return;
-    }
-    let mut runaway = vcpu.state.runaway.get();
-    let is_stuck = runaway.looks_stuck(&moment());
-    vcpu.state.runaway.set(runaway);
-    if is_stuck {
-        condemn(vcpu, format_args!("its exception vector only leads to exceptions"));
-    }
 }
 
 /// The vCPU is off from here on; waits for its next start.
@@ -187,7 +101,7 @@ fn out(vcpu: &Vcpu) {
             log::error!(
                 "VM {} vcpu {} went off at PC {:#x}: all vCPUs are off and nothing can start one; \
                  the VM ends",
-                vm::name(),
+                instance::name(),
                 vcpu.state.index,
                 sysreg::elr_el2()
             );
@@ -203,13 +117,5 @@ pub(crate) fn standby() {
     let has_virtual = || (0..iface.list_registers()).any(|n| iface.read_lr(n).is_pending());
     if !has_virtual() && !cpu::is_interrupt_pending() {
         cpu::wait_for_interrupt();
-    }
-}
-
-/// Makes this CPU ready for vCPUs of `regime`.
-pub(crate) fn prepare_cpu(regime: &stage2::Regime) {
-    stage2::install(regime);
-    for intid in traps::PPIS.into_iter().chain([gic::maintenance_intid()]) {
-        gic::enable_ppi(intid);
     }
 }

@@ -6,12 +6,11 @@ use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::Shell;
 
+use super::events;
 use crate::arch::percpu;
 use crate::arch::{cpu, sysreg};
 use crate::drivers::gic;
-use crate::drivers::virtual_interface::VirtualInterface;
-use crate::vcpu::Vcpu;
-use crate::{console, entropy, events, machine};
+use crate::{console, entropy, machine};
 
 /// The CPU this code runs on.
 #[derive(Debug, Clone, Copy)]
@@ -65,17 +64,4 @@ impl Shell for Here {
             ipa,
         });
     }
-}
-
-/// An interrupt that is neither the guest's timers' nor EL2's own: the console's, or one that
-/// nobody asked for.
-pub(crate) fn device_interrupt(vcpu: &Vcpu, intid: u32) {
-    if machine::facts().is_none_or(|facts| facts.console_intid != Some(intid)) {
-        log::debug!("CPU {}: interrupt {intid} is nobody's", percpu::index());
-        return;
-    }
-    console::interrupt(|receive| {
-        vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface::here())
-    });
-    console::arm_timer();
 }

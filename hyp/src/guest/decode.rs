@@ -1,19 +1,16 @@
 //! Loads and stores without a syndrome in a normal VM: the instruction is read and decoded.
 
-use hyp_core::esr::{Access, Direction};
+use hyp_core::esr::Access;
 use hyp_core::events::Reason;
-use hyp_core::fault::{
-    Fault, Kind, Verdict, ipa_from_par, judge_decoded, load_result, store_value,
-};
+use hyp_core::fault::{Fault, Kind, Verdict, ipa_from_par, judge_decoded};
 use hyp_core::inject::{self, Exception};
 use hyp_core::insn::{self, REGISTER_31};
-use hyp_core::vm::{Device, Emulated};
+use hyp_core::vm::Device;
 
+use super::emulate;
+use super::inject::{advance, refuse};
+use super::vcpu::Vcpu;
 use crate::arch::{cpu, sysreg};
-use crate::drivers::virtual_interface::VirtualInterface;
-use crate::shell::Here;
-use crate::traps::{advance, refuse};
-use crate::vcpu::Vcpu;
 
 /// SPSR_EL2.M of EL1 on its own stack pointer.
 const EL1H: u64 = 0b0_0101;
@@ -48,11 +45,11 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
             _ => return no_syndrome(vcpu, fault),
         },
     };
-    if !perform(vcpu, first, &instruction.first) {
+    if !emulate::perform(vcpu, first, &instruction.first) {
         return;
     }
     if let Some((device, access)) = second
-        && !perform(vcpu, device, &access)
+        && !emulate::perform(vcpu, device, &access)
     {
         return;
     }
@@ -84,26 +81,6 @@ fn admit(vcpu: &Vcpu, fault: &Fault, access: Access) -> Option<Device> {
             None
         }
     }
-}
-
-/// Does `access`; `false` where another CPU has to answer first and the guest has to come back.
-fn perform(vcpu: &mut Vcpu, device: Device, access: &Access) -> bool {
-    let big_endian = inject::is_big_endian(sysreg::spsr_el2(), sysreg::sctlr_el1());
-    let register = usize::from(access.register);
-    let value = match access.direction {
-        Direction::Write => store_value(access, vcpu.frame.get(register), big_endian),
-        Direction::Read => 0,
-    };
-    let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface::here()) {
-        Emulated::Loaded(raw) => vcpu.frame.set(register, load_result(access, raw, big_endian)),
-        Emulated::Stored => {}
-        Emulated::Again => {
-            cpu::yield_now();
-            return false;
-        }
-    }
-    true
 }
 
 /// The instruction at the guest's PC; `None` where its page went away meanwhile.

@@ -4,11 +4,11 @@ use hyp_core::esr::SysRegAccess;
 use hyp_core::inject::Exception;
 use hyp_core::sysreg::Answer;
 
+use super::inject::{advance, inject};
+use super::shell::Here;
+use super::vcpu::Vcpu;
 use crate::arch::low_half;
 use crate::drivers::virtual_interface::VirtualInterface;
-use crate::shell::Here;
-use crate::traps::{advance, inject};
-use crate::vcpu::Vcpu;
 
 /// A trapped MRS, MSR or system instruction.
 pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {

@@ -1,0 +1,61 @@
+//! What a guest is made to take, and stepping past what was done for it.
+
+use hyp_core::events::{Event, Reason, Touch};
+use hyp_core::fault::{Fault, Kind};
+use hyp_core::inject::{self, Exception, GuestState};
+
+use super::vcpu::Vcpu;
+use super::{events, stuck};
+use crate::arch::{context, sysreg};
+
+/// Makes the guest take `exception` for `fault` and records why.
+pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: Reason) {
+    let bytes = match fault.kind {
+        Kind::Data { access: Some(access), .. } => u8::try_from(access.width.bytes()).unwrap_or(0),
+        _ => 0,
+    };
+    events::record(Event {
+        vm: 0,
+        vcpu: events::number(vcpu.state.index),
+        reason,
+        touch: Touch::from(fault.kind),
+        bytes,
+        pc: sysreg::elr_el2(),
+        va: fault.va,
+        ipa: fault.ipa,
+    });
+    inject(vcpu, exception);
+}
+
+/// Makes the guest take `exception` at the instruction that trapped. Ends the VM if the vCPU has
+/// done nothing else for a long time.
+pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
+    stuck::watch(vcpu, true);
+    take(exception);
+}
+
+pub(crate) fn take(exception: Exception) {
+    let guest = GuestState {
+        pc: sysreg::elr_el2(),
+        pstate: sysreg::spsr_el2(),
+        vbar_el1: sysreg::vbar_el1(),
+        sctlr_el1: sysreg::sctlr_el1(),
+    };
+    let new = inject::take(exception, &guest, crate::machine::pstate_features());
+    sysreg::set_esr_el1(new.esr_el1);
+    if let Some(far) = new.far_el1 {
+        sysreg::set_far_el1(far);
+    }
+    sysreg::set_elr_el1(new.elr_el1);
+    sysreg::set_spsr_el1(new.spsr_el1);
+    sysreg::set_elr_el2(new.pc);
+    context::set_pstate(new.pstate);
+}
+
+/// Steps past the instruction that trapped.
+#[inline]
+pub(crate) fn advance() {
+    let (pc, pstate) = inject::advance(sysreg::elr_el2(), sysreg::spsr_el2());
+    sysreg::set_elr_el2(pc);
+    context::keep_pstate(pstate);
+}

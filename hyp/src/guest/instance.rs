@@ -1,0 +1,37 @@
+//! The VM of this run and what its vCPUs and its reset need.
+
+use hyp_core::bundle::VmDescription;
+use hyp_core::sysreg::CpuView;
+
+use super::vcpu::GuestVm;
+use crate::arch::cpu::Once;
+use crate::arch::stage2::Regime;
+
+/// A VM with what belongs to it.
+pub(crate) struct Instance {
+    /// The VM itself.
+    pub(crate) vm: GuestVm,
+    /// System registers as its vCPUs see them.
+    pub(crate) view: CpuView,
+    /// What shapes it on a CPU.
+    pub(crate) regime: Regime,
+    /// What the bundle says about it.
+    pub(crate) description: VmDescription<'static>,
+}
+
+static INSTANCE: Once<&'static Instance> = Once::new();
+
+/// Makes `instance` the one that runs.
+pub(crate) fn set(instance: &'static Instance) {
+    INSTANCE.call_once(|| instance);
+}
+
+/// The VM, once there is one.
+pub(crate) fn get() -> Option<&'static Instance> {
+    INSTANCE.get().copied()
+}
+
+/// The VM's name.
+pub(crate) fn name() -> &'static str {
+    get().map_or("", |instance| instance.description.name)
+}

@@ -1,0 +1,22 @@
+//! Guests: their vCPUs, what their traps lead to, their life from the bundle to the end.
+//!
+//! The vectors call [`traps`]. A trap becomes a value of `hyp-core`, which answers, and the files
+//! below apply the answer. Nothing a guest does panics EL2, so that none of this may even index or
+//! compute unchecked.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
+
+mod decode;
+mod emulate;
+mod events;
+mod faults;
+mod inject;
+mod instance;
+mod interrupts;
+pub(crate) mod launch;
+mod power;
+mod shell;
+mod stuck;
+mod sysregs;
+pub(crate) mod traps;
+mod vcpu;
+mod vm;

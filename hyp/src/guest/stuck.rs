@@ -1,0 +1,76 @@
+//! Ending a VM that gets nowhere, or that cannot go on.
+
+use core::fmt;
+
+use hyp_core::vgic::Kicks;
+use hyp_core::vm::{Moment, Shell, Stop};
+
+use super::instance;
+use super::shell::Here;
+use super::vcpu::Vcpu;
+use crate::arch::{percpu, sysreg};
+use crate::drivers::gic;
+
+/// The guest is about to be made to take an exception; ends its VM if it takes nothing else.
+/// `has_all` tells whether all registers are in the frame.
+pub(crate) fn watch(vcpu: &Vcpu, has_all: bool) {
+    let mut runaway = vcpu.state.runaway.get();
+    let registers = || {
+        let stacks = [sysreg::sp_el0(), sysreg::sp_el1()];
+        has_all.then(|| hyp_core::vm::digest(vcpu.frame.x.iter().chain(&stacks)))
+    };
+    let is_stuck = runaway.is_stuck(&moment(), registers);
+    vcpu.state.runaway.set(runaway);
+    if is_stuck {
+        condemn(vcpu, format_args!("it takes the same exception again and again"));
+    }
+}
+
+/// EL2's timer fired; ends the VM if the vCPU is caught in exceptions that EL2 does not see.
+pub(crate) fn look(vcpu: &Vcpu) {
+    if !vcpu.state.vm.power.is_on(vcpu.state.index) {
+        return;
+    }
+    let mut runaway = vcpu.state.runaway.get();
+    let is_stuck = runaway.looks_stuck(&moment());
+    vcpu.state.runaway.set(runaway);
+    if is_stuck {
+        condemn(vcpu, format_args!("its exception vector only leads to exceptions"));
+    }
+}
+
+/// Where the guest is.
+fn moment() -> Moment {
+    Moment {
+        pc: sysreg::elr_el2(),
+        pstate: sysreg::spsr_el2(),
+        elr_el1: sysreg::elr_el1(),
+        vbar_el1: sysreg::vbar_el1(),
+    }
+}
+
+/// Stops the VM; an interrupt takes the vCPU out before its next instruction.
+fn condemn(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
+    if vcpu.state.vm.life.request(Stop::Crash) {
+        complain(vcpu, what);
+        kick_others(vcpu);
+        gic::kick(percpu::index());
+    }
+}
+
+pub(crate) fn complain(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
+    log::error!(
+        "VM {} vcpu {} stopped at PC {:#x}: {what}; the VM ends",
+        instance::name(),
+        vcpu.state.index,
+        sysreg::elr_el2()
+    );
+}
+
+/// Makes the other CPUs of the VM see that it stops.
+pub(crate) fn kick_others(vcpu: &Vcpu) {
+    let others = (0..vcpu.state.vm.gic.vcpus())
+        .filter(|other| *other != vcpu.state.index)
+        .fold(Kicks::NONE, Kicks::with);
+    Here.kick(others);
+}

@@ -1,0 +1,123 @@
+//! What a guest's traps lead to: read the syndrome, ask `hyp-core`, apply the answer.
+//!
+//! The vectors call these functions with interrupts masked and the guest's registers in the
+//! vCPU's frame; returning resumes the guest.
+
+use hyp_core::addr::{Ipa, Va};
+use hyp_core::calls::{self, Outcome};
+use hyp_core::esr::Exit;
+use hyp_core::events::{Event, Reason, Touch};
+use hyp_core::inject::{self, Exception};
+use hyp_core::vm::{Caller, Stop};
+
+use super::inject::{advance, inject, take};
+use super::shell::Here;
+use super::vcpu::Vcpu;
+use super::{events, faults, interrupts, power, stuck, sysregs};
+use crate::arch::{stage2, sysreg};
+
+/// HVC or SMC from AArch64. x19 to x28 are not in the frame.
+pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) {
+    let services = Caller { vm: vcpu.state.vm, shell: &Here };
+    let [x0, x1, x2, x3, ..] = vcpu.frame.x;
+    let regs = [x0, x1, x2, x3];
+    let imm = (esr & 0xffff) as u16;
+    // Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
+    let is_smc = esr & (1 << 26) != 0;
+    let outcome =
+        if is_smc { calls::smc(&services, imm, regs) } else { calls::hvc(&services, imm, regs) };
+    match outcome {
+        Outcome::Done(results) => {
+            set_results(vcpu, results);
+            if is_smc {
+                advance();
+            }
+        }
+        other => unusual_outcome(vcpu, other, is_smc),
+    }
+}
+
+#[inline]
+fn set_results(vcpu: &mut Vcpu, results: [u64; 4]) {
+    for (register, value) in vcpu.frame.x.iter_mut().zip(results) {
+        *register = value;
+    }
+}
+
+#[cold]
+fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) {
+    match outcome {
+        Outcome::Done(_) => {}
+        Outcome::Suspend => {
+            set_results(vcpu, [0; 4]);
+            if is_smc {
+                advance();
+            }
+            power::standby();
+        }
+        Outcome::CpuOff => power::leave(vcpu),
+        Outcome::SystemOff => power::stop(vcpu, Stop::Off),
+        Outcome::SystemReset => power::stop(vcpu, Stop::Reset),
+        Outcome::Undefined => {
+            stuck::watch(vcpu, false);
+            take(Exception::Undefined);
+        }
+        Outcome::Replay => {
+            if !is_smc {
+                // ELR_EL2 is behind the HVC; go back to it.
+                sysreg::set_elr_el2(sysreg::elr_el2().wrapping_sub(4));
+            }
+        }
+    }
+}
+
+/// Every other synchronous exception.
+pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
+    let vcpu = refuse_aarch32(vcpu);
+    match Exit::from_esr(esr) {
+        Exit::DataAbort(abort) => faults::data_abort(vcpu, &abort),
+        Exit::FetchAbort(abort) => faults::fetch_abort(vcpu, &abort),
+        Exit::SystemRegister(access) => sysregs::access(vcpu, access),
+        Exit::Wait => {
+            power::standby();
+            advance();
+        }
+        Exit::Hvc { .. } | Exit::Smc { .. } => trap_call(vcpu, esr),
+        Exit::AArch32 { .. } | Exit::Unknown { .. } => inject(vcpu, Exception::Undefined),
+    }
+}
+
+/// IRQ or FIQ. x19 to x28 are not in the frame.
+pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
+    let vcpu = refuse_aarch32(vcpu);
+    interrupts::serve(vcpu);
+    if vcpu.state.vm.life.stopping().is_some() {
+        power::leave(vcpu);
+    }
+}
+
+/// A physical SError that reached EL2 while the guest ran: the guest's own doing, as far as
+/// anyone can tell, so it gets it as a virtual one (HCR_EL2.VSE).
+pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, _esr: u64) {
+    let vcpu = refuse_aarch32(vcpu);
+    events::record(Event {
+        vm: 0,
+        vcpu: events::number(vcpu.state.index),
+        reason: Reason::SError,
+        touch: Touch::Unknown,
+        bytes: 0,
+        pc: sysreg::elr_el2(),
+        va: Va(0),
+        ipa: Ipa(0),
+    });
+    stage2::pend_virtual_serror();
+}
+
+/// A protected vCPU in AArch32 state is stopped for good, with its VM.
+#[inline]
+fn refuse_aarch32(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
+    if inject::is_aarch32(sysreg::spsr_el2()) && vcpu.state.vm.space.is_protected() {
+        power::crash(vcpu, format_args!("AArch32 state in a protected VM"));
+    }
+    vcpu
+}

@@ -1,0 +1,36 @@
+//! A vCPU: its registers and what belongs to them.
+
+use core::cell::Cell;
+
+use hyp_core::sysreg::CpuView;
+use hyp_core::vm::{Runaway, Vm};
+
+use crate::arch::context::{Frame, Framed};
+use crate::arch::cpu::Yield;
+use crate::mm::ports::Hardware;
+
+/// A VM on the real machine.
+pub(crate) type GuestVm = Vm<Hardware, Yield>;
+
+/// A vCPU as the vectors hand it over.
+pub(crate) type Vcpu = Framed<State>;
+
+/// What belongs to a vCPU beside its registers.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Its number, also that of its CPU.
+    pub(crate) index: usize,
+    /// Its VM.
+    pub(crate) vm: &'static GuestVm,
+    /// Its system registers as it sees them.
+    pub(crate) view: &'static CpuView,
+    /// HPFAR_EL2 cannot be relied on (Cortex-A57 erratum 834220).
+    pub(crate) erratum_834220: bool,
+    /// Whether it still gets anywhere.
+    pub(crate) runaway: Cell<Runaway>,
+}
+
+/// A vCPU in its reset state.
+pub(crate) const fn new(state: State) -> Vcpu {
+    Framed { frame: Frame::new(), state }
+}

@@ -1,0 +1,92 @@
+//! The VM's memory as its description wants it, its reset and its end.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
+use hyp_core::memory::TableUse;
+use hyp_core::vgic::Kicks;
+use hyp_core::vm::{Shell, Stop};
+use log::{debug, info, warn};
+
+use super::events;
+use super::instance::{self, Instance};
+use super::shell::Here;
+use crate::arch::cpu::Once;
+use crate::exit::{exit, fail};
+use crate::{entropy, mm};
+
+/// Copies what the VM's description names into its memory.
+pub(crate) fn load(instance: &Instance) {
+    let Instance { vm, description, .. } = instance;
+    let write = |ipa, bytes: &[u8]| {
+        if let Err(error) = vm.space.load(ipa, bytes) {
+            fail(BAD_INPUT, format_args!("VM {}: {error}", description.name));
+        }
+    };
+    for image in &description.images {
+        write(image.ipa, image.data);
+    }
+    let tree = &description.tree;
+    let mut copy = Vec::from(tree.image.data);
+    for seed in &tree.seeds {
+        let field = copy.get_mut(seed.at..seed.at.saturating_add(seed.len));
+        if field.and_then(entropy::fill).is_none() {
+            seed.erase(&mut copy);
+        }
+    }
+    write(tree.image.ipa, &copy);
+}
+
+/// Carries out what the VM was stopped for. By the last vCPU out.
+pub(crate) fn carry_out(stop: Stop) {
+    events::drain();
+    let Some(instance) = instance::get() else { return };
+    match stop {
+        Stop::Off => {
+            info!("VM {} powered off", instance.description.name);
+            exit(GUEST_OFF)
+        }
+        Stop::Crash => exit(GUEST_FAILED),
+        Stop::Reset => reset(instance),
+    }
+}
+
+/// What a VM holds once it is loaded: table frames over memory and over marks, bytes of EL2's heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    memory: u64,
+    marks: u64,
+    heap: usize,
+}
+
+/// What the VM held after its first reset. Not after its first start: other CPUs still make their
+/// vCPUs then.
+static HELD: Once<Held> = Once::new();
+
+static RESETS: AtomicU32 = AtomicU32::new(0);
+
+/// Looks whether resets add up to a leak.
+fn check_held(instance: &Instance) {
+    let TableUse { memory, marks } = instance.vm.space.table_use();
+    let held = Held { memory, marks, heap: mm::heap::used() };
+    let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
+    let first = *HELD.call_once(|| held);
+    if held != first {
+        warn!("reset {resets} leaves {held:?}, the first one left {first:?}");
+    }
+}
+
+fn reset(instance: &Instance) {
+    info!("VM {} resets", instance.description.name);
+    if let Err(error) = instance.vm.reset() {
+        fail(HYP_FAILED, format_args!("VM {}: reset: {error}", instance.description.name));
+    }
+    events::forget();
+    load(instance);
+    check_held(instance);
+    instance.vm.start();
+    instance.vm.life.restart();
+    Here.kick(Kicks::NONE.with(0));
+}
