@@ -29,7 +29,7 @@ pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<[u8; SEED]> {
         mix(&mut seed, from_tree.bytes.iter().copied());
     }
     for used in [machine.rng_seed, machine.kaslr_seed].into_iter().flatten() {
-        mm::el2_map::wipe_tree(tree, used.at, used.bytes.len());
+        mm::wipe_tree(tree, used.at, used.bytes.len());
     }
     has_source.then_some(seed)
 }

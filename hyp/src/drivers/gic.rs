@@ -9,75 +9,19 @@ use hyp_core::memory::PaRange;
 use hyp_core::tree::machine::{Gic, GicV2};
 use hyp_core::vgic::GicVersion;
 
+use super::gic_parts::{FIRST_SPI, SPECIAL};
 use super::mmio::Mmio;
-use super::virtual_interface::VirtualInterface;
 use super::{gicv2, gicv3};
 use crate::arch::ich;
 use crate::arch::percpu::PerCpu;
 
-/// Priority of everything, four at a time; below the mask, above nothing.
-pub(super) const PRIORITIES: u32 = 0xa0a0_a0a0;
-/// INTIDs from here on are not interrupts (spurious and special, IHI 0069, 2.2).
-pub(super) const SPECIAL: u32 = 1020;
-/// First shared peripheral interrupt.
-pub(super) const FIRST_SPI: u32 = 32;
+pub(crate) use super::gic_parts::{Claim, GicError, KICK_SGI};
+
 /// First private peripheral interrupt.
 const FIRST_PPI: u32 = 16;
 
-/// What EL2's SGIs mean: only "look at your pending work".
-pub(crate) const KICK_SGI: u32 = 0;
-
 /// INTID of the maintenance interrupt: PPI 9 (BSA, "PPI assignments") unless the tree knows better.
 static MAINTENANCE: AtomicU32 = AtomicU32::new(25);
-
-/// Why the interrupt controller cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GicError {
-    /// The CPU has no system-register interface (ID_AA64PFR0_EL1.GIC is 0) or firmware keeps it
-    /// (ICC_SRE_EL2.SRE reads 0).
-    NoSystemRegisters,
-    /// No redistributor has this CPU's affinity.
-    NoRedistributor(u64),
-    /// The redistributor does not wake up.
-    Asleep,
-    /// The tree gives this frame too few bytes.
-    Short(&'static str),
-}
-
-impl core::fmt::Display for GicError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoSystemRegisters => f.write_str(
-                "the GICv3's system registers are missing or kept by firmware; Postern needs them \
-                 (QEMU: -M virt,virtualization=on,gic-version=3)",
-            ),
-            Self::NoRedistributor(mpidr) => {
-                write!(
-                    f,
-                    "no GIC redistributor for the CPU with affinity {mpidr:#x}; correct the device tree"
-                )
-            }
-            Self::Asleep => {
-                f.write_str("the GIC redistributor does not wake up; update the firmware")
-            }
-            Self::Short(frame) => {
-                write!(
-                    f,
-                    "the GIC's {frame} has too few bytes of registers; correct the device tree"
-                )
-            }
-        }
-    }
-}
-
-/// An interrupt that was acknowledged.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Claim {
-    /// Which.
-    pub(crate) intid: u32,
-    /// By what name the controller knows it: with GICv2 an SGI's sender belongs to that.
-    pub(super) whole: u32,
-}
 
 /// Sets the controller up, and the calling CPU's part of it. `map` maps registers for ever.
 pub(crate) fn init(gic: &Gic, map: impl Fn(PaRange) -> Mmio) -> Result<(), GicError> {
@@ -124,15 +68,6 @@ pub(crate) fn priority_bits() -> u32 {
     match gicv2::get() {
         Some(gic) => gic.hypervisor().priority_bits(),
         None => ich::priority_bits(),
-    }
-}
-
-/// The virtual CPU interface of the calling CPU.
-#[inline]
-pub(super) fn virtual_interface() -> VirtualInterface {
-    match gicv2::get() {
-        Some(gic) => VirtualInterface::V2(gic.hypervisor()),
-        None => VirtualInterface::V3,
     }
 }
 

@@ -9,112 +9,17 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use hyp_core::vgic::ListRegister;
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
-use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
-use tock_registers::{register_bitfields, register_structs};
 
-use super::gic::{Claim, FIRST_SPI, GicError, KICK_SGI, PRIORITIES, SPECIAL};
+use super::gic_parts::{Claim, FIRST_SPI, GicError, KICK_SGI, PRIORITIES, SPECIAL};
 use super::mmio::{Mmio, Registers};
+use super::registers::gicv2::{
+    Distributor, GICC_CTLR, GICC_IAR, GICD_CTLR, GICD_SGIR, GICD_TYPER, GICH_VTR, Hypervisor,
+    Interface,
+};
 use crate::arch::cpu::Once;
 use crate::arch::percpu::{self, MAX_CPUS};
 use crate::arch::sysreg::fields::pfr0;
 use crate::arch::{barrier, sysreg};
-
-register_bitfields! {u32,
-    /// Distributor control (IHI 0048B, 4.3.1).
-    GICD_CTLR [
-        /// The only group that is used.
-        ENABLE OFFSET(0) NUMBITS(1) [],
-    ],
-    /// Distributor's type (IHI 0048B, 4.3.2).
-    GICD_TYPER [
-        /// INTIDs in steps of 32, less one.
-        ITLINES OFFSET(0) NUMBITS(5) [],
-    ],
-    /// Software-generated interrupts (IHI 0048B, 4.3.15).
-    GICD_SGIR [
-        INTID OFFSET(0) NUMBITS(4) [],
-        /// A bit for each CPU interface.
-        TARGET_LIST OFFSET(16) NUMBITS(8) [],
-    ],
-    /// CPU interface control (IHI 0048B, 4.4.1).
-    GICC_CTLR [
-        /// The only group that is used.
-        ENABLE OFFSET(0) NUMBITS(1) [],
-        /// What firmware says about bypass of the interface.
-        BYPASS OFFSET(5) NUMBITS(4) [],
-        /// The end of an interrupt only drops its priority.
-        EOIMODE OFFSET(9) NUMBITS(1) [],
-    ],
-    /// Acknowledgement (IHI 0048B, 4.4.4).
-    GICC_IAR [
-        INTID OFFSET(0) NUMBITS(10) [],
-        /// The INTID and the CPU that sent an SGI: what the end has to name.
-        WHOLE OFFSET(0) NUMBITS(13) [],
-    ],
-    /// The virtual interface's type (IHI 0048B, 5.3.2).
-    GICH_VTR [
-        /// List registers, less one.
-        LIST_REGISTERS OFFSET(0) NUMBITS(6) [],
-        /// Priority bits, less one.
-        PRIORITY_BITS OFFSET(29) NUMBITS(3) [],
-    ],
-}
-
-register_structs! {
-    /// The distributor's registers that are used (IHI 0048B, 4.1.2). An array is indexed by INTID, or
-    /// by INTID / 32 where it has a bit for each. The first 32 INTIDs are the calling CPU's own.
-    pub(crate) Distributor {
-        (0x000 => ctlr: ReadWrite<u32, GICD_CTLR::Register>),
-        (0x004 => typer: ReadOnly<u32, GICD_TYPER::Register>),
-        (0x008 => _identification),
-        (0x080 => igroupr: [ReadWrite<u32>; 32]),
-        (0x100 => isenabler: [ReadWrite<u32>; 32]),
-        (0x180 => icenabler: [ReadWrite<u32>; 32]),
-        (0x200 => _ispendr),
-        (0x280 => icpendr: [ReadWrite<u32>; 32]),
-        (0x300 => _isactiver),
-        (0x380 => icactiver: [ReadWrite<u32>; 32]),
-        (0x400 => ipriorityr: [ReadWrite<u32>; 256]),
-        (0x800 => itargetsr: [ReadWrite<u8>; 1024]),
-        (0xc00 => _configuration),
-        (0xf00 => sgir: WriteOnly<u32, GICD_SGIR::Register>),
-        (0xf04 => _reserved),
-        (0xf10 => cpendsgir: [ReadWrite<u32>; 4]),
-        (0xf20 => @END),
-    }
-}
-
-register_structs! {
-    /// The physical CPU interface's registers that are used (IHI 0048B, 4.1.3).
-    pub(crate) Interface {
-        (0x0000 => ctlr: ReadWrite<u32, GICC_CTLR::Register>),
-        (0x0004 => pmr: ReadWrite<u32>),
-        (0x0008 => bpr: ReadWrite<u32>),
-        (0x000c => iar: ReadOnly<u32, GICC_IAR::Register>),
-        (0x0010 => eoir: WriteOnly<u32>),
-        (0x0014 => _state),
-        (0x00d0 => apr: [ReadWrite<u32>; 4]),
-        (0x00e0 => _second_page),
-        (0x1000 => dir: WriteOnly<u32>),
-        (0x1004 => @END),
-    }
-}
-
-register_structs! {
-    /// The virtual interface's control registers that are used (IHI 0048B, 5.3).
-    pub(crate) Hypervisor {
-        (0x000 => hcr: ReadWrite<u32>),
-        (0x004 => vtr: ReadOnly<u32, GICH_VTR::Register>),
-        (0x008 => vmcr: ReadWrite<u32>),
-        (0x00c => _maintenance),
-        (0x030 => elrsr: ReadOnly<u32>),
-        (0x034 => _more_elrsr),
-        (0x0f0 => apr: ReadWrite<u32>),
-        (0x0f4 => _reserved),
-        (0x100 => lr: [ReadWrite<u32>; 16]),
-        (0x140 => @END),
-    }
-}
 
 /// A machine's GICv2. The CPU interfaces are each CPU's own behind the same addresses.
 #[derive(Debug)]

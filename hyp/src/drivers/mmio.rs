@@ -7,7 +7,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::{gicv2, gicv3, pl011};
+use super::registers::{gicv2, gicv3, pl011};
 
 /// What can be laid over a device's registers.
 ///

@@ -3,68 +3,9 @@
 //! Only moves bytes between the FIFOs and its caller. Keeps the baud rate that firmware chose.
 
 use tock_registers::interfaces::{Readable, Writeable};
-use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
-use tock_registers::{register_bitfields, register_structs};
 
 use super::mmio::{Mmio, Registers};
-
-register_bitfields! {u32,
-    /// Received or sent byte.
-    DR [
-        DATA OFFSET(0) NUMBITS(8) [],
-    ],
-    /// Flags.
-    FR [
-        /// The transmitter works on a byte.
-        BUSY OFFSET(3) NUMBITS(1) [],
-        /// Nothing was received.
-        RXFE OFFSET(4) NUMBITS(1) [],
-        /// The transmit FIFO is full.
-        TXFF OFFSET(5) NUMBITS(1) [],
-    ],
-    /// Line control.
-    LCR_H [
-        /// FIFOs on.
-        FEN OFFSET(4) NUMBITS(1) [],
-        WLEN OFFSET(5) NUMBITS(2) [
-            Bits8 = 0b11,
-        ],
-    ],
-    /// Control.
-    CR [
-        UARTEN OFFSET(0) NUMBITS(1) [],
-        TXE OFFSET(8) NUMBITS(1) [],
-        RXE OFFSET(9) NUMBITS(1) [],
-    ],
-    /// Interrupts: IMSC, MIS and ICR have the same bits.
-    INTERRUPTS [
-        /// Received bytes reach the FIFO's level.
-        RX OFFSET(4) NUMBITS(1) [],
-        /// The transmit FIFO drains below its level.
-        TX OFFSET(5) NUMBITS(1) [],
-        /// Received bytes wait below the level.
-        RT OFFSET(6) NUMBITS(1) [],
-        ALL OFFSET(0) NUMBITS(11) [],
-    ],
-}
-
-register_structs! {
-    /// The registers that are used.
-    pub(crate) Block {
-        (0x00 => dr: ReadWrite<u32, DR::Register>),
-        (0x04 => _status_and_reserved),
-        (0x18 => fr: ReadOnly<u32, FR::Register>),
-        (0x1c => _dma_and_baud_rate),
-        (0x2c => lcr_h: ReadWrite<u32, LCR_H::Register>),
-        (0x30 => cr: ReadWrite<u32, CR::Register>),
-        (0x34 => ifls: ReadWrite<u32>),
-        (0x38 => imsc: ReadWrite<u32, INTERRUPTS::Register>),
-        (0x3c => _ris),
-        (0x40 => mis: ReadOnly<u32, INTERRUPTS::Register>),
-        (0x44 => icr: WriteOnly<u32, INTERRUPTS::Register>),
-        (0x48 => @END),
-    }
-}
+use super::registers::pl011::{Block, CR, DR, FR, INTERRUPTS, LCR_H};
 
 /// How often a state is looked at before waiting for it is given up: a UART that is not there
 /// must not stop the machine. Generous for a full FIFO at 9600 baud.

@@ -3,10 +3,9 @@
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::vgic::{CpuInterface, ListRegister, hcr};
 
-use super::gic;
-use super::gicv2::{self, Hypervisor};
-use super::gicv3;
 use super::mmio::Registers;
+use super::registers::gicv2::Hypervisor;
+use super::{gicv2, gicv3};
 use crate::arch::sysreg::fields::{cntv_ctl, ich_vtr_more};
 use crate::arch::{barrier, ich, low_half, sysreg};
 
@@ -24,7 +23,10 @@ impl VirtualInterface {
     /// The calling CPU's.
     #[inline]
     pub(crate) fn here() -> Self {
-        gic::virtual_interface()
+        match gicv2::get() {
+            Some(gic) => Self::V2(gic.hypervisor()),
+            None => Self::V3,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hyp_core::addr::{BLOCK_2M, PAGE_SIZE, Pa};
 use hyp_core::ports::Table;
 
-use super::{layout, window};
+use super::layout;
 use crate::arch::cpu::Lock;
 use crate::arch::{barrier, percpu, symbols, tlb, word};
 use crate::drivers::mmio::Mmio;
@@ -265,22 +265,6 @@ pub(crate) fn firmware_tree(pa: Pa) -> Option<&'static [u8]> {
     map.map(layout::TREE + PAGE, pa.page().get() + PAGE_SIZE, rest, Kind::ReadOnly).ok()?;
     // SAFETY: mapped above, for ever; nobody writes the tree.
     Some(unsafe { core::slice::from_raw_parts(va as *const u8, size) })
-}
-
-/// Overwrites `bytes` of the tree from offset `at` with zeroes: a seed that nobody else may see.
-///
-/// The bytes change under the slice that [`firmware_tree`] returned, which therefore must not be
-/// read there again.
-pub(crate) fn wipe_tree(tree: Pa, at: usize, bytes: usize) {
-    let zeroes = [0; 64];
-    let mut done = 0;
-    while done < bytes {
-        let from = tree.get() + (at + done) as u64;
-        let in_block = word(BLOCK_2M - from % BLOCK_2M);
-        let part = zeroes.len().min(bytes - done).min(in_block);
-        window::write(Pa(from), &zeroes[..part]);
-        done += part;
-    }
 }
 
 /// The level-2 table of the windows, one entry for each CPU; made at boot.

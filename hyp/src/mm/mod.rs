@@ -9,8 +9,10 @@ pub(crate) mod ports;
 pub(crate) mod provoke;
 mod window;
 
-use hyp_core::addr::BLOCK_2M;
+use hyp_core::addr::{BLOCK_2M, Pa};
 use hyp_core::memory::FreeMemory;
+
+use crate::arch::word;
 
 /// Fills all free memory with a byte that nobody expects to read, so that a test sees memory that
 /// was handed out without being zeroed.
@@ -21,8 +23,24 @@ pub(crate) fn poison(memory: &FreeMemory) {
         while at < piece.end() {
             let left = piece.end().get() - at.get();
             let bytes = left.min(BLOCK_2M - (at.get() & (BLOCK_2M - 1)));
-            window::fill(at, crate::arch::word(bytes), POISON);
-            at = hyp_core::addr::Pa(at.get() + bytes);
+            window::fill(at, word(bytes), POISON);
+            at = Pa(at.get() + bytes);
         }
+    }
+}
+
+/// Overwrites `bytes` of the tree from offset `at` with zeroes: a seed that nobody else may see.
+///
+/// The bytes change under the slice that [`el2_map::firmware_tree`] returned, which therefore must
+/// not be read there again.
+pub(crate) fn wipe_tree(tree: Pa, at: usize, bytes: usize) {
+    let zeroes = [0; 64];
+    let mut done = 0;
+    while done < bytes {
+        let from = tree.get() + (at + done) as u64;
+        let in_block = word(BLOCK_2M - from % BLOCK_2M);
+        let part = zeroes.len().min(bytes - done).min(in_block);
+        window::write(Pa(from), &zeroes[..part]);
+        done += part;
     }
 }

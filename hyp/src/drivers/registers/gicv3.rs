@@ -1,0 +1,88 @@
+//! Registers of a GICv3 (IHI 0069).
+
+use tock_registers::registers::{ReadOnly, ReadWrite};
+use tock_registers::{register_bitfields, register_structs};
+
+register_bitfields! {u32,
+    /// Distributor control (IHI 0069, 12.9.4), as the non-secure state sees it or with one Security
+    /// state.
+    pub(crate) GICD_CTLR [
+        /// Group 1 on: EnableGrp1A of the non-secure view, EnableGrp1 where there is one Security
+        /// state.
+        GROUP1 OFFSET(1) NUMBITS(1) [],
+        /// Affinity routing.
+        ARE OFFSET(4) NUMBITS(1) [],
+        /// Register writes are still under way.
+        RWP OFFSET(31) NUMBITS(1) [],
+    ],
+    /// Distributor's type (IHI 0069, 12.9.38).
+    pub(crate) GICD_TYPER [
+        /// INTIDs in steps of 32, less one.
+        ITLINES OFFSET(0) NUMBITS(5) [],
+    ],
+    /// Redistributor's power (IHI 0069, 12.11.43).
+    pub(crate) GICR_WAKER [
+        PROCESSOR_SLEEP OFFSET(1) NUMBITS(1) [],
+        CHILDREN_ASLEEP OFFSET(2) NUMBITS(1) [],
+    ],
+}
+
+register_bitfields! {u64,
+    /// Redistributor's type (IHI 0069, 12.11.36).
+    pub(crate) GICR_TYPER [
+        /// Has two more frames, for virtual LPIs.
+        VLPIS OFFSET(1) NUMBITS(1) [],
+        /// The last one of its region.
+        LAST OFFSET(4) NUMBITS(1) [],
+        /// Affinity of its CPU, Aff3 on top.
+        AFFINITY OFFSET(32) NUMBITS(32) [],
+    ],
+}
+
+register_structs! {
+    /// The distributor's registers that are used (IHI 0069, 12.8). An array is indexed by INTID, or
+    /// by INTID / 32 where it has a bit for each.
+    pub(crate) Distributor {
+        (0x0000 => pub(crate) ctlr: ReadWrite<u32, GICD_CTLR::Register>),
+        (0x0004 => pub(crate) typer: ReadOnly<u32, GICD_TYPER::Register>),
+        (0x0008 => _identification),
+        (0x0080 => pub(crate) igroupr: [ReadWrite<u32>; 32]),
+        (0x0100 => pub(crate) isenabler: [ReadWrite<u32>; 32]),
+        (0x0180 => pub(crate) icenabler: [ReadWrite<u32>; 32]),
+        (0x0200 => _ispendr),
+        (0x0280 => pub(crate) icpendr: [ReadWrite<u32>; 32]),
+        (0x0300 => _isactiver),
+        (0x0380 => pub(crate) icactiver: [ReadWrite<u32>; 32]),
+        (0x0400 => pub(crate) ipriorityr: [ReadWrite<u32>; 256]),
+        (0x0800 => _targets_and_configuration),
+        (0x6000 => pub(crate) irouter: [ReadWrite<u64>; 1024]),
+        (0x8000 => @END),
+    }
+}
+
+register_structs! {
+    /// A redistributor's registers that are used: RD_base, then SGI_base (IHI 0069, 12.10).
+    pub(crate) Redistributor {
+        (0x0_0000 => _ctlr),
+        (0x0_0008 => pub(crate) typer: ReadOnly<u64, GICR_TYPER::Register>),
+        (0x0_0010 => _status),
+        (0x0_0014 => pub(crate) waker: ReadWrite<u32, GICR_WAKER::Register>),
+        (0x0_0018 => _lpis),
+        (0x1_0080 => pub(crate) igroupr0: ReadWrite<u32>),
+        (0x1_0084 => _more_groups),
+        (0x1_0100 => pub(crate) isenabler0: ReadWrite<u32>),
+        (0x1_0104 => _more_set_enables),
+        (0x1_0180 => pub(crate) icenabler0: ReadWrite<u32>),
+        (0x1_0184 => _pending),
+        (0x1_0280 => pub(crate) icpendr0: ReadWrite<u32>),
+        (0x1_0284 => _active),
+        (0x1_0380 => pub(crate) icactiver0: ReadWrite<u32>),
+        (0x1_0384 => _more_active),
+        (0x1_0400 => pub(crate) ipriorityr: [ReadWrite<u32>; 8]),
+        (0x1_0420 => _configuration),
+        (0x2_0000 => @END),
+    }
+}
+
+/// Bytes of a redistributor without virtual LPIs.
+pub(crate) const FRAMES: usize = size_of::<Redistributor>();

@@ -1,0 +1,5 @@
+//! What the devices' registers look like: descriptions only, which `mmio.rs` lays over a device.
+
+pub(crate) mod gicv2;
+pub(crate) mod gicv3;
+pub(crate) mod pl011;
