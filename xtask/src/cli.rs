@@ -35,7 +35,12 @@ pub enum Command {
     /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
     Test(test::Options),
     /// Make this machine able to build, run and test; says what it installs and why.
-    Setup,
+    Setup {
+        /// Also fetch newer QEMUs, which lie beside the machine's own and do not disturb it, and
+        /// the device trees of boards.
+        #[arg(long)]
+        boards: bool,
+    },
     /// Provide the files of a real guest, fetched or built once, and say where they are.
     Guest {
         /// The guest.

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
         Command::Test(options) => test::command(&options),
-        Command::Setup => provide().map(|()| 0),
+        Command::Setup { boards } => provide(boards).map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),
     };
     match status {
@@ -45,9 +45,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// `cargo xtask setup`: everything that any other command would ask for, guests included.
-fn provide() -> Result<()> {
+/// `cargo xtask setup`: everything that any other command would ask for, guests included; what
+/// only boards take if asked for.
+fn provide(boards: bool) -> Result<()> {
     setup::everything()?;
+    if boards {
+        setup::for_boards()?;
+    }
     for payload in [guest::Which::Debian, guest::Which::Mainline] {
         let payload = guest::ensure(payload)?;
         setup::say(&format!("guest: {} is {}", payload.version, payload.kernel.display()));

@@ -23,6 +23,7 @@ pub use vm_options::VmOptions;
 
 use crate::image::Via;
 use crate::qemu::{Boot, Firmware, Machine, least_cpus};
+use crate::setup::QemuChoice;
 use crate::units::{parse_size, shown_size};
 use crate::{build, image, workspace};
 
@@ -72,9 +73,11 @@ pub struct MachineOptions {
     /// Start through firmware, from a disk, as a board does; for the machine `virt`.
     #[arg(long, value_enum, value_name = "FIRMWARE")]
     via: Option<Via>,
-    /// The emulator [default: `qemu-system-aarch64` on the search path, installed when missing].
-    #[arg(long, value_name = "PATH")]
-    qemu: Option<PathBuf>,
+    /// The emulator: a program's path, or `bookworm-backports` or `trixie-backports` for a newer
+    /// one that is fetched and lies beside the system's [default: `system`, which is
+    /// `qemu-system-aarch64` on the search path, installed when missing].
+    #[arg(long, value_name = "PATH", value_parser = QemuChoice::parse)]
+    qemu: Option<QemuChoice>,
 }
 
 /// What the VMs of a run need of the machine.

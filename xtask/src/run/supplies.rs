@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use anyhow::{Result, anyhow};
 
 use super::preset::{Files, What};
-use crate::{build, guest, setup};
+use crate::setup::{self, QemuChoice};
+use crate::{build, guest};
 
 /// Emulator and payloads of this machine; each payload is made once, when it is first asked for.
 #[derive(Debug)]
@@ -24,13 +25,13 @@ pub struct Supplies {
 type Made = OnceLock<Result<Files, String>>;
 
 impl Supplies {
-    /// Finds the emulator, which is `qemu` if given.
+    /// Finds the emulator, which is `qemu` if given and else the system's.
     ///
     /// # Errors
     ///
     /// There is none and it cannot be provided.
-    pub fn new(qemu: Option<PathBuf>) -> Result<Self> {
-        Ok(Self::with(qemu.map_or_else(setup::ensure_qemu, Ok)?))
+    pub fn new(qemu: Option<QemuChoice>) -> Result<Self> {
+        Ok(Self::with(qemu.unwrap_or_default().program()?))
     }
 
     /// Payloads alone, for who runs nothing.

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::Hypervisor;
 use crate::qemu::{stop_asked, watch_for_stop};
 use crate::run::{Supplies, preset};
+use crate::setup::QemuChoice;
 use crate::vm_desc::VmDesc;
 use crate::{build, workspace};
 use file::Scenario;
@@ -36,9 +37,11 @@ pub struct Options {
     /// Scenarios that run at the same time [default: one per host CPU].
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZero<usize>>,
-    /// The emulator [default: `qemu-system-aarch64` on the search path, installed when missing].
-    #[arg(long, value_name = "PATH")]
-    qemu: Option<PathBuf>,
+    /// The emulator: a program's path, or `bookworm-backports` or `trixie-backports` for a newer
+    /// one that is fetched and lies beside the system's [default: `system`, which is
+    /// `qemu-system-aarch64` on the search path, installed when missing].
+    #[arg(long, value_name = "PATH", value_parser = QemuChoice::parse)]
+    qemu: Option<QemuChoice>,
 }
 
 impl Options {

@@ -5,9 +5,12 @@
 //! complete machine needs neither network nor administrator rights.
 
 pub(crate) mod apt;
+mod boards;
 pub(crate) mod cache;
+mod emulators;
 pub(crate) mod exec;
 mod host;
+pub(crate) mod parts;
 mod toolchain;
 mod u_boot;
 
@@ -17,6 +20,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+pub(crate) use boards::ensure_board_trees;
+pub(crate) use emulators::Choice as QemuChoice;
 use host::Need;
 pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
 pub(crate) use u_boot::ensure_u_boot;
@@ -24,8 +29,11 @@ pub(crate) use u_boot::ensure_u_boot;
 /// The program that emulates the machine.
 const QEMU: &str = "qemu-system-aarch64";
 
+/// Its Debian package.
+const QEMU_PACKAGE_NAME: &str = "qemu-system-arm";
+
 /// Where that program comes from.
-const QEMU_PACKAGE: Need = Need::new(QEMU, "qemu-system-arm");
+const QEMU_PACKAGE: Need = Need::new(QEMU, QEMU_PACKAGE_NAME);
 
 /// The oldest emulator that the scenarios are known to run on.
 const OLDEST_QEMU: (u32, u32) = (7, 2);
@@ -71,6 +79,33 @@ pub(crate) fn everything() -> Result<()> {
     ensure_cross_gcc()?;
     say("tools for building Linux: all there");
     say(&format!("U-Boot for QEMU: {}", ensure_u_boot()?.display()));
+    Ok(())
+}
+
+/// Provides what boards take that the machine's own emulator does not know: newer ones, which lie
+/// beside it, and the boards' device trees.
+///
+/// # Errors
+/// If the trees or all newer emulators cannot be had.
+pub(crate) fn for_boards() -> Result<()> {
+    let trees = ensure_board_trees()?;
+    say(&format!("board trees: {}", trees.display()));
+    let mut reasons = Vec::new();
+    for emulator in emulators::FETCHED {
+        match emulator.ensure() {
+            Ok(program) => {
+                say(&format!("emulator {}: {}", emulator.name(), program.display()));
+            }
+            Err(error) => {
+                let reason = format!("no emulator {}: {error:#}", emulator.name());
+                say(&reason);
+                reasons.push(reason);
+            }
+        }
+    }
+    if reasons.len() == emulators::FETCHED.len() {
+        bail!("{}", reasons.join("\n"));
+    }
     Ok(())
 }
 
