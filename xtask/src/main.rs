@@ -52,7 +52,7 @@ fn provide(boards: bool) -> Result<()> {
     if boards {
         setup::for_boards()?;
     }
-    for payload in [guest::Which::Debian, guest::Which::Mainline] {
+    for payload in guest::Which::TESTED {
         let payload = guest::ensure(payload)?;
         setup::say(&format!("guest: {} is {}", payload.version, payload.kernel.display()));
     }

@@ -1,10 +1,11 @@
-//! A kernel in the cache, and a first look at whether it is one.
+//! A kernel in the cache.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+use crate::payload::{Kind, Payload};
 
 /// A kernel in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +18,15 @@ pub(super) struct Kernel {
     pub(super) symbols: Option<PathBuf>,
 }
 
-/// Checks that `path` starts like an arm64 `Image`: "ARM\x64" at offset 56 (kernel
-/// Documentation/arch/arm64/booting.rst, section 4).
+/// Writes the arm64 `Image` in the file `kernel`, unpacked if it is packed, to `Image` in `folder`.
 ///
 /// # Errors
-/// If it cannot be read or does not.
-pub(super) fn check_image(path: &Path) -> Result<()> {
-    let mut header = [0; 64];
-    File::open(path)
-        .and_then(|mut file| file.read_exact(&mut header))
-        .with_context(|| format!("reading {}", path.display()))?;
-    if header.get(56..60) != Some(b"ARM\x64".as_slice()) {
-        bail!("{} is not an arm64 kernel Image", path.display());
+/// If it cannot be read, holds no such kernel, or the disk is full.
+pub(super) fn keep(kernel: &Path, folder: &Path) -> Result<()> {
+    let payload = Payload::read(kernel, None)?;
+    if payload.kind != Kind::Image {
+        bail!("{} is not an arm64 kernel Image", kernel.display());
     }
-    Ok(())
+    let image = folder.join("Image");
+    fs::write(&image, payload.bytes).with_context(|| format!("cannot write {}", image.display()))
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::kernel::{Kernel, check_image};
+use super::kernel::{Kernel, keep};
 use crate::setup::apt::{Apt, Package};
 use crate::setup::{cache, ensure_cross_gcc, exec, say};
 
@@ -171,9 +171,7 @@ fn build_in(work: &Path, package: &Package, deb: &Path, new: &Path) -> Result<()
         package.version
     ));
     compile(work)?;
-    let boot = work.join("out/arch/arm64/boot/Image");
-    check_image(&boot)?;
-    fs::copy(&boot, new.join("Image")).context("keeping the kernel")?;
+    keep(&work.join("out/arch/arm64/boot/Image"), new)?;
     fs::copy(work.join("out/System.map"), new.join("System.map")).context("keeping symbols")?;
     fs::write(new.join("config"), got).context("keeping the configuration")
 }

@@ -22,8 +22,20 @@ pub enum What {
     #[value(name = "linux-6.12")]
     #[serde(rename = "linux-6.12")]
     Linux612,
-    /// Debian's stock arm64 kernel as a normal VM, to a busybox shell.
-    Debian,
+    /// Debian's stock arm64 kernel as a normal VM, to a busybox shell: the oldest, 6.1.
+    #[value(name = "debian-6.1", alias = "debian")]
+    #[serde(rename = "debian-6.1", alias = "debian")]
+    Debian61,
+    /// The same with Debian's 6.12.
+    #[value(name = "debian-6.12")]
+    #[serde(rename = "debian-6.12")]
+    Debian612,
+    /// The same with Debian's newest 7.x.
+    #[value(name = "debian-7")]
+    #[serde(rename = "debian-7")]
+    Debian7,
+    /// Debian's installer as a normal VM: its own kernel and a large RAM disk.
+    DebianInstaller,
     /// The conformance guest, protected: every row of the guest ABI's test table that one VM can
     /// see.
     Conformance,
@@ -42,14 +54,15 @@ pub struct Files {
 
 impl What {
     fn is_protected(self) -> bool {
-        !matches!(self, Self::Debian)
+        !matches!(self, Self::Debian61 | Self::Debian612 | Self::Debian7 | Self::DebianInstaller)
     }
 
     fn memory(self) -> &'static str {
         match self {
             Self::Demo | Self::Conformance | Self::CExample => "64M",
             Self::Linux | Self::Linux612 => "256M",
-            Self::Debian => "512M",
+            Self::Debian61 | Self::Debian612 | Self::Debian7 => "512M",
+            Self::DebianInstaller => "1G",
         }
     }
 
@@ -61,7 +74,12 @@ impl What {
     /// What the payload must find on its command line in the VM that `vm` describes.
     fn words(self, vm: &VmDesc) -> String {
         match self {
-            Self::Linux | Self::Linux612 | Self::Debian => "console=ttyAMA0".to_owned(),
+            Self::Linux
+            | Self::Linux612
+            | Self::Debian61
+            | Self::Debian612
+            | Self::Debian7
+            | Self::DebianInstaller => "console=ttyAMA0".to_owned(),
             Self::Demo => format!("{} demo", conformance_words(vm)),
             Self::Conformance => conformance_words(vm),
             Self::CExample => String::new(),
@@ -142,7 +160,7 @@ mod tests {
         assert!(linux.protected);
         assert_eq!((linux.mem, linux.append.as_str()), (256 << 20, "console=ttyAMA0"));
         assert_eq!((linux.kernel, linux.initrd), ("/k".into(), Some("/i".into())));
-        assert!(!described(What::Debian, "").protected);
+        assert!(!described(What::Debian61, "").protected);
         assert_eq!(described(What::Demo, "").append, "expect=protected demo");
         assert_eq!(described(What::Linux612, "").name, "linux-6.12");
         assert_eq!(described(What::Linux, "name = 'own'").name, "own");

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum as _;
 
 use super::preset::{Files, What};
 use crate::setup::{self, QemuChoice};
@@ -13,11 +14,8 @@ use crate::{build, guest};
 #[derive(Debug)]
 pub struct Supplies {
     qemu: PathBuf,
-    conformance: Made,
-    c_example: Made,
-    linux: Made,
-    linux_6_12: Made,
-    debian: Made,
+    /// One for each [`What`].
+    payloads: Vec<(What, Made)>,
     u_boot: OnceLock<Result<PathBuf, String>>,
 }
 
@@ -42,11 +40,7 @@ impl Supplies {
     fn with(qemu: PathBuf) -> Self {
         Self {
             qemu,
-            conformance: Made::new(),
-            c_example: Made::new(),
-            linux: Made::new(),
-            linux_6_12: Made::new(),
-            debian: Made::new(),
+            payloads: What::value_variants().iter().map(|what| (*what, Made::new())).collect(),
             u_boot: OnceLock::new(),
         }
     }
@@ -74,28 +68,29 @@ impl Supplies {
     ///
     /// They cannot be had on this machine.
     pub fn files(&self, what: What) -> Result<&Files> {
-        let kernel = |which| {
-            let payload = guest::ensure(which)?;
-            Ok(Files { kernel: payload.kernel, initrd: Some(payload.initrd) })
-        };
-        match what {
-            What::Demo | What::Conformance => once(&self.conformance, || {
-                Ok(Files { kernel: build::conformance_guest()?, initrd: None })
-            }),
-            What::CExample => {
-                once(&self.c_example, || Ok(Files { kernel: build::c_guest()?, initrd: None }))
-            }
-            What::Linux => once(&self.linux, || kernel(guest::Which::Mainline)),
-            What::Linux612 => once(&self.linux_6_12, || kernel(guest::Which::Mainline612)),
-            What::Debian => once(&self.debian, || kernel(guest::Which::Debian)),
+        let made = self.payloads.iter().find(|(known, _)| *known == what);
+        let (_, made) = made.context("a payload that no command line can name")?;
+        match made.get_or_init(|| make(what).map_err(|error| format!("{error:#}"))) {
+            Ok(made) => Ok(made),
+            Err(why) => Err(anyhow!("{why}")),
         }
     }
 }
 
-/// Does `make` at the first call and remembers how it went.
-fn once(cell: &Made, make: impl FnOnce() -> Result<Files>) -> Result<&Files> {
-    match cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))) {
-        Ok(made) => Ok(made),
-        Err(why) => Err(anyhow!("{why}")),
-    }
+/// The files of `what`.
+fn make(what: What) -> Result<Files> {
+    let which = match what {
+        What::Demo | What::Conformance => {
+            return Ok(Files { kernel: build::conformance_guest()?, initrd: None });
+        }
+        What::CExample => return Ok(Files { kernel: build::c_guest()?, initrd: None }),
+        What::Linux => guest::Which::Mainline,
+        What::Linux612 => guest::Which::Mainline612,
+        What::Debian61 => guest::Which::Debian61,
+        What::Debian612 => guest::Which::Debian612,
+        What::Debian7 => guest::Which::Debian7,
+        What::DebianInstaller => guest::Which::DebianInstaller,
+    };
+    let payload = guest::ensure(which)?;
+    Ok(Files { kernel: payload.kernel, initrd: Some(payload.initrd) })
 }
