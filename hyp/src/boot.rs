@@ -6,14 +6,14 @@ use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
 use hyp_core::tree::has_plain_root;
-use hyp_core::tree::machine::{ConsoleKind, EnableMethod, Machine};
+use hyp_core::tree::machine::{EnableMethod, Machine};
 use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
 
 use crate::arch::boot::EntryKind;
 use crate::arch::{cpu, percpu, sysreg};
 use crate::drivers::gic;
-use crate::drivers::pl011::Pl011;
+use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::fail;
 use crate::handover::Handover;
@@ -22,6 +22,8 @@ use crate::{console, entropy, firmware, mm, smp};
 
 /// Bytes of EL2's heap.
 const HEAP_SIZE: u64 = 1 << 20;
+/// Bytes of a UART's registers that are mapped at most; none has more.
+const UART_SIZE: u64 = 1 << 16;
 
 /// The boot CPU, called by `boot.s`: MMU on, image mapped, stack set, interrupts masked.
 pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
@@ -115,9 +117,9 @@ fn start_console(machine: &Machine<'_>) {
         Some("trace") => LevelFilter::Trace,
         _ => LevelFilter::Info,
     };
-    if console.kind == ConsoleKind::Pl011
-        && let Ok(registers) = mm::el2_map::device(console.registers.base(), Pl011::SIZE)
-        && let Some(uart) = Pl011::new(registers)
+    let (base, size) = (console.registers.base(), console.registers.size());
+    if let Ok(mapped) = mm::el2_map::device(base, size.min(UART_SIZE))
+        && let Some(uart) = Uart::new(&console, mapped)
     {
         console::init(uart, level);
     }

@@ -11,7 +11,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::arch::cpu::{Lock, Once};
 use crate::arch::{cpu, timer};
-use crate::drivers::pl011::Pl011;
+use crate::drivers::uart::Uart;
 
 /// Longest log line; what is longer is cut.
 const LINE: usize = 256;
@@ -22,9 +22,11 @@ const HELD: usize = 4096;
 /// How often the timer fires without any need of the console's: so often is a vCPU looked at.
 const LOOK_SECONDS: u64 = 1;
 
+/// The UART. Last words go there even when whoever crashed holds the terminal's lock.
+static UART: Once<Uart> = Once::new();
+
 static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
     console: Console::new(),
-    uart: None,
     live: false,
     listening: false,
     has_refused: false,
@@ -33,7 +35,6 @@ static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
 #[derive(Debug)]
 struct Terminal {
     console: Console<OUT, HELD>,
-    uart: Option<Pl011>,
     /// The interrupt sends what waits.
     live: bool,
     /// Somebody wants what is received.
@@ -45,11 +46,8 @@ struct Terminal {
 impl Terminal {
     /// Moves what the FIFO takes; the rest follows by interrupt, or at once before [`go_live`].
     fn drain(&mut self) {
-        let Some(uart) = self.uart else { return };
-        while uart.has_room() {
-            let Some(byte) = self.console.pop() else { break };
-            uart.put(byte);
-        }
+        let Some(uart) = UART.get() else { return };
+        uart.fill(|| self.console.pop());
         if self.live {
             // Whoever drains the last byte, the guest's rest is fetched by the interrupt.
             let more = self.has_refused || !self.console.is_drained();
@@ -60,7 +58,7 @@ impl Terminal {
     }
 
     fn drain_polled(&mut self) {
-        let Some(uart) = self.uart else { return };
+        let Some(uart) = UART.get() else { return };
         while let Some(byte) = self.console.pop() {
             uart.put(byte);
         }
@@ -68,12 +66,9 @@ impl Terminal {
 }
 
 /// Starts logging to `uart`.
-pub(crate) fn init(uart: Pl011, level: LevelFilter) {
-    let mut terminal = TERMINAL.lock();
-    terminal.console.set_frequency(timer::frequency());
-    terminal.uart = Some(uart);
-    drop(terminal);
-    LAST_RESORT.call_once(|| uart);
+pub(crate) fn init(uart: Uart, level: LevelFilter) {
+    TERMINAL.lock().console.set_frequency(timer::frequency());
+    UART.call_once(|| uart);
     // Fails only if there is a logger already: this one.
     let _ = log::set_logger(&Logger);
     log::set_max_level(level);
@@ -114,7 +109,7 @@ pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
 /// interrupt is off until [`listen`].
 pub(crate) fn interrupt(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) {
     let mut terminal = TERMINAL.lock();
-    let Some(uart) = terminal.uart else { return };
+    let Some(uart) = UART.get() else { return };
     uart.acknowledge();
     // Before `serve`, not after it: another CPU's `listen` in between must not be undone.
     terminal.listening = false;
@@ -162,9 +157,6 @@ pub(crate) fn timer_fired() {
     timer::set_deadline(Some(deadline.map_or(look, |at| at.min(look))));
 }
 
-/// The UART for last words when whoever crashed holds the lock.
-static LAST_RESORT: Once<Pl011> = Once::new();
-
 /// Sends all that waits and then `text` as lines of their own, polling. For the last words: works
 /// with the lock held by whoever crashed, then without what waits in the ring.
 pub(crate) fn last_words(text: fmt::Arguments<'_>) {
@@ -179,14 +171,14 @@ pub(crate) fn last_words(text: fmt::Arguments<'_>) {
         terminal.console.flush();
         terminal.drain_polled();
     }
-    let Some(uart) = LAST_RESORT.get() else { return };
+    let Some(uart) = UART.get() else { return };
     // Writing cannot fail.
     let _ = Raw(*uart).write_fmt(text);
     uart.wait_idle();
 }
 
 /// Writes to the UART without the ring, `\n` as `\r\n`.
-struct Raw(Pl011);
+struct Raw(Uart);
 
 impl Write for Raw {
     fn write_str(&mut self, text: &str) -> fmt::Result {

@@ -7,13 +7,15 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::registers::{gicv2, gicv3, pl011};
+use tock_registers::registers::ReadWrite;
+
+use super::registers::{cadence, gicv2, gicv3, imx, pl011};
 
 /// What can be laid over a device's registers.
 ///
 /// # Safety
 ///
-/// Only fields of `tock_registers` and padding, as `register_structs!` makes them: every access is
+/// One register of `tock_registers`, or several with padding as `register_structs!` makes them: every access is
 /// one volatile access of the register's width, and any value is valid.
 pub(crate) unsafe trait Layout {}
 
@@ -29,6 +31,14 @@ unsafe impl Layout for gicv2::Hypervisor {}
 unsafe impl Layout for gicv3::Distributor {}
 // SAFETY: as above.
 unsafe impl Layout for gicv3::Redistributor {}
+// SAFETY: as above.
+unsafe impl Layout for cadence::Block {}
+// SAFETY: as above.
+unsafe impl Layout for imx::Block {}
+// SAFETY: one register.
+unsafe impl Layout for ReadWrite<u8> {}
+// SAFETY: one register.
+unsafe impl Layout for ReadWrite<u32> {}
 
 /// Where a device's registers are mapped.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,15 @@
 //! Devices that EL2 drives itself.
 
+mod cadence;
 pub(crate) mod gic;
 mod gic_parts;
 mod gicv2;
 mod gicv3;
+mod imx;
 pub(crate) mod mmio;
-pub(crate) mod pl011;
+mod ns16550;
+mod pl011;
+mod port;
 mod registers;
+pub(crate) mod uart;
 pub(crate) mod virtual_interface;

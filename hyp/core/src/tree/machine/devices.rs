@@ -1,7 +1,7 @@
 //! The devices that a machine is known by: interrupt controller, timer, PSCI, UARTs.
 
 use super::interrupts::{Controller, Interrupts};
-use super::parts::{Gic, GicV2, GicV3, PsciConduit, PsciNode};
+use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode, RegisterSpacing};
 use super::properties::Properties;
 use super::read::{Reader, Uart};
 use crate::memory::PaRange;
@@ -30,8 +30,10 @@ impl<'a> Reader<'a> {
                     self.psci(node);
                     return Ok(());
                 }
-                b"arm,pl011" => return self.uart(node, interrupts),
                 _ => {}
+            }
+            if let Some(kind) = uart_kind(compatible, node) {
+                return self.uart(node, interrupts, kind);
             }
         }
         Ok(())
@@ -114,11 +116,46 @@ impl<'a> Reader<'a> {
         self.machine.psci_node = Some(PsciNode { standard_ids, method });
     }
 
-    fn uart(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Result<(), TreeError> {
-        if let Some(registers) = self.above.range(node.name, node.reg.unwrap_or_default(), 0)? {
-            // More than this many are simply not looked at: only `stdout-path` could name one.
-            let _full = self.uarts.try_push(Uart { inside: node.inside, registers, interrupts });
-        }
+    fn uart(
+        &mut self,
+        node: &Properties<'a>,
+        interrupts: Interrupts<'a>,
+        kind: ConsoleKind,
+    ) -> Result<(), TreeError> {
+        let Some(registers) = self.above.range(node.name, node.reg.unwrap_or_default(), 0)? else {
+            return Ok(());
+        };
+        // Registers begin behind `reg-offset` (`8250.yaml`).
+        let offset = u64::from(node.reg_offset.unwrap_or(0));
+        let start = registers.base().checked_add(offset).unwrap_or(registers.end());
+        let registers = PaRange::between(start, registers.end());
+        // More than this many are simply not looked at: only `stdout-path` could name one.
+        let _full = self.uarts.try_push(Uart { inside: node.inside, kind, registers, interrupts });
         Ok(())
     }
+}
+
+/// Which driver a UART needs; `None` if Postern has none, or it is no UART.
+fn uart_kind(compatible: &[u8], node: &Properties<'_>) -> Option<ConsoleKind> {
+    match compatible {
+        b"arm,pl011" => Some(ConsoleKind::Pl011),
+        b"cdns,uart-r1p8" | b"cdns,uart-r1p12" | b"xlnx,xuartps" => Some(ConsoleKind::Cadence),
+        b"fsl,imx6q-uart" | b"fsl,imx21-uart" => Some(ConsoleKind::Imx),
+        b"brcm,bcm2835-aux-uart" => Some(ConsoleKind::Bcm2835Aux),
+        b"ns8250" | b"ns16450" | b"ns16550" | b"ns16550a" | b"snps,dw-apb-uart" => {
+            spacing(node).map(ConsoleKind::Ns16550)
+        }
+        _ => None,
+    }
+}
+
+/// How the registers of a 16550 lie; without a word in the tree they are bytes in a row.
+fn spacing(node: &Properties<'_>) -> Option<RegisterSpacing> {
+    let shift = node.reg_shift.unwrap_or(0);
+    let words = match node.reg_io_width {
+        None | Some(1) => false,
+        Some(4) if shift == 2 => true,
+        _ => return None,
+    };
+    (shift <= 2).then_some(RegisterSpacing { shift, words })
 }

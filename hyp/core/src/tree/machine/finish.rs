@@ -39,12 +39,12 @@ impl<'a> Reader<'a> {
         (self.machine, self.error)
     }
 
-    /// The console that `/chosen` names, directly or by an alias, else the first PL011.
+    /// The console that `/chosen` names, directly or by an alias, else the first UART with a driver.
     fn console(&self, tree: Tree<'a>) -> Option<Console> {
         // Behind a colon stand line parameters (Devicetree Specification, 3.6).
         let path = self.stdout_path.split(|byte| *byte == b':').next().unwrap_or_default();
         let named = match path {
-            b"" => return self.uarts.first().map(|uart| self.pl011(uart)),
+            b"" => return self.uarts.first().map(|uart| self.uart_console(uart)),
             [b'/', ..] => tree.find(path),
             alias => tree
                 .find(b"/aliases")
@@ -59,13 +59,13 @@ impl<'a> Reader<'a> {
                 registers: PaRange::between(Pa(0), Pa(0)),
                 interrupt: None,
             },
-            |uart| self.pl011(uart),
+            |uart| self.uart_console(uart),
         ))
     }
 
-    fn pl011(&self, uart: &Uart<'a>) -> Console {
+    fn uart_console(&self, uart: &Uart<'a>) -> Console {
         Console {
-            kind: ConsoleKind::Pl011,
+            kind: uart.kind,
             registers: uart.registers,
             interrupt: uart.interrupts.nth(self.gic, 0),
         }

@@ -17,7 +17,7 @@ mod read;
 
 pub use parts::{
     Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, PsciConduit,
-    PsciNode, Reserved, Seed, Timers,
+    PsciNode, RegisterSpacing, Reserved, Seed, Timers,
 };
 
 use super::TreeError;
@@ -27,6 +27,8 @@ use parts::check_conduit;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod uart_tests;
 
 /// Memory banks that are kept.
 pub const MAX_BANKS: usize = 16;
@@ -58,7 +60,7 @@ pub struct Machine<'a> {
     pub gic: Option<Gic>,
     /// The generic timers' interrupts.
     pub timers: Timers,
-    /// The console that `/chosen` names, else the first PL011.
+    /// The console that `/chosen` names, else the first UART with a driver.
     pub console: Option<Console>,
     /// Words from `/chosen/bootargs`; empty if there are none.
     pub bootargs: &'a str,

@@ -133,10 +133,28 @@ pub struct Timers {
 /// Which driver a console needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsoleKind {
-    /// Arm PrimeCell PL011.
+    /// Arm PrimeCell PL011 (`pl011.yaml`).
     Pl011,
+    /// Cadence UART of Zynq and ZynqMP (`cdns,uart.yaml`).
+    Cadence,
+    /// UART of the i.MX family (`fsl-imx-uart.yaml`).
+    Imx,
+    /// 8250 and 16550 with their offspring (`8250.yaml`, `snps-dw-apb-uart.yaml`).
+    Ns16550(RegisterSpacing),
+    /// Mini UART of BCM2835 to BCM2711 (`brcm,bcm2835-aux-uart.yaml`).
+    Bcm2835Aux,
     /// One that Postern has no driver for.
     Unsupported(NodeName),
+}
+
+/// How the byte-wide registers of a 16550 lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegisterSpacing {
+    /// Binary logarithm of the distance from one register to the next, in bytes: 0 to 2
+    /// (`reg-shift`).
+    pub shift: u32,
+    /// Registers are read and written as words of 32 bits, not as bytes (`reg-io-width` of 4).
+    pub words: bool,
 }
 
 /// The console.

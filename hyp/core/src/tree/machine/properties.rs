@@ -25,6 +25,9 @@ pub(super) struct Properties<'a> {
     pub(super) no_map: bool,
     pub(super) redistributor_regions: Option<u32>,
     pub(super) redistributor_stride: Option<&'a [u8]>,
+    pub(super) reg_shift: Option<u32>,
+    pub(super) reg_io_width: Option<u32>,
+    pub(super) reg_offset: Option<u32>,
 }
 
 impl<'a> Properties<'a> {
@@ -50,6 +53,9 @@ impl<'a> Properties<'a> {
             b'p' if name.is(b"phandle") => self.phandle = u32_value(value),
             b'r' if name.is(b"reg") => self.reg = Some(value),
             b'r' if name.is(b"ranges") => self.ranges = Some(value),
+            b'r' if name.is(b"reg-shift") => self.reg_shift = u32_value(value),
+            b'r' if name.is(b"reg-io-width") => self.reg_io_width = u32_value(value),
+            b'r' if name.is(b"reg-offset") => self.reg_offset = u32_value(value),
             b'r' if name.is(b"redistributor-stride") => self.redistributor_stride = Some(value),
             b's' if name.is(b"status") => self.status = value,
             _ => {}

@@ -1,7 +1,7 @@
 //! The one walk that reads a machine.
 
 use super::interrupts::{Controller, Interrupts};
-use super::parts::{Cpu, EnableMethod, Reserved, Seed};
+use super::parts::{ConsoleKind, Cpu, EnableMethod, Reserved, Seed};
 use super::place::{Ancestors, Level, Role};
 use super::properties::Properties;
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
@@ -13,12 +13,13 @@ use crate::tree::{
 use arrayvec::ArrayVec;
 use core::str;
 
-/// PL011s that are remembered until it is known which one is the console.
+/// UARTs that are remembered until it is known which one is the console.
 const MAX_UARTS: usize = 8;
 
-/// A PL011 that may turn out to be the console.
+/// A UART that may turn out to be the console.
 pub(super) struct Uart<'a> {
     pub(super) inside: usize,
+    pub(super) kind: ConsoleKind,
     pub(super) registers: PaRange,
     pub(super) interrupts: Interrupts<'a>,
 }

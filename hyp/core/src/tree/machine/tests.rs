@@ -8,12 +8,12 @@ use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use std::string::ToString;
 use std::vec::Vec;
 
-fn range(base: u64, size: u64) -> PaRange {
+pub(super) fn range(base: u64, size: u64) -> PaRange {
     PaRange::new(Pa(base), size).unwrap()
 }
 
 /// A node from name, properties and children.
-fn node<const P: usize>(
+pub(super) fn node<const P: usize>(
     name: &str,
     properties: [(&str, &[u8]); P],
     children: Vec<DeviceTreeNode>,
@@ -26,11 +26,11 @@ fn node<const P: usize>(
     node
 }
 
-fn cells<const N: usize>(cells: [u32; N]) -> Vec<u8> {
+pub(super) fn cells<const N: usize>(cells: [u32; N]) -> Vec<u8> {
     cells.iter().flat_map(|cell| cell.to_be_bytes()).collect()
 }
 
-fn blob(root: DeviceTreeNode) -> Vec<u8> {
+pub(super) fn blob(root: DeviceTreeNode) -> Vec<u8> {
     let mut tree = DeviceTree::new();
     tree.root = root;
     tree.to_dtb()
