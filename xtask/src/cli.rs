@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bundle, guest, image, run, scenario, test};
+use crate::{board_check, bundle, guest, image, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -25,6 +25,13 @@ pub enum Command {
     Bundle(bundle::Options),
     /// Make what a board boots: a disk or card image for its U-Boot, or a FIT with hashes.
     Image(Box<image::Options>),
+    /// Say from a board's device tree whether Postern will boot there, before anybody flashes.
+    ///
+    /// Reads the tree as the hypervisor will, and shows what it would take of the machine, where
+    /// things lie, what collides and what is missing.
+    #[command(after_help = "Exit status: 0 nothing found that stops the boot; 1 a finding will \
+        stop it; 2 wrong arguments or bad input, such as a damaged tree.")]
+    BoardCheck(Box<board_check::Options>),
     /// Boot the hypervisor under QEMU, its console on this terminal.
     #[command(after_help = "Exit status: 0 the guest powered off; 1 it crashed or broke a rule \
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \

@@ -1,6 +1,8 @@
 //! Postern's one command-line face: `cargo xtask --help`.
 #![expect(unreachable_pub, reason = "a program has no users: `pub` means the other modules")]
 
+mod board;
+mod board_check;
 mod build;
 mod bundle;
 mod cli;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Build => build::command().map(|()| 0),
         Command::Bundle(options) => bundle::command(&options).map(|()| 0),
         Command::Image(options) => image::command(&options).map(|()| 0),
+        Command::BoardCheck(options) => board_check::command(&options),
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
         Command::Test(options) => test::command(&options),

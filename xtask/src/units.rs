@@ -26,6 +26,23 @@ pub fn parse_size(text: &str) -> Result<u64> {
     }
 }
 
+/// An address, hexadecimal with `0x` or decimal; underscores may part the digits.
+///
+/// # Errors
+///
+/// Not a number, or more than 64 bits.
+pub fn parse_address(text: &str) -> Result<u64> {
+    let digits = text.replace('_', "");
+    let parsed = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    match parsed {
+        Ok(address) if !text.starts_with('+') => Ok(address),
+        _ => bail!("`{text}` is not an address; write for example 0x40200000"),
+    }
+}
+
 /// `bytes` for a person: `512 MiB`, `1.5 KiB`.
 pub fn shown_size(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
@@ -62,6 +79,16 @@ mod tests {
     fn what_is_no_size_is_refused() {
         for text in ["", "M", "-1", "1.5G", "12 M", "5T", "99999999999999999999", "99999999999G"] {
             assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_hexadecimal_or_decimal() {
+        assert_eq!(parse_address("0x4020_0000").unwrap(), 0x4020_0000);
+        assert_eq!(parse_address("4096").unwrap(), 4096);
+        assert_eq!(parse_address("0xffff_ffff_ffff_ffff").unwrap(), u64::MAX);
+        for wrong in ["", "0x", "-1", "+1", "40M", "0xg", "0x1_0000_0000_0000_0000"] {
+            assert!(parse_address(wrong).is_err(), "{wrong}");
         }
     }
 

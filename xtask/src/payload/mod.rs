@@ -47,6 +47,16 @@ pub struct Payload {
     pub entry: u64,
 }
 
+/// Bytes of memory that the arm64 `Image` in `file` takes when it runs.
+///
+/// # Errors
+///
+/// It is no such image.
+pub fn image_size(file: &[u8]) -> Result<u64> {
+    let header = image::Header::find(file)?.context("it is no arm64 Image")?;
+    header.memory_size(file.len())
+}
+
 impl Payload {
     /// Reads and recognizes the file at `path`. `load_addr` moves an `Image` or a raw binary from
     /// 0x4020_0000; an ELF file says itself where it goes.

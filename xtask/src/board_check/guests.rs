@@ -1,0 +1,131 @@
+//! The VMs of a bundle: whether the machine has room for them.
+
+use anyhow::{Context, Result};
+use hyp_core::bundle::{Bundle, GicVersion, VmDescription, crc32};
+use hyp_core::memory::{FreeMemory, SpaceLayout, place_memory};
+use hyp_core::stage2::VmidAllocator;
+use hyp_core::tree::Machine;
+use hyp_core::tree::machine::{EnableMethod, Gic};
+use hyp_core::vm_type::{ProtectedGate, VmType};
+
+use super::hardware::has_seed;
+use super::report::{Guest, Report, Severity};
+
+/// Physical address bits of the smallest CPUs that Postern is for; which CPU it is, the tree does
+/// not say.
+const PA_BITS: u32 = 40;
+
+/// Reads `bundle`, notes its VMs and what they lack on this machine.
+///
+/// # Errors
+///
+/// The bundle is damaged, or not one.
+pub(super) fn look(
+    machine: &Machine<'_>,
+    bundle: &[u8],
+    mut free: FreeMemory,
+    report: &mut Report,
+) -> Result<()> {
+    let gic = match machine.gic {
+        Some(Gic::V2(_)) => GicVersion::V2,
+        _ => GicVersion::V3,
+    };
+    let bundle = Bundle::open(bundle, crc32::update)?;
+    let mut vms = Vec::new();
+    for index in 0..bundle.len() {
+        vms.push(bundle.vm(index, gic).with_context(|| format!("VM number {index}"))?);
+    }
+    if vms.len() > 1 {
+        let text = format!("the bundle holds {} VMs; only the first is run", vms.len());
+        report.find(Severity::Note, "VMs", text);
+    }
+    for (n, vm) in vms.iter().enumerate() {
+        report.vms.push(Guest {
+            name: vm.name.to_owned(),
+            protected: VmType::parse(vm.type_word, &ProtectedGate::new(true, true), PA_BITS)
+                .is_ok_and(VmType::is_protected),
+            vcpus: vm.vcpus,
+            memory: vm.memory_size(),
+        });
+        if n == 0 {
+            check(machine, vm, &mut free, report);
+        }
+    }
+    Ok(())
+}
+
+fn check(
+    machine: &Machine<'_>,
+    vm: &VmDescription<'_>,
+    free: &mut FreeMemory,
+    report: &mut Report,
+) {
+    let name = vm.name;
+    let usable = usable_cpus(machine);
+    if vm.vcpus > usable {
+        let text = format!(
+            "VM {name} has {} vCPUs and the machine {usable} CPU(s) that can be started: each vCPU \
+             needs its own; give the VM fewer",
+            vm.vcpus
+        );
+        report.find(Severity::Stop, "VMs", text);
+    }
+    let gate = ProtectedGate::new(true, machine.boot_argument("protected") != Some("off"));
+    let vm_type = match VmType::parse(vm.type_word, &gate, PA_BITS) {
+        Ok(vm_type) => vm_type,
+        Err(error) => {
+            // A larger CPU may take the size.
+            report.find(Severity::Risk, "VMs", format!("VM {name}: {error}"));
+            return;
+        }
+    };
+    if !free.pieces().is_empty() {
+        check_room(vm, vm_type, free, report);
+    }
+    check_entropy(machine, vm, vm_type, report);
+}
+
+/// Places the VM as EL2 does.
+fn check_room(vm: &VmDescription<'_>, vm_type: VmType, free: &mut FreeMemory, report: &mut Report) {
+    let name = vm.name;
+    let before = free.total();
+    let placed = place_memory(&vm.memory, free).map_err(|error| error.to_string());
+    let tables = placed.and_then(|map| {
+        let vmid = VmidAllocator::new().allocate().ok_or("no VMID is left")?;
+        let layout = SpaceLayout::new(vm_type, vmid, map);
+        let (bytes, align) = layout.table_bytes().map_err(|error| error.to_string())?;
+        free.allocate(bytes, align).map_err(|error| error.to_string())
+    });
+    if let Err(error) = tables {
+        let text = format!(
+            "VM {name} has {} MiB and {} MiB are free: {error}",
+            vm.memory_size() >> 20,
+            before >> 20
+        );
+        report.find(Severity::Stop, "VMs", text);
+    }
+}
+
+fn check_entropy(
+    machine: &Machine<'_>,
+    vm: &VmDescription<'_>,
+    vm_type: VmType,
+    report: &mut Report,
+) {
+    let name = vm.name;
+    if vm_type.is_protected() && !vm.insecure_entropy && !has_seed(machine) {
+        let text = format!(
+            "VM {name} is protected and needs random numbers, and the tree has no seed. Unless \
+             firmware adds rng-seed to /chosen, TF-A offers a TRNG or the CPUs have RNDR, Postern \
+             refuses the VM; `insecure-entropy = true` in its description gives the promise up"
+        );
+        report.find(Severity::Risk, "entropy", text);
+    }
+}
+
+/// CPUs that can run: those that can be started, and the one that boots.
+fn usable_cpus(machine: &Machine<'_>) -> usize {
+    let unknown = |cpu: &&hyp_core::tree::machine::Cpu| cpu.enable_method == EnableMethod::Unknown;
+    let unknown = machine.cpus.iter().filter(unknown).count();
+    machine.cpus.len() - unknown + unknown.min(1)
+}
