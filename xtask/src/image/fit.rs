@@ -1,24 +1,28 @@
-//! A flattened image tree (FIT) for U-Boot's `bootm`: the image and the bundle, each with its
-//! SHA-256, which U-Boot checks before it starts anything.
+//! A flattened image tree (FIT) for U-Boot's `bootm`: the image, the bundle and perhaps the board's
+//! tree, each with its SHA-256, which U-Boot checks before it starts anything.
 //!
 //! Format: the FIT specification, as in U-Boot's `doc/usage/fit/source_file_format.rst`.
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use super::contents::Contents;
 use crate::bundle::node::Node;
 
 /// Name of the one configuration.
 pub(super) const CONFIGURATION: &str = "postern";
 
-/// The file: `image` goes to the physical address `load` and is entered there, `bundle` where
+/// The file: the image goes to the physical address `load` and is entered there, the rest where
 /// U-Boot likes.
 ///
 /// # Errors
 ///
 /// The parts are larger than the 2 GiB that the format can hold.
-pub(super) fn write(image: &[u8], bundle: Option<&[u8]>, load: u64) -> Result<Vec<u8>> {
-    i32::try_from(image.len() + bundle.map_or(0, <[u8]>::len) + 0x1000)
+pub(super) fn write(contents: &Contents<'_>, load: u64) -> Result<Vec<u8>> {
+    let Contents { image, bundle, tree, .. } = *contents;
+    let tree = tree.map(|tree| tree.bytes);
+    let optional = [bundle, tree].into_iter().flatten().map(<[u8]>::len);
+    i32::try_from(image.len() + optional.sum::<usize>() + 0x2000)
         .context("image and bundle are larger than the 2 GiB that a FIT can hold")?;
     let hypervisor = part("hypervisor", "kernel", image).with("load", load).with("entry", load);
     let mut images = Node::new("images").child(hypervisor);
@@ -28,6 +32,10 @@ pub(super) fn write(image: &[u8], bundle: Option<&[u8]>, load: u64) -> Result<Ve
     if let Some(bundle) = bundle {
         images = images.child(part("bundle", "ramdisk", bundle));
         configuration = configuration.with("ramdisk", "bundle");
+    }
+    if let Some(tree) = tree {
+        images = images.child(part("tree", "flat_dt", tree));
+        configuration = configuration.with("fdt", "tree");
     }
     let configurations =
         Node::new("configurations").with("default", CONFIGURATION).child(configuration);
@@ -59,20 +67,25 @@ fn part(name: &str, kind: &str, bytes: &[u8]) -> Node {
 mod tests {
     use hyp_core::tree::Tree;
 
+    use super::super::contents::NamedTree;
     use super::*;
 
     #[test]
     fn u_boot_finds_parts_addresses_and_sums() {
-        let fit = write(b"abc", Some(b"bundle"), 0x4040_0000).unwrap();
+        let tree = Some(NamedTree { name: "board.dtb", bytes: b"tree" });
+        let contents = Contents { image: b"abc", bundle: Some(b"bundle"), tree, arguments: "" };
+        let fit = write(&contents, 0x4040_0000).unwrap();
         let tree = Tree::new(&fit).unwrap();
         let value = |node: &str, property: &str| {
             let node = tree.find(node.as_bytes()).unwrap();
             node.value(property.as_bytes()).unwrap()
         };
         assert_eq!(value("/configurations", "default"), b"postern\0");
-        for (role, kind, data) in
-            [("kernel", &b"kernel\0"[..], &b"abc"[..]), ("ramdisk", b"ramdisk\0", b"bundle")]
-        {
+        for (role, kind, data) in [
+            ("kernel", &b"kernel\0"[..], &b"abc"[..]),
+            ("ramdisk", b"ramdisk\0", b"bundle"),
+            ("fdt", b"flat_dt\0", b"tree"),
+        ] {
             let name = value("/configurations/postern", role).strip_suffix(b"\0").unwrap();
             let image = format!("/images/{}", std::str::from_utf8(name).unwrap());
             assert_eq!(value(&image, "type"), kind);

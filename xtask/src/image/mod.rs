@@ -1,21 +1,33 @@
 //! `cargo xtask image`: what a board's U-Boot boots, with the hypervisor, its VMs and how to start
 //! them.
 
+mod contents;
 mod disk;
 mod fit;
 mod legacy;
+mod parts;
+mod text;
+mod via;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use anyhow::{Context, Result, bail, ensure};
+use hyp_core::tree::Tree;
 
-use crate::qemu::Boot;
+pub use via::{Via, board_of, disk, ram};
+
+use crate::board::{Board, Facts};
 use crate::run::{Selected, Selection, Supplies};
 use crate::units::shown_size;
-use crate::{build, workspace};
+use crate::{board_check, build, setup, workspace};
+use contents::{Contents, NamedTree};
 use disk::File;
+use parts::Form;
+use via::read;
+
+/// The word that stands for the tree which U-Boot has anyway.
+const U_BOOT_TREE: &str = "u-boot";
 
 /// Options of `image`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +35,7 @@ pub struct Options {
     #[command(flatten)]
     selection: Selection,
     /// The board that is to boot it.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "NAME")]
     board: Board,
     /// What to make.
     #[arg(long, value_enum, default_value_t = Form::Disk)]
@@ -31,70 +43,16 @@ pub struct Options {
     /// Where it goes.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+    /// The board's device tree, or `u-boot` for the one that its U-Boot has anyway [default: for
+    /// zcu102, imx8mp and rpi4 the tree of Debian's kernel package, else `u-boot`].
+    #[arg(long, value_name = "FILE")]
+    tree: Option<PathBuf>,
+    /// U-Boot itself, for rpi4, whose firmware reads it from the card [default: Debian's].
+    #[arg(long, value_name = "FILE")]
+    u_boot: Option<PathBuf>,
     /// Words for Postern itself, such as `postern.log=debug`.
     #[arg(long, default_value = "", value_name = "WORDS", hide_default_value = true)]
     boot_args: String,
-}
-
-/// A board whose U-Boot is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Board {
-    /// QEMU's `virt` machine with U-Boot's `qemu_arm64` build.
-    Virt,
-}
-
-impl Board {
-    /// Where a FIT has the image put: a multiple of 2 MiB, in RAM, away from U-Boot itself and
-    /// from where the FIT is read to.
-    fn load_address(self) -> u64 {
-        match self {
-            // `kernel_addr_r` in U-Boot's `include/configs/qemu-arm.h`.
-            Self::Virt => 0x4040_0000,
-        }
-    }
-}
-
-/// What is made for the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    /// A disk or card whose `extlinux.conf` names image and bundle; U-Boot starts them by `booti`.
-    Disk,
-    /// A disk or card with a FIT, whose `boot.scr` starts it by `bootm` after U-Boot has checked
-    /// its hashes.
-    FitDisk,
-    /// The FIT alone, for boards that load it in their own way.
-    Fit,
-}
-
-/// How a machine's firmware comes to the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Via {
-    /// U-Boot from a disk, by `extlinux.conf` and `booti`.
-    UBoot,
-    /// U-Boot from a disk, by `boot.scr` and `bootm` of a FIT with hashes.
-    UBootFit,
-}
-
-impl Via {
-    /// The disk that this way takes.
-    fn form(self) -> Form {
-        match self {
-            Self::UBoot => Form::Disk,
-            Self::UBootFit => Form::FitDisk,
-        }
-    }
-}
-
-/// What goes into an image.
-#[derive(Debug, Clone, Copy)]
-struct Contents<'a> {
-    /// Flat hypervisor image.
-    image: &'a [u8],
-    /// The VMs. Without one EL2 can only complain, and a test wants to see that.
-    bundle: Option<&'a [u8]>,
-    /// EL2's boot arguments.
-    arguments: &'a str,
 }
 
 /// The command `cargo xtask image`.
@@ -103,6 +61,11 @@ struct Contents<'a> {
 ///
 /// A file is missing or unfit, or the image cannot be built or written.
 pub fn command(options: &Options) -> Result<()> {
+    let board = options.board;
+    options.check()?;
+    // What cannot be had is found before anything is built.
+    let tree = options.tree()?;
+    let u_boot = options.u_boot()?;
     let (bundle, needs) = match options.selection.bundle(&Supplies::payloads())? {
         Selected::Given(path) => (read(&path)?, String::new()),
         Selected::Made(bundle) => {
@@ -111,122 +74,118 @@ pub fn command(options: &Options) -> Result<()> {
         }
     };
     let image = read(&build::hypervisor()?.image)?;
-    let contents = Contents { image: &image, bundle: Some(&bundle), arguments: &options.boot_args };
-    let made = make(options.board, options.form, contents)?;
+    if let Some((name, tree)) = &tree {
+        for complaint in board_check::complaints(board, tree, &image, &bundle)? {
+            eprintln!("[xtask] {name}: {complaint}");
+        }
+    }
+    let contents = Contents {
+        image: &image,
+        bundle: Some(&bundle),
+        tree: tree.as_ref().map(|(name, bytes)| NamedTree { name, bytes }),
+        arguments: &options.boot_args,
+    };
+    let more: Vec<_> =
+        u_boot.iter().map(|bytes| File { folder: "", name: "u-boot.bin", bytes }).collect();
+    let made = parts::make(board, options.form, &contents, &more)?;
     fs::write(&options.output, &made)
         .with_context(|| format!("cannot write {}", options.output.display()))?;
     let size = shown_size(u64::try_from(made.len())?);
     println!("{}: {size}{needs}", workspace::shown(&options.output));
+    explain(options, board.facts(), tree.as_ref().map(|(name, _)| name.as_str()));
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Refuses a machine for which there is no U-Boot.
-///
-/// # Errors
-///
-/// The machine is not `virt`.
-pub fn check_machine(machine: &str) -> Result<()> {
-    let name = machine.split(',').next().unwrap_or_default();
-    if name != "virt" && !name.starts_with("virt-") {
-        bail!(
-            "there is a U-Boot for QEMU's machine `virt` only, not for `{name}`: leave --via out"
+impl Options {
+    /// Refuses words that would not arrive, or that belong to another board.
+    fn check(&self) -> Result<()> {
+        ensure!(
+            self.u_boot.is_none() || self.board == Board::Rpi4,
+            "--u-boot is for rpi4 alone: the other boards have U-Boot in flash or in their boot \
+             file"
         );
+        ensure!(
+            !self.boot_args.contains(['\'', '\n', '$', ';']),
+            "--boot-args goes into a script for U-Boot and cannot hold quotes, `$`, `;` or line \
+             ends"
+        );
+        let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        ensure!(
+            folder.is_none_or(Path::is_dir) && !self.output.is_dir(),
+            "cannot write {}: there is no such folder, or it is one itself",
+            self.output.display()
+        );
+        Ok(())
     }
-    Ok(())
-}
 
-/// The disk from which U-Boot starts `boot` on the machine `virt`.
-///
-/// # Errors
-///
-/// A file cannot be read or does not fit into its format.
-pub fn disk(via: Via, boot: &Boot<'_>) -> Result<Vec<u8>> {
-    let image = read(boot.image)?;
-    let bundle = boot.bundle.map(read).transpose()?;
-    let contents = Contents { image: &image, bundle: bundle.as_deref(), arguments: boot.arguments };
-    make(Board::Virt, via.form(), contents)
-}
-
-/// RAM for a machine where the VMs need `needs` and U-Boot starts it, which reads the bundle to one
-/// place and then moves it to another.
-pub fn ram(needs: u64, bundle: u64) -> u64 {
-    /// U-Boot, its heap and its load addresses, the last of which is 64 MiB from the start.
-    const U_BOOT: u64 = 128 << 20;
-    (needs + bundle + U_BOOT).next_multiple_of(64 << 20)
-}
-
-/// The image of a disk, or a FIT.
-///
-/// # Errors
-///
-/// The parts do not fit into their format.
-fn make(board: Board, form: Form, contents: Contents<'_>) -> Result<Vec<u8>> {
-    let in_fit = || fit::write(contents.image, contents.bundle, board.load_address());
-    match form {
-        Form::Fit => in_fit(),
-        Form::FitDisk => {
-            let script = legacy::script(&commands(contents.arguments))?;
-            disk::fat(&[
-                File { folder: "", name: "postern.itb", bytes: &in_fit()? },
-                File { folder: "", name: "boot.scr", bytes: &script },
-            ])
-        }
-        Form::Disk => {
-            let menu = menu(contents);
-            let mut files = vec![
-                File { folder: "extlinux", name: "extlinux.conf", bytes: menu.as_bytes() },
-                File { folder: "", name: "postern.img", bytes: contents.image },
-            ];
-            let bundle = contents.bundle.map(legacy::ramdisk).transpose()?;
-            if let Some(bytes) = &bundle {
-                files.push(File { folder: "", name: "postern.bundle", bytes });
+    /// Name and contents of the tree for the card, if one goes there.
+    fn tree(&self) -> Result<Option<(String, Vec<u8>)>> {
+        let facts = self.board.facts();
+        let (path, name) = match (&self.tree, facts.tree_file) {
+            (Some(word), _) if word.as_os_str() == U_BOOT_TREE => return Ok(None),
+            (Some(path), known) => {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("board.dtb");
+                (path.clone(), known.map_or(name, |known| known.name))
             }
-            disk::fat(&files)
+            (None, Some(known)) => (board_trees()?.join(known.name), known.name),
+            (None, None) => return Ok(None),
+        };
+        let bytes = read(&path)?;
+        if let Err(error) = Tree::new(&bytes) {
+            bail!("{} is no device tree: {error}", path.display());
+        }
+        Ok(Some((name.to_owned(), bytes)))
+    }
+
+    fn u_boot(&self) -> Result<Option<Vec<u8>>> {
+        match &self.u_boot {
+            Some(path) => read(path).map(Some),
+            None if self.board == Board::Rpi4 && self.form != Form::Fit => {
+                read(&setup::ensure_u_boot_rpi()?).map(Some)
+            }
+            None => Ok(None),
         }
     }
 }
 
-/// `extlinux.conf`. It names no tree, so U-Boot passes the one that it has itself.
-fn menu(contents: Contents<'_>) -> String {
-    let mut menu = String::from("default postern\nlabel postern\n\tkernel /postern.img\n");
-    if contents.bundle.is_some() {
-        menu.push_str("\tinitrd /postern.bundle\n");
-    }
-    if !contents.arguments.is_empty() {
-        menu.push_str(&format!("\tappend {}\n", contents.arguments));
-    }
-    menu
-}
-
-/// The script that starts the FIT. U-Boot sets the variables of `load` before it runs a script.
-fn commands(arguments: &str) -> String {
-    let fit = format!("${{ramdisk_addr_r}}#{}", fit::CONFIGURATION);
-    format!(
-        "setenv bootargs '{arguments}'\n\
-         load ${{devtype}} ${{devnum}}:${{distro_bootpart}} ${{ramdisk_addr_r}} postern.itb\n\
-         bootm {fit} {fit} ${{fdtcontroladdr}}\n"
+fn board_trees() -> Result<PathBuf> {
+    setup::ensure_board_trees().context(
+        "no device tree for the board: `cargo xtask setup --boards` fetches Debian's where there \
+         is a network, --tree FILE takes yours, and --tree u-boot leaves it to U-Boot",
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_menu_names_what_there_is() {
-        let mut contents =
-            Contents { image: b"", bundle: Some(b"b"), arguments: "postern.log=debug" };
-        let whole = menu(contents);
-        for line in ["kernel /postern.img", "initrd /postern.bundle", "append postern.log=debug"] {
-            assert!(whole.lines().any(|found| found.trim() == line), "{whole}");
-        }
-        contents.bundle = None;
-        contents.arguments = "";
-        let bare = menu(contents);
-        assert!(!bare.contains("initrd") && !bare.contains("append"), "{bare}");
+/// Says what a person has to do before the board starts it.
+fn explain(options: &Options, facts: &Facts, tree: Option<&str>) {
+    println!("for: {}", facts.title);
+    match (tree, facts.firmware_has_tree) {
+        (Some(tree), true) => println!("tree: {tree}, completed by the board's firmware"),
+        (Some(tree), false) => println!("tree: {tree}"),
+        (None, true) => println!("tree: the firmware's"),
+        (None, false) => println!("tree: U-Boot's own"),
     }
+    if options.form == Form::Fit {
+        println!(
+            "start it from U-Boot: load it to {:#x}, then `bootm {:#x}#{}`",
+            facts.bundle,
+            facts.bundle,
+            fit::CONFIGURATION
+        );
+        return;
+    }
+    for step in facts.to_add {
+        println!("still to do: {step}");
+    }
+    if options.board != Board::Virt {
+        println!(
+            "write it to a card: dd if={} of=/dev/CARD bs=4M conv=fsync status=progress (CARD is \
+             the whole card and loses all it holds: look twice, with lsblk)",
+            shown(&options.output)
+        );
+    }
+    println!("docs/boards.md takes it from here");
+}
+
+fn shown(path: &Path) -> String {
+    workspace::shown(path).to_string()
 }

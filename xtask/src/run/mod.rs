@@ -160,11 +160,11 @@ pub fn command(options: &Options) -> Result<u8> {
     let disk = match options.machine.via {
         None => None,
         Some(via) => {
-            image::check_machine(&machine.machine)?;
+            let board = image::board_of(&machine.machine)?;
             if options.machine.ram.is_none() {
                 machine.ram = image::ram(machine.ram, fs::metadata(bundle.path())?.len());
             }
-            Some(OnDisk::made("disk", &image::disk(via, &boot)?)?)
+            Some(OnDisk::made("disk", &image::disk(board, via, &boot)?)?)
         }
     };
     if let Some(disk) = &disk {

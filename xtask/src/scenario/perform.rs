@@ -136,11 +136,11 @@ fn attempt(
     // Beside the log as well.
     let disk = log.with_extension("disk");
     if let Some(via) = words.via {
-        image::check_machine(&machine.machine)?;
+        let board = image::board_of(&machine.machine)?;
         if words.ram.is_none() {
             machine.ram = image::ram(machine.ram, bytes.as_ref().map_or(0, Vec::len).try_into()?);
         }
-        fs::write(&disk, image::disk(via, &boot)?)
+        fs::write(&disk, image::disk(board, via, &boot)?)
             .with_context(|| format!("could not write {}", disk.display()))?;
         boot.via = Some(Firmware { program: bench.supplies.u_boot()?, disk: &disk });
     }

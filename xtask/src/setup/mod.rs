@@ -24,7 +24,7 @@ pub(crate) use boards::ensure_board_trees;
 pub(crate) use emulators::Choice as QemuChoice;
 use host::Need;
 pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
-pub(crate) use u_boot::ensure_u_boot;
+pub(crate) use u_boot::{ensure_u_boot, ensure_u_boot_rpi};
 
 /// The program that emulates the machine.
 const QEMU: &str = "qemu-system-aarch64";
@@ -90,6 +90,7 @@ pub(crate) fn everything() -> Result<()> {
 pub(crate) fn for_boards() -> Result<()> {
     let trees = ensure_board_trees()?;
     say(&format!("board trees: {}", trees.display()));
+    say(&format!("U-Boot for Raspberry Pi 4: {}", ensure_u_boot_rpi()?.display()));
     let mut reasons = Vec::new();
     for emulator in emulators::FETCHED {
         match emulator.ensure() {

@@ -1,0 +1,92 @@
+//! Disks for emulated machines that start through U-Boot.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::contents::Contents;
+use super::parts::{self, Form};
+use crate::board::Board;
+use crate::qemu::Boot;
+
+/// How a machine's firmware comes to the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// U-Boot from a disk, by `extlinux.conf` and `booti`.
+    UBoot,
+    /// U-Boot from a disk, by `boot.scr` and `bootm` of a FIT with hashes.
+    UBootFit,
+}
+
+impl Via {
+    /// The disk that this way takes.
+    fn form(self) -> Form {
+        match self {
+            Self::UBoot => Form::Disk,
+            Self::UBootFit => Form::FitDisk,
+        }
+    }
+}
+
+/// The board that QEMU's machine `machine` stands for.
+///
+/// # Errors
+///
+/// There is no U-Boot for it.
+pub fn board_of(machine: &str) -> Result<Board> {
+    match machine.split(',').next().unwrap_or_default() {
+        "raspi4b" => Ok(Board::Rpi4),
+        name if name == "virt" || name.starts_with("virt-") => Ok(Board::Virt),
+        name => bail!(
+            "there is a U-Boot for QEMU's machines `virt` and `raspi4b` only, not for `{name}`: \
+             leave --via out"
+        ),
+    }
+}
+
+/// The disk from which U-Boot starts `boot` on the machine that stands for `board`. QEMU has the
+/// firmware and its tree elsewhere.
+///
+/// # Errors
+///
+/// A file cannot be read or does not fit into its format.
+pub fn disk(board: Board, via: Via, boot: &Boot<'_>) -> Result<Vec<u8>> {
+    let image = read(boot.image)?;
+    let bundle = boot.bundle.map(read).transpose()?;
+    let contents = Contents {
+        image: &image,
+        bundle: bundle.as_deref(),
+        tree: None,
+        arguments: boot.arguments,
+    };
+    parts::make(board, via.form(), &contents, &[])
+}
+
+/// RAM for a machine where the VMs need `needs` and U-Boot starts it, which reads the bundle to one
+/// place and then moves it to another.
+pub fn ram(needs: u64, bundle: u64) -> u64 {
+    /// U-Boot, its heap and its load addresses, the last of which is 64 MiB from the start.
+    const U_BOOT: u64 = 128 << 20;
+    (needs + bundle + U_BOOT).next_multiple_of(64 << 20)
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_stand_for_boards_and_others_are_named() {
+        assert_eq!(board_of("virt,gic-version=2").unwrap(), Board::Virt);
+        assert_eq!(board_of("virt-7.2").unwrap(), Board::Virt);
+        assert_eq!(board_of("raspi4b").unwrap(), Board::Rpi4);
+        let refused = board_of("sbsa-ref").unwrap_err().to_string();
+        assert!(refused.contains("sbsa-ref") && refused.contains("--via"), "{refused}");
+    }
+}
