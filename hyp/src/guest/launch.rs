@@ -79,8 +79,8 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
             BAD_INPUT,
             format_args!(
                 "VM {}: a protected VM needs random numbers and this machine gave no seed; add \
-                 rng-seed to /chosen of the machine's tree, or set insecure-entropy in the VM's \
-                 description",
+                 rng-seed to /chosen of the machine's tree, or do without secrets: insecure-entropy \
+                 in the VM's description, --insecure-entropy of `cargo xtask run`",
                 description.name
             ),
         );

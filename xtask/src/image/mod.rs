@@ -66,7 +66,7 @@ pub fn command(options: &Options) -> Result<()> {
     // What cannot be had is found before anything is built.
     let tree = options.tree()?;
     let u_boot = options.u_boot()?;
-    let (bundle, needs) = match options.selection.bundle(&Supplies::payloads())? {
+    let (bundle, needs) = match options.selection.bundle(&Supplies::new(None))? {
         Selected::Given(path) => (read(&path)?, String::new()),
         Selected::Made(bundle) => {
             let ram = shown_size(ram(bundle.machine_ram, u64::try_from(bundle.bytes.len())?));

@@ -1,21 +1,28 @@
 //! QEMU as the machine that Postern runs on.
 
+mod model;
 mod session;
+mod tree;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::setup::Qemu;
+use model::Sound;
+pub use model::{Model, TreeSource};
 pub use session::{Ending, Session, stop_asked, watch_for_stop};
 
 /// The machine to emulate.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// The emulator program.
-    pub qemu: PathBuf,
-    /// `-machine`: a name, optionally with options.
+    /// The emulator.
+    pub qemu: Qemu,
+    /// What kind of machine.
+    pub model: &'static Model,
+    /// `-machine`: the model's name, optionally with options.
     pub machine: String,
-    /// Version of the interrupt controller, 2 or 3; only for the machine `virt`.
+    /// Version of the interrupt controller, 2 or 3.
     pub gic: u8,
     /// `-cpu`.
     pub cpu: String,
@@ -23,6 +30,8 @@ pub struct Machine {
     pub smp: u32,
     /// Bytes of RAM.
     pub ram: u64,
+    /// Device tree in place of QEMU's own.
+    pub tree: Option<PathBuf>,
     /// What follows `--` on our command line: to QEMU untouched.
     pub extra: Vec<OsString>,
 }
@@ -78,60 +87,56 @@ pub enum Keyboard {
     Plain,
 }
 
-/// CPUs that QEMU wants for `machine` in any case.
-pub fn least_cpus(machine: &str) -> u32 {
-    match machine.split(',').next() {
-        // Two Cortex-A72 and two Cortex-R5, of which the tree lists the former.
-        Some("xlnx-versal-virt") => 4,
-        _ => 1,
-    }
-}
+/// Name of the driver that makes no sound.
+const SILENCE: &str = "silence";
 
 impl Machine {
     /// The command that boots `boot` on this machine, its console on standard input and output.
     pub fn command(&self, boot: Boot<'_>, keyboard: Keyboard) -> Command {
-        let mut command = self.bare(&self.machine_option());
+        let mut command = self.bare("");
         // A reset asked of the firmware is a fault of ours; it must not loop for ever.
         command.args(["-nodefaults", "-no-reboot", "-display", "none"]);
+        for _ in 0..self.model.ports_before_console {
+            command.args(["-serial", "null"]);
+        }
         match keyboard {
             Keyboard::Terminal => command.args(["-serial", "mon:stdio"]),
             Keyboard::Plain => command.args(["-monitor", "none", "-serial", "stdio"]),
         };
+        if let Some(tree) = &self.tree {
+            command.arg("-dtb").arg(tree);
+        }
         boot.start(&mut command);
         command.args(&self.extra);
         command
     }
 
-    /// The command that writes the device tree of this machine to `path` and runs nothing.
-    pub fn tree_command(&self, path: &Path) -> Command {
+    /// The command that writes the device tree of this machine, were it to start `image`, to `path`
+    /// and runs nothing.
+    fn tree_command(&self, image: &Path, path: &Path) -> Command {
         let comma_doubled = path.display().to_string().replace(',', ",,");
-        let mut command = self.bare(&format!("{},dumpdtb={comma_doubled}", self.machine_option()));
-        command.args(["-nodefaults", "-display", "none"]);
+        let mut command = self.bare(&format!(",dumpdtb={comma_doubled}"));
+        command.args(["-nodefaults", "-display", "none", "-kernel"]).arg(image);
         command
     }
 
-    /// The machine alone.
-    fn bare(&self, option: &str) -> Command {
-        let mut command = Command::new(&self.qemu);
-        command.args(["-machine", option, "-cpu", &self.cpu, "-smp", &self.smp.to_string()]);
+    /// The machine alone, with more machine options.
+    fn bare(&self, more: &str) -> Command {
+        let mut command = Command::new(&self.qemu.program);
+        let sound = self.model.sound(self.qemu.version);
+        let silent = (sound == Some(Sound::OfMachine)).then_some(SILENCE);
+        let option = self.model.option(&self.machine, self.gic, silent);
+        command.args(["-machine", &format!("{option}{more}")]);
+        if self.model.fixed.is_none() {
+            command.args(["-cpu", &self.cpu]);
+        }
+        command.args(["-smp", &self.smp.to_string()]);
         // In MiB, rounded up: QEMU's own granule for RAM.
         command.args(["-m", &format!("{}M", self.ram.div_ceil(1 << 20))]);
-        command
-    }
-
-    /// `-machine` with what a hypervisor needs, unless the caller's words already say otherwise.
-    fn machine_option(&self) -> String {
-        let mut option = self.machine.clone();
-        let name = self.machine.split(',').next().unwrap_or_default();
-        if name == "virt" || name.starts_with("virt-") {
-            if !option.contains(",virtualization=") {
-                option.push_str(",virtualization=on");
-            }
-            if !option.contains(",gic-version=") {
-                option.push_str(&format!(",gic-version={}", self.gic));
-            }
+        if sound.is_some() {
+            command.args(["-audiodev", &format!("none,id={SILENCE}")]);
         }
-        option
+        command
     }
 }
 
@@ -140,29 +145,38 @@ mod tests {
     use super::*;
     use crate::setup::exec::command_line;
 
-    fn machine(machine: &str) -> Machine {
+    fn machine(machine: &str, version: (u32, u32)) -> Machine {
         Machine {
-            qemu: PathBuf::from("qemu-system-aarch64"),
+            qemu: Qemu { program: PathBuf::from("qemu-system-aarch64"), version },
+            model: Model::find(machine).unwrap(),
             machine: machine.to_owned(),
             gic: 3,
             cpu: "cortex-a72".to_owned(),
             smp: 2,
             ram: (512 << 20) + 1,
+            tree: None,
             extra: vec![OsString::from("-icount")],
         }
     }
 
     #[test]
-    fn virt_gets_what_a_hypervisor_needs_and_the_callers_word_wins() {
-        for (given, option) in [
-            ("virt", "virt,virtualization=on,gic-version=3"),
-            ("virt-7.2", "virt-7.2,virtualization=on,gic-version=3"),
-            ("virt,gic-version=2", "virt,gic-version=2,virtualization=on"),
-            ("virt,virtualization=off", "virt,virtualization=off,gic-version=3"),
-            ("raspi4b", "raspi4b"),
-        ] {
-            assert_eq!(machine(given).machine_option(), option);
-        }
+    fn a_board_has_its_own_cpus_console_tree_and_no_sound() {
+        let boot = Boot { image: Path::new("i"), bundle: None, arguments: "", via: None };
+        let words = |name: &str, version| {
+            let mut machine = machine(name, version);
+            machine.tree = Some(PathBuf::from("t.dtb"));
+            command_line(&machine.command(boot, Keyboard::Plain))
+        };
+        assert_eq!(
+            words("raspi4b", (9, 0)),
+            "qemu-system-aarch64 -machine raspi4b -smp 2 -m 513M -nodefaults -no-reboot \
+             -display none -serial null -monitor none -serial stdio -dtb t.dtb -kernel i -icount"
+        );
+        let old = words("xlnx-zcu102", (7, 2));
+        assert!(old.contains("xlnx-zcu102,virtualization=on -smp"), "{old}");
+        let new = words("xlnx-zcu102", (10, 0));
+        assert!(new.contains("xlnx-zcu102,virtualization=on,audiodev=silence -smp"), "{new}");
+        assert!([old, new].iter().all(|words| words.contains(" -audiodev none,id=silence ")));
     }
 
     #[test]
@@ -173,7 +187,7 @@ mod tests {
             arguments: "postern.log=debug x",
             via: None,
         };
-        let words = command_line(&machine("virt").command(boot, Keyboard::Plain));
+        let words = command_line(&machine("virt", (7, 2)).command(boot, Keyboard::Plain));
         assert_eq!(
             words,
             "qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a72 \
@@ -183,7 +197,7 @@ mod tests {
 
         let firmware = Firmware { program: Path::new("u-boot.bin"), disk: Path::new("a,b.disk") };
         let boot = Boot { via: Some(firmware), ..boot };
-        let words = command_line(&machine("virt").command(boot, Keyboard::Plain));
+        let words = command_line(&machine("virt", (7, 2)).command(boot, Keyboard::Plain));
         let (_, start) = words.split_once(" -serial stdio ").unwrap();
         assert_eq!(
             start,

@@ -30,7 +30,10 @@ pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration
     if keyboard == Keyboard::Terminal {
         eprintln!("[xtask] Ctrl-A x ends the run");
     }
-    let session = Session::start(&mut command, limit)?;
+    let mut session = Session::start(&mut command, limit)?;
+    if !machine.model.switches_off {
+        session = session.until_line(exit::EXIT_PREFIX);
+    }
 
     let mut lines = Lines::default();
     let mut last = LastWord::default();

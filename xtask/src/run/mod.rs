@@ -3,6 +3,7 @@
 mod attended;
 pub mod console;
 mod gdb;
+mod machine;
 pub mod preset;
 mod selection;
 mod supplies;
@@ -14,17 +15,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+pub use machine::{Needs, Words};
 pub use preset::What;
 pub use selection::{Selected, Selection};
 pub use supplies::Supplies;
 pub use vm_options::VmOptions;
 
 use crate::image::Via;
-use crate::qemu::{Boot, Firmware, Machine, least_cpus};
+use crate::qemu::{Boot, Firmware, Model};
 use crate::setup::QemuChoice;
-use crate::units::{parse_size, shown_size};
+use crate::units::parse_size;
 use crate::{build, image, workspace};
 
 /// Options of `run`.
@@ -51,16 +53,17 @@ pub struct Options {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineOptions {
-    /// QEMU's machine, with options of its own after commas if need be.
+    /// QEMU's machine, with options of its own after commas if need be: `virt`, `xlnx-zcu102`,
+    /// `xlnx-versal-virt`, `imx8mp-evk` or `raspi4b`.
     #[arg(long, default_value = "virt", value_name = "NAME")]
     machine: String,
-    /// Version of the machine's interrupt controller, 2 or 3.
-    #[arg(long, default_value_t = 3, value_name = "VERSION",
-        value_parser = clap::value_parser!(u8).range(2..=3))]
-    gic: u8,
-    /// QEMU's CPU model.
-    #[arg(long, default_value = "cortex-a72", value_name = "MODEL")]
-    cpu: String,
+    /// Version of the interrupt controller of `virt`, 2 or 3; other machines have their own
+    /// [default: 3].
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(2..=3))]
+    gic: Option<u8>,
+    /// QEMU's CPU model for `virt`; other machines have their own [default: cortex-a72].
+    #[arg(long, value_name = "MODEL")]
+    cpu: Option<String>,
     /// CPUs of the machine [default: as many as the VMs need].
     #[arg(long, value_name = "NUMBER")]
     smp: Option<u32>,
@@ -80,50 +83,23 @@ pub struct MachineOptions {
     qemu: Option<QemuChoice>,
 }
 
-/// What the VMs of a run need of the machine.
-#[derive(Debug, Clone, Copy)]
-struct Needs {
-    cpus: u32,
-    ram: u64,
-}
-
 /// A finished bundle does not say what it needs: enough for small ones, and `--smp` and `--ram`
 /// for others.
 const UNKNOWN: Needs = Needs { cpus: 4, ram: 1 << 30 };
 
 impl MachineOptions {
-    /// The machine for VMs that need `needs`.
-    fn machine(&self, supplies: &Supplies, needs: Needs, extra: &[OsString]) -> Machine {
-        Machine {
-            qemu: supplies.qemu().to_owned(),
+    /// The machine that is asked for, and what it does not leave to choice.
+    fn words(&self) -> Result<Words> {
+        let model = Model::find(&self.machine)?;
+        model.check(self.cpu.as_deref(), self.gic, self.smp)?;
+        Ok(Words {
             machine: self.machine.clone(),
+            model,
             gic: self.gic,
             cpu: self.cpu.clone(),
-            smp: self.smp.unwrap_or(needs.cpus.max(least_cpus(&self.machine))),
-            ram: self.ram.unwrap_or(needs.ram),
-            extra: extra.to_vec(),
-        }
-    }
-
-    /// Refuses a machine on which the VMs cannot run.
-    fn check(&self, needs: Needs) -> Result<()> {
-        if let Some(smp) = self.smp {
-            ensure!(
-                smp >= needs.cpus,
-                "the VMs have {} vCPUs, each on a CPU of its own, and --smp gives {smp}",
-                needs.cpus
-            );
-        }
-        if let Some(ram) = self.ram {
-            ensure!(
-                ram >= needs.ram,
-                "the VMs and Postern need {} of RAM, and --ram gives {}; give more, or make the VM \
-                 smaller with --mem",
-                shown_size(needs.ram),
-                shown_size(ram)
-            );
-        }
-        Ok(())
+            smp: self.smp,
+            ram: self.ram,
+        })
     }
 }
 
@@ -133,12 +109,17 @@ impl MachineOptions {
 ///
 /// Anything that keeps the run from starting.
 pub fn command(options: &Options) -> Result<u8> {
-    let supplies = Supplies::new(options.machine.qemu.clone())?;
+    let words = options.machine.words()?;
+    let supplies = Supplies::new(options.machine.qemu.clone());
+    if !matches!(options.machine.qemu, Some(QemuChoice::Program(_))) {
+        // What takes rights or the network fails now, not after minutes of building a guest.
+        supplies.emulator(words.model, None)?;
+    }
     let (bundle, needs) = match options.selection.bundle(&supplies)? {
         Selected::Given(path) => (OnDisk::Given(path), UNKNOWN),
         Selected::Made(bundle) => {
             let needs = Needs { cpus: u32::try_from(bundle.cpus)?, ram: bundle.machine_ram };
-            options.machine.check(needs)?;
+            words.check(needs)?;
             (OnDisk::made("bundle", &bundle.bytes)?, needs)
         }
     };
@@ -146,11 +127,18 @@ pub fn command(options: &Options) -> Result<u8> {
     let mut extra = options.qemu_arguments.clone();
     if let Some(port) = options.gdb {
         extra.extend(gdb::arguments(port));
-        // Firmware puts the image elsewhere.
-        let is_known = options.machine.machine.starts_with("virt") && options.machine.via.is_none();
+        // Firmware and other machines put the image elsewhere.
+        let is_known = words.model.name == "virt" && options.machine.via.is_none();
         gdb::prepare(port, &hypervisor.elf, is_known)?;
     }
-    let mut machine = options.machine.machine(&supplies, needs, &extra);
+    let mut machine = words.machine(supplies.emulator(words.model, None)?, needs);
+    machine.extra = extra;
+    let tree = OnDisk::made("dtb", &[])?;
+    if let Some(bytes) = machine.completed_tree(&hypervisor.image, tree.path())? {
+        fs::write(tree.path(), bytes)
+            .with_context(|| format!("could not write {}", tree.path().display()))?;
+        machine.tree = Some(tree.path().to_owned());
+    }
     let mut boot = Boot {
         image: &hypervisor.image,
         bundle: Some(bundle.path()),

@@ -1,19 +1,23 @@
 //! What runs need beside the hypervisor: the emulator and the payloads.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum as _;
 
 use super::preset::{Files, What};
-use crate::setup::{self, QemuChoice};
+use crate::qemu::{Model, TreeSource};
+use crate::setup::{self, Emulator, FETCHED, Qemu, QemuChoice};
 use crate::{build, guest};
 
 /// Emulator and payloads of this machine; each payload is made once, when it is first asked for.
 #[derive(Debug)]
 pub struct Supplies {
-    qemu: PathBuf,
+    /// The emulator that the user wants.
+    chosen: Option<QemuChoice>,
+    /// Those that were opened.
+    emulators: Mutex<Vec<(QemuChoice, Result<Qemu, String>)>>,
     /// One for each [`What`].
     payloads: Vec<(What, Made)>,
     u_boot: OnceLock<Result<PathBuf, String>>,
@@ -23,31 +27,89 @@ pub struct Supplies {
 type Made = OnceLock<Result<Files, String>>;
 
 impl Supplies {
-    /// Finds the emulator, which is `qemu` if given and else the system's.
-    ///
-    /// # Errors
-    ///
-    /// There is none and it cannot be provided.
-    pub fn new(qemu: Option<QemuChoice>) -> Result<Self> {
-        Ok(Self::with(qemu.unwrap_or_default().program()?))
-    }
-
-    /// Payloads alone, for who runs nothing.
-    pub fn payloads() -> Self {
-        Self::with(PathBuf::new())
-    }
-
-    fn with(qemu: PathBuf) -> Self {
+    /// Nothing yet; `chosen` is the emulator to use, if it is not for us to choose one.
+    pub fn new(chosen: Option<QemuChoice>) -> Self {
         Self {
-            qemu,
+            chosen,
+            emulators: Mutex::default(),
             payloads: What::value_variants().iter().map(|what| (*what, Made::new())).collect(),
             u_boot: OnceLock::new(),
         }
     }
 
-    /// The emulator.
-    pub fn qemu(&self) -> &Path {
-        &self.qemu
+    /// An emulator that knows `model`: `wanted` if given, then the user's choice, then the system's
+    /// if it is new enough, then a newer one beside it, fetched if need be.
+    ///
+    /// # Errors
+    ///
+    /// None can be had, or the one that is wanted is too old; the message says what would do.
+    pub fn emulator(&self, model: &Model, wanted: Option<Emulator>) -> Result<Qemu> {
+        let wanted = wanted.map(QemuChoice::Known).or_else(|| self.chosen.clone());
+        let knows = |qemu: &Qemu| qemu.version >= model.since;
+        let (major, minor) = model.since;
+        if let Some(wanted) = wanted {
+            let qemu = self.open(&wanted)?;
+            ensure!(
+                knows(&qemu),
+                "the machine {} takes QEMU {major}.{minor} or newer, and {} is {}.{}: leave --qemu \
+                 out, and one that is new enough is taken",
+                model.name,
+                wanted.shown(),
+                qemu.version.0,
+                qemu.version.1
+            );
+            return Ok(qemu);
+        }
+        let system = self.open(&QemuChoice::default())?;
+        if knows(&system) {
+            return Ok(system);
+        }
+        let mut reasons = Vec::new();
+        for newer in FETCHED {
+            match self.open(&QemuChoice::Known(newer)) {
+                Ok(qemu) if knows(&qemu) => return Ok(qemu),
+                Ok(qemu) => reasons.push(format!("{} is too old", qemu.program.display())),
+                Err(error) => reasons.push(format!("{error:#}")),
+            }
+        }
+        bail!(
+            "the machine {} takes QEMU {major}.{minor} or newer: {}",
+            model.name,
+            reasons.join("; ")
+        )
+    }
+
+    /// What has to be fetched before `model` can run; nothing if all is there.
+    pub fn absent(&self, model: &Model, wanted: Option<Emulator>) -> Option<String> {
+        let lacks_tree = matches!(model.tree, TreeSource::Board(_)) && !setup::has_board_trees();
+        let emulator = match wanted.map(QemuChoice::Known).or_else(|| self.chosen.clone()) {
+            Some(wanted) => {
+                (!wanted.is_present()).then(|| format!("the emulator {}", wanted.shown()))
+            }
+            None => {
+                let too_old = self
+                    .open(&QemuChoice::default())
+                    .is_ok_and(|system| system.version < model.since);
+                let newer = FETCHED.iter().any(|newer| QemuChoice::Known(*newer).is_present());
+                let (major, minor) = model.since;
+                (too_old && !newer).then(|| format!("QEMU {major}.{minor} or newer"))
+            }
+        };
+        let tree = lacks_tree.then(|| "the boards' device trees".to_owned());
+        let all: Vec<_> = emulator.into_iter().chain(tree).collect();
+        (!all.is_empty()).then(|| all.join(" and "))
+    }
+
+    /// Opens an emulator once and remembers how it went.
+    fn open(&self, choice: &QemuChoice) -> Result<Qemu> {
+        let mut known = self.emulators.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.iter().find(|(other, _)| other == choice).map(|(_, made)| made.clone());
+        let made = found.unwrap_or_else(|| {
+            let made = choice.open().map_err(|error| format!("{error:#}"));
+            known.push((choice.clone(), made.clone()));
+            made
+        });
+        made.map_err(|why| anyhow!("{why}"))
     }
 
     /// U-Boot for the machine `virt`, fetched if need be.

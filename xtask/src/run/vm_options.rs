@@ -50,6 +50,10 @@ pub struct VmOptions {
     /// Where in the guest's memory the device tree goes.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     dtb_addr: Option<i64>,
+    /// Let a protected VM run on a machine without a source of entropy: its random numbers are no
+    /// secret then.
+    #[arg(long)]
+    insecure_entropy: bool,
 }
 
 impl VmOptions {
@@ -75,6 +79,7 @@ impl VmOptions {
         say("protected", self.normal.then_some(Value::Boolean(false)));
         say("guard", self.guard.then_some(Value::Boolean(true)));
         say("dialect", self.dialect.map(|dialect| Value::String(dialect.name().to_owned())));
+        say("insecure-entropy", self.insecure_entropy.then_some(Value::Boolean(true)));
         say("load-addr", self.load_addr.map(Value::Integer));
         say("dtb-addr", self.dtb_addr.map(Value::Integer));
         Ok(words)

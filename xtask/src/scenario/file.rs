@@ -18,8 +18,11 @@ use super::pattern::Pattern;
 use super::script::Step;
 use super::tap;
 use crate::image::Via;
+use crate::qemu::Model;
 use crate::run::preset::Files;
-use crate::run::{What, preset};
+use crate::run::{What, Words, preset};
+use crate::setup::Emulator;
+use crate::units::parse_size;
 
 /// One run to be made.
 #[derive(Debug)]
@@ -51,9 +54,11 @@ pub struct MachineWords {
     /// `-machine`.
     pub machine: String,
     /// Interrupt controller version.
-    pub gic: u8,
+    pub gic: Option<u8>,
     /// `-cpu`.
-    pub cpu: String,
+    pub cpu: Option<String>,
+    /// The emulator; one that knows the machine if absent.
+    pub emulator: Option<Emulator>,
     /// CPUs; as many as vCPUs if absent.
     pub smp: Option<u32>,
     /// RAM; what the VM needs if absent.
@@ -74,8 +79,9 @@ impl Default for MachineWords {
     fn default() -> Self {
         Self {
             machine: "virt".to_owned(),
-            gic: 3,
-            cpu: "cortex-a72".to_owned(),
+            gic: None,
+            cpu: None,
+            emulator: None,
             smp: None,
             ram: None,
             boot_args: String::new(),
@@ -84,6 +90,26 @@ impl Default for MachineWords {
             tree: None,
             loader: None,
         }
+    }
+}
+
+impl MachineWords {
+    /// The machine in the words that `run` has for it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such machine, or it does not leave a choice that was made.
+    pub fn words(&self) -> Result<Words> {
+        let model = Model::find(&self.machine)?;
+        model.check(self.cpu.as_deref(), self.gic, self.smp)?;
+        Ok(Words {
+            machine: self.machine.clone(),
+            model,
+            gic: self.gic,
+            cpu: self.cpu.clone(),
+            smp: self.smp,
+            ram: self.ram.as_deref().map(parse_size).transpose()?,
+        })
     }
 }
 
@@ -193,6 +219,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
     let mut vm = written.vm;
     preset::resolve_paths(&mut vm, folder);
     check(written.payload, &vm)?;
+    written.machine.words()?;
     Ok(Scenario {
         name,
         machine: written.machine,
@@ -272,7 +299,7 @@ mod tests {
         assert_eq!((small.name.as_str(), large.name.as_str()), ("file/small", "file/large"));
         assert_eq!(large.expect.rows, ["G1", "R1", "R2", "R3"].map(str::to_owned).into());
         assert_eq!((small.expect.rows.len(), small.expect.exit, large.expect.exit), (3, 0, 1));
-        assert_eq!((large.machine.smp, large.machine.cpu.as_str()), (Some(8), "max"));
+        assert_eq!((large.machine.smp, large.machine.cpu.as_deref()), (Some(8), Some("max")));
         assert_eq!((small.script.len(), large.expect.lines.len()), (1, 2));
         assert_eq!(large.limit, Duration::from_secs(60));
     }

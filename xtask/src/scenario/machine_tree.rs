@@ -1,14 +1,12 @@
 //! Trees of machines that QEMU does not have: its own tree with one thing spoiled.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use hyp_core::tree::Tree;
 use serde::Deserialize;
 
 use crate::qemu::Machine;
-use crate::setup::exec::command_line;
 
 /// What is wrong with the firmware's tree.
 ///
@@ -46,7 +44,10 @@ impl TreeDamage {
                 nothing(tree, at + bytes / 2, bytes / 2)?;
             }
             Self::NoSeed => {
-                let (at, bytes) = property(tree, "/chosen", "rng-seed")?;
+                // Some machines' trees have none, and ours is then left out.
+                let Some((at, bytes)) = property(tree, "/chosen", "rng-seed") else {
+                    return Some(());
+                };
                 nothing(tree, at - 12, 12 + bytes.next_multiple_of(4))?;
             }
             Self::BadName => {
@@ -74,47 +75,22 @@ fn nothing(tree: &mut [u8], at: usize, bytes: usize) -> Option<()> {
     Some(())
 }
 
-/// Cuts off the room behind the last block: QEMU leaves a MiB and would double it, which makes the
-/// tree larger than a boot loader may hand over.
-fn shrink(tree: &mut Vec<u8>) -> Option<()> {
-    // Offsets of the words of the header (Devicetree Specification v0.4, 5.2).
-    const TOTAL_SIZE: usize = 4;
-    const OFFSET_OF_STRUCTURE: usize = 8;
-    const OFFSET_OF_STRINGS: usize = 12;
-    const SIZE_OF_STRINGS: usize = 32;
-    const SIZE_OF_STRUCTURE: usize = 36;
-    let word = |at: usize| Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?));
-    let structure = word(OFFSET_OF_STRUCTURE)?.checked_add(word(SIZE_OF_STRUCTURE)?)?;
-    let strings = word(OFFSET_OF_STRINGS)?.checked_add(word(SIZE_OF_STRINGS)?)?;
-    let end = structure.max(strings);
-    tree.get_mut(TOTAL_SIZE..TOTAL_SIZE + 4)?.copy_from_slice(&end.to_be_bytes());
-    tree.truncate(usize::try_from(end).ok()?);
-    Some(())
-}
-
-/// Writes the tree of `machine` with `damage` to `path`.
+/// The tree of `machine` with `damage`. `scratch` is a file to work with.
 ///
 /// # Errors
 ///
-/// QEMU does not give its tree, or there is nothing in it to damage in that way.
-pub fn write(machine: &Machine, damage: TreeDamage, path: &Path) -> Result<()> {
-    let mut dump = machine.tree_command(path);
-    let output = dump
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not start {}", command_line(&dump)))?;
-    ensure!(
-        output.status.success(),
-        "{} gave no tree: {}",
-        command_line(&dump),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let mut tree =
-        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    shrink(&mut tree)
-        .and_then(|()| damage.apply(&mut tree))
-        .with_context(|| format!("QEMU's tree has nothing for {damage:?}"))?;
-    std::fs::write(path, tree).with_context(|| format!("could not write {}", path.display()))
+/// There is no tree, or nothing in it to damage in that way.
+pub fn damaged(
+    machine: &Machine,
+    image: &Path,
+    damage: TreeDamage,
+    scratch: &Path,
+) -> Result<Vec<u8>> {
+    let mut tree = machine.plain_tree(image, scratch)?;
+    damage
+        .apply(&mut tree)
+        .with_context(|| format!("the machine's tree has nothing for {damage:?}"))?;
+    Ok(tree)
 }
 
 #[cfg(test)]
@@ -128,9 +104,6 @@ mod tests {
 
     fn spoiled(damage: TreeDamage) -> Vec<u8> {
         let mut tree = GICV2.to_vec();
-        tree.extend([0; 4096]);
-        shrink(&mut tree).unwrap();
-        assert!(tree.len() <= GICV2.len());
         damage.apply(&mut tree).unwrap();
         assert_ne!(tree, GICV2);
         tree

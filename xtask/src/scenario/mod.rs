@@ -34,6 +34,10 @@ pub struct Options {
     /// Show the names and do nothing.
     #[arg(long)]
     list: bool,
+    /// Also run what takes long, and fetch what is only needed for some: newer emulators, boards'
+    /// device trees.
+    #[arg(long)]
+    all: bool,
     /// Scenarios that run at the same time [default: one per host CPU].
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZero<usize>>,
@@ -107,10 +111,17 @@ pub fn run(options: &Options) -> Result<Tally> {
     watch_for_stop()?;
     let hypervisor = build::hypervisor()?;
     // Everything that takes the network or a compiler happens before the first clock runs.
-    let supplies = Supplies::new(options.qemu.clone())?;
+    let supplies = Supplies::new(options.qemu.clone());
     for payload in scenarios.iter().filter_map(|scenario| scenario.payload) {
         // What cannot be had is reported at the scenarios that need it.
         let _ = supplies.files(payload);
+    }
+    for scenario in &scenarios {
+        let words = &scenario.machine;
+        let model = words.words()?.model;
+        if options.all || supplies.absent(model, words.emulator).is_none() {
+            let _ = supplies.emulator(model, words.emulator);
+        }
     }
     let logs = workspace::output_dir()?.join("logs");
     std::fs::create_dir_all(&logs).with_context(|| format!("could not make {}", logs.display()))?;
@@ -120,7 +131,7 @@ pub fn run(options: &Options) -> Result<Tally> {
     let jobs =
         options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let jobs = jobs.min(scenarios.len());
-    let bench = Bench { hypervisor, supplies, logs };
+    let bench = Bench { hypervisor, supplies, logs, may_fetch: options.all };
     let queue = Mutex::new(VecDeque::from(scenarios));
     let tally = Mutex::new(Tally::default());
     thread::scope(|scope| {
@@ -145,9 +156,23 @@ struct Bench {
     hypervisor: Hypervisor,
     supplies: Supplies,
     logs: PathBuf,
+    /// Emulators and trees that are not there may be fetched.
+    may_fetch: bool,
 }
 
 impl Bench {
+    /// Why `scenario` is left out unless everything is asked for.
+    fn unprovided(&self, scenario: &Scenario) -> Option<String> {
+        if self.may_fetch {
+            return None;
+        }
+        let words = &scenario.machine;
+        let absent = self.supplies.absent(words.words().ok()?.model, words.emulator)?;
+        Some(format!(
+            "{absent} must be fetched first: `cargo xtask setup --boards`, or `--all` here"
+        ))
+    }
+
     /// The VM of `scenario`.
     fn describe(&self, scenario: &Scenario) -> Result<VmDesc> {
         match scenario.payload {

@@ -14,11 +14,11 @@ use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
 use super::machine_tree;
 use super::script::Script;
-use crate::qemu::{Boot, Firmware, Keyboard, Machine, Session, least_cpus};
+use crate::qemu::{Boot, Firmware, Keyboard, Session};
+use crate::run::Needs;
 use crate::run::console::Lines;
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
-use crate::units::parse_size;
 use crate::vm_desc::VmDesc;
 use crate::{bundle, image};
 
@@ -48,7 +48,7 @@ pub enum Outcome {
         /// The whole of it.
         log: PathBuf,
     },
-    /// Its payload cannot be had on this machine.
+    /// Something that it needs is not there or cannot be had on this machine.
     Skipped {
         /// Why.
         reason: String,
@@ -58,6 +58,9 @@ pub enum Outcome {
 /// Performs `scenario`.
 pub fn perform(scenario: &Scenario, bench: &Bench) -> Outcome {
     let log = bench.logs.join(format!("{}.log", scenario.name.replace('/', "-")));
+    if let Some(reason) = bench.unprovided(scenario) {
+        return Outcome::Skipped { reason };
+    }
     let vm = match bench.describe(scenario) {
         Ok(vm) => vm,
         // In CI nothing may be missing quietly.
@@ -99,18 +102,11 @@ fn attempt(
 ) -> Result<(Verdict, Vec<String>)> {
     let bundle = bundle::build(&[vm])?;
     let words = &scenario.machine;
-    let mut machine = Machine {
-        qemu: bench.supplies.qemu().to_owned(),
-        machine: words.machine.clone(),
-        gic: words.gic,
-        cpu: words.cpu.clone(),
-        smp: words
-            .smp
-            .map_or_else(|| u32::try_from(bundle.cpus), Ok)?
-            .max(least_cpus(&words.machine)),
-        ram: words.ram.as_deref().map_or(Ok(bundle.machine_ram), parse_size)?,
-        extra: words.qemu.iter().map(Into::into).collect(),
-    };
+    let described = words.words()?;
+    let qemu = bench.supplies.emulator(described.model, words.emulator)?;
+    let needs = Needs { cpus: u32::try_from(bundle.cpus)?, ram: bundle.machine_ram };
+    let mut machine = described.machine(qemu, needs);
+    machine.extra = words.qemu.iter().map(Into::into).collect();
     // Beside the log, because the command line in the log names it; kept if the run fails.
     let path = log.with_extension("bundle");
     let bytes = damaged(bundle.bytes, scenario.damage);
@@ -118,9 +114,14 @@ fn attempt(
         fs::write(&path, bytes).with_context(|| format!("could not write {}", path.display()))?;
     }
     let tree = log.with_extension("dtb");
-    if let Some(damage) = words.tree {
-        machine_tree::write(&machine, damage, &tree)?;
-        machine.extra.extend(["-dtb".into(), tree.clone().into()]);
+    let image = &*bench.hypervisor.image;
+    let changed = match words.tree {
+        Some(damage) => Some(machine_tree::damaged(&machine, image, damage, &tree)?),
+        None => machine.completed_tree(image, &tree)?,
+    };
+    if let Some(changed) = changed {
+        fs::write(&tree, changed).with_context(|| format!("could not write {}", tree.display()))?;
+        machine.tree = Some(tree.clone());
     }
     let loaded = log.with_extension("img");
     if let Some(loader) = words.loader {
@@ -155,7 +156,7 @@ fn attempt(
     let mut lines = Vec::new();
     let mut script = Script::new(&scenario.script);
     let mut session = Session::start(&mut command, Some(scenario.limit))?;
-    if scenario.stays_on {
+    if scenario.stays_on || !machine.model.switches_off {
         session = session.until_line(EXIT_PREFIX);
     }
     let ending = session.run(|piece| {

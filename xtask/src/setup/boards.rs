@@ -30,3 +30,8 @@ const TREES: Parts = Parts {
 pub(crate) fn ensure_board_trees() -> Result<PathBuf> {
     TREES.ensure()
 }
+
+/// Whether using them fetches nothing.
+pub(crate) fn has_board_trees() -> bool {
+    TREES.is_present()
+}

@@ -60,6 +60,11 @@ impl Emulator {
         Ok(cache::root()?.join("emulators").join(self.name()))
     }
 
+    /// Whether using it fetches nothing.
+    fn is_present(self) -> bool {
+        self == Self::System || self.folder().is_ok_and(|folder| folder.is_dir())
+    }
+
     /// The program; fetched or installed if need be.
     ///
     /// # Errors
@@ -98,16 +103,43 @@ impl Choice {
         Ok(known.unwrap_or_else(|| Self::Program(text.into())))
     }
 
-    /// The program; fetched or installed if need be.
+    /// The emulator; fetched or installed if need be.
     ///
     /// # Errors
-    /// As [`Emulator::ensure`].
-    pub(crate) fn program(&self) -> Result<PathBuf> {
+    /// As [`Emulator::ensure`], or the program is no QEMU.
+    pub(crate) fn open(&self) -> Result<Qemu> {
+        let program = match self {
+            Self::Known(emulator) => emulator.ensure()?,
+            Self::Program(path) => path.clone(),
+        };
+        let version = super::version_of(&program)?;
+        Ok(Qemu { program, version })
+    }
+
+    /// Whether using it fetches nothing.
+    pub(crate) fn is_present(&self) -> bool {
         match self {
-            Self::Known(emulator) => emulator.ensure(),
-            Self::Program(path) => Ok(path.clone()),
+            Self::Known(emulator) => emulator.is_present(),
+            Self::Program(_) => true,
         }
     }
+
+    /// Its name or path.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Known(emulator) => emulator.name().to_owned(),
+            Self::Program(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// An emulator that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Qemu {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Major and minor number of its version.
+    pub(crate) version: (u32, u32),
 }
 
 /// Fills the new folder with the program, its libraries and its data, all on one level.

@@ -14,14 +14,14 @@ pub(crate) mod parts;
 mod toolchain;
 mod u_boot;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-pub(crate) use boards::ensure_board_trees;
-pub(crate) use emulators::Choice as QemuChoice;
+pub(crate) use boards::{ensure_board_trees, has_board_trees};
+pub(crate) use emulators::{Choice as QemuChoice, Emulator, FETCHED, Qemu};
 use host::Need;
 pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
 pub(crate) use u_boot::{ensure_u_boot, ensure_u_boot_rpi};
@@ -117,27 +117,38 @@ pub(crate) fn for_boards() -> Result<()> {
 pub(crate) fn ensure_qemu() -> Result<PathBuf> {
     host::ensure(&[QEMU_PACKAGE], "to run and test the hypervisor")?;
     let Some(path) = exec::on_path(QEMU) else { bail!("{QEMU} is not on PATH after set-up") };
-    let banner = exec::output(
-        Command::new(&path).arg("--version"),
-        Duration::from_secs(30),
-        "install qemu-system-arm again, or give a working emulator with --qemu",
-    )?;
-    match qemu_version(&banner) {
-        Some(version) if version >= OLDEST_QEMU => Ok(path),
-        Some((major, minor)) => bail!(
+    let (major, minor) = version_of(&path)?;
+    if (major, minor) < OLDEST_QEMU {
+        bail!(
             "{} is QEMU {major}.{minor}, but {}.{} or newer is needed: install a newer \
              qemu-system-arm or give one with --qemu",
             path.display(),
             OLDEST_QEMU.0,
             OLDEST_QEMU.1
-        ),
-        None => bail!(
+        );
+    }
+    Ok(path)
+}
+
+/// Major and minor number of the emulator `program`.
+///
+/// # Errors
+/// It cannot be started, or it is no QEMU.
+fn version_of(program: &Path) -> Result<(u32, u32)> {
+    let banner = exec::output(
+        Command::new(program).arg("--version"),
+        Duration::from_secs(30),
+        "install qemu-system-arm again, or give a working emulator with --qemu",
+    )?;
+    let Some(version) = qemu_version(&banner) else {
+        bail!(
             "tried: {} --version\ncame back: {}\nto do: install qemu-system-arm or give a working \
              emulator with --qemu",
-            path.display(),
+            program.display(),
             banner.trim()
-        ),
-    }
+        )
+    };
+    Ok(version)
 }
 
 /// The C compiler for guests, installed when missing; the name to call it by.

@@ -29,15 +29,24 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Whether the cache has them.
+    pub(crate) fn is_present(&self) -> bool {
+        self.folder().is_ok_and(|folder| folder.is_dir())
+    }
+
     /// The folder that has the files, fetched if the cache has none.
     ///
     /// # Errors
     /// If it has to be fetched and that fails.
     pub(crate) fn ensure(&self) -> Result<PathBuf> {
-        let dir = cache::root()?.join("firmware").join(self.name);
+        let dir = self.folder()?;
         let _lock = cache::lock("firmware")?;
         cache::entry(&dir, |new| self.fetch(new))?;
         Ok(dir)
+    }
+
+    fn folder(&self) -> Result<PathBuf> {
+        Ok(cache::root()?.join("firmware").join(self.name))
     }
 
     fn fetch(&self, new: &Path) -> Result<()> {
