@@ -1,5 +1,6 @@
 //! `cargo xtask run`: one run of the hypervisor under QEMU with the console on the terminal.
 
+mod advice;
 mod attended;
 pub mod console;
 mod gdb;
