@@ -6,7 +6,7 @@ use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
 use hyp_core::tree::has_plain_root;
-use hyp_core::tree::machine::{EnableMethod, Machine};
+use hyp_core::tree::machine::{EnableMethod, Machine, MachineError};
 use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
 
@@ -57,8 +57,12 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     }
     mm::el2_map::guard_stacks();
     percpu::set_online();
-    let conduit = machine.psci().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
-    firmware::init(conduit);
+    match machine.psci() {
+        Ok(conduit) => firmware::init(conduit),
+        // A machine can do without: its CPUs wait at a spin table, or it has but one.
+        Err(MachineError::NoPsci) => {}
+        Err(error) => fail(BAD_INPUT, format_args!("{error}")),
+    }
     info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
     if let Some(model) = model(tree) {
         info!("machine: {model}");
@@ -145,7 +149,12 @@ fn free_memory(machine: &Machine<'_>, tree: PaRange) -> FreeMemory {
     let image = mm::el2_map::image_range();
     let taken = [PaRange::between(image.start, image.end), tree];
     let reserved = machine.reserved.iter().map(|reserved| reserved.range);
-    for range in reserved.chain(machine.initrd).chain(taken) {
+    // A tree need not reserve the word of a spin table.
+    let words = machine.cpus.iter().filter_map(|cpu| match cpu.enable_method {
+        EnableMethod::SpinTable(word) => PaRange::page_of(word),
+        EnableMethod::Psci | EnableMethod::Unknown => None,
+    });
+    for range in reserved.chain(words).chain(machine.initrd).chain(taken) {
         free.reserve(range).unwrap_or_else(too_many);
     }
     free
@@ -166,19 +175,15 @@ fn start_cpus(machine: &Machine<'_>) {
     let others = machine.cpus.iter().filter(|cpu| cpu.mpidr != own);
     let mut index = 1;
     for cpu in others {
-        if cpu.enable_method != EnableMethod::Psci {
-            warn!("CPU {:#x} stays off: its enable-method is not psci", cpu.mpidr);
-            continue;
-        }
         if index == percpu::MAX_CPUS {
             break;
         }
-        let started = smp::start(index, cpu.mpidr);
+        let started = smp::start(index, cpu);
         if let Err(error) = started {
             warn!("CPU {:#x} stays off: {error}", cpu.mpidr);
         }
         // One that is silent may still come, and would find its number taken.
-        if !matches!(started, Err(StartError::Refused(_))) {
+        if matches!(started, Ok(()) | Err(StartError::Silent)) {
             index += 1;
         }
     }
@@ -189,11 +194,11 @@ fn start_cpus(machine: &Machine<'_>) {
 
 /// Says what was found.
 fn describe(memory: &FreeMemory) {
-    let (major, minor) = firmware::version().unwrap_or((0, 0));
     info!(
-        "{} CPU(s), {} MiB of memory free, PSCI {major}.{minor}, GICv{} with {} list registers",
+        "{} CPU(s), {} MiB of memory free, {}, GICv{} with {} list registers",
         percpu::online_count(),
         memory.total() >> 20,
+        firmware::Described,
         gic::version().number(),
         VirtualInterface::here().list_registers(),
     );

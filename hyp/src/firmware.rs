@@ -32,6 +32,18 @@ pub(crate) fn version() -> Option<(u16, u16)> {
     Some((version.major, version.minor))
 }
 
+/// What there is, for the log.
+pub(crate) struct Described;
+
+impl core::fmt::Display for Described {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match version() {
+            Some((major, minor)) => write!(f, "PSCI {major}.{minor}"),
+            None => f.write_str("no PSCI (the machine stays on at the end)"),
+        }
+    }
+}
+
 /// Starts the CPU with these affinity fields of MPIDR_EL1 at a physical address.
 pub(crate) fn cpu_on(mpidr: u64, entry: u64, context: u64) -> Result<(), Error> {
     call!(psci::cpu_on(mpidr, entry, context)).unwrap_or(Err(Error::NotSupported))

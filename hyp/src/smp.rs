@@ -1,11 +1,12 @@
 //! Starting the other CPUs and giving them their work.
 
-use hyp_core::addr::Pa;
+use hyp_core::tree::machine::{Cpu, EnableMethod};
 use smccc::psci::error::Error;
 
 use crate::arch::cpu::{self, Once};
 use crate::arch::percpu::{self, PerCpu};
-use crate::arch::{symbols, timer};
+use crate::arch::{boot, symbols, timer};
+use crate::mm::el2_map::{MapError, image_pa};
 use crate::{firmware, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
@@ -21,7 +22,11 @@ static WORK: Once<Work> = Once::new();
 pub(crate) enum StartError {
     /// Firmware refused.
     Refused(Error),
-    /// Firmware accepted, but the CPU did not arrive.
+    /// The word at which it waits cannot be written.
+    Word(MapError),
+    /// The tree names no way to start it that Postern knows.
+    NoMethod,
+    /// It was called, but did not arrive.
     Silent,
 }
 
@@ -29,17 +34,27 @@ impl core::fmt::Display for StartError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Refused(error) => write!(f, "firmware's CPU_ON says: {error}"),
-            Self::Silent => {
-                write!(f, "it did not arrive within {PATIENCE_SECONDS} s of firmware's CPU_ON")
-            }
+            Self::Word(error) => write!(f, "its cpu-release-addr: {error}"),
+            Self::NoMethod => f.write_str("its enable-method is neither psci nor spin-table"),
+            Self::Silent => write!(f, "called, it did not arrive within {PATIENCE_SECONDS} s"),
         }
     }
 }
 
-/// Starts the CPU with affinity `mpidr` as number `index` and waits until it is online.
-pub(crate) fn start(index: usize, mpidr: u64) -> Result<(), StartError> {
-    let Pa(entry) = mm::el2_map::image_pa(symbols::secondary_entry());
-    firmware::cpu_on(mpidr, entry, index as u64).map_err(StartError::Refused)?;
+/// Starts `cpu` as number `index` and waits until it is online.
+pub(crate) fn start(index: usize, cpu: &Cpu) -> Result<(), StartError> {
+    match cpu.enable_method {
+        EnableMethod::Psci => {
+            let entry = image_pa(symbols::secondary_entry());
+            firmware::cpu_on(cpu.mpidr, entry.get(), index as u64).map_err(StartError::Refused)?;
+        }
+        EnableMethod::SpinTable(word) => {
+            boot::list_spinning(index, cpu.mpidr);
+            let entry = image_pa(symbols::spin_entry());
+            mm::spin_table::release(word, entry).map_err(StartError::Word)?;
+        }
+        EnableMethod::Unknown => return Err(StartError::NoMethod),
+    }
     let deadline = timer::now() + PATIENCE_SECONDS * timer::frequency();
     while !PerCpu::nth(index).is_some_and(PerCpu::is_online) {
         if timer::now() > deadline {

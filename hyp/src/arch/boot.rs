@@ -1,5 +1,10 @@
 //! Entry from firmware; the assembly is in `boot.s`.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::cache;
+use super::percpu::MAX_CPUS;
+
 /// In what state the boot CPU arrived; numbers as in `boot.s`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum EntryKind {
@@ -22,6 +27,21 @@ impl EntryKind {
     }
 }
 
+/// The CPUs that wait at a spin table, by number: affinity and [`LISTED`]. `boot.s` searches it
+/// before the MMU is on.
+pub(crate) static SPIN_LIST: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+/// Tells an entry of [`SPIN_LIST`] from an empty one: a bit that is no affinity.
+pub(crate) const LISTED: u64 = 1 << 31;
+
+/// Lets the CPU with these affinity fields of MPIDR_EL1 find that it is number `index`, when it
+/// comes from a spin table.
+pub(crate) fn list_spinning(index: usize, mpidr: u64) {
+    if let Some(entry) = SPIN_LIST.get(index) {
+        entry.store(mpidr | LISTED, Ordering::Relaxed);
+        cache::clean_invalidate_to_poc(core::ptr::from_ref(entry) as usize, size_of::<u64>());
+    }
+}
+
 /// Assembles the entry code, which goes on in `$main` on the boot CPU and in `$secondary` on the
 /// others.
 macro_rules! entry_code {
@@ -32,6 +52,10 @@ macro_rules! entry_code {
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/boot.s")),
                 boot_main = sym $main,
                 secondary_main = sym $secondary,
+                spin_list = sym $crate::arch::boot::SPIN_LIST,
+                LISTED = const $crate::arch::boot::LISTED,
+                AFFINITY = const hyp_abi::psci::MPIDR_AFFINITY,
+                MAX_CPUS = const $crate::arch::percpu::MAX_CPUS,
                 MAIN_TOP = const crate::arch::percpu::MAIN_TOP,
             );
         }

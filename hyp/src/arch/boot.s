@@ -70,6 +70,24 @@ boot_entry:
     ldr     x0, =boot_high
     br      x0
 
+// A CPU from a spin table lands here as one from PSCI does below, but nobody tells it its index: it
+// looks for its affinity in the list that the boot CPU has written for it (boot.rs).
+.global spin_entry
+spin_entry:
+    mrs     x1, mpidr_el1
+    ldr     x2, ={AFFINITY}
+    and     x1, x1, x2
+    orr     x1, x1, #{LISTED}
+    adrp    x2, {spin_list}
+    add     x2, x2, :lo12:{spin_list}
+    mov     x0, #0
+1:  add     x0, x0, #1
+    cmp     x0, #{MAX_CPUS}
+    b.hs    park
+    ldr     x3, [x2, x0, lsl #3]
+    cmp     x3, x1
+    b.ne    1b
+
 // PSCI CPU_ON lands here, MMU off, at EL2; x0 = index of this CPU.
 .global secondary_entry
 secondary_entry:
@@ -77,6 +95,7 @@ secondary_entry:
     mov     x22, x0
     adr     x21, head
     bl      leave_mmu
+    cbnz    x20, park               // not at EL2 like the boot CPU
     bl      enter_mmu
     ldr     x0, =secondary_high
     br      x0

@@ -23,3 +23,5 @@ symbol!(/// EL2's level-0 table.
     root_table = boot_root);
 symbol!(/// Where firmware starts other CPUs.
     secondary_entry = secondary_entry);
+symbol!(/// Where CPUs go that wait at a spin table.
+    spin_entry = spin_entry);

@@ -7,6 +7,7 @@ pub(crate) mod heap;
 mod layout;
 pub(crate) mod ports;
 pub(crate) mod provoke;
+pub(crate) mod spin_table;
 mod window;
 
 use hyp_core::addr::{BLOCK_2M, Pa};

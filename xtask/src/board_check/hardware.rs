@@ -2,7 +2,9 @@
 
 use hyp_abi::vplatform::{GICR_STRIDE, PTIMER_INTID, VTIMER_INTID};
 use hyp_core::tree::Machine;
-use hyp_core::tree::machine::{ConsoleKind, EnableMethod, Gic, GicV2, GicV3, PsciConduit};
+use hyp_core::tree::machine::{
+    ConsoleKind, EnableMethod, Gic, GicV2, GicV3, MachineError, PsciConduit,
+};
 
 use super::report::{Controller, Core, Hardware, Interrupt, Place, Report, Severity, Uart};
 
@@ -31,7 +33,11 @@ pub(super) fn look(machine: &Machine<'_>, report: &mut Report) {
         seed_bytes: machine.rng_seed.map_or(0, |seed| seed.bytes.len()),
     };
     if let Err(error) = machine.psci() {
-        report.find(Severity::Stop, "firmware", error.to_string());
+        let severity = match error {
+            MachineError::NoPsci => Severity::Note,
+            _ => Severity::Stop,
+        };
+        report.find(severity, "firmware", error.to_string());
     }
     if let Err(error) = machine.gic() {
         report.find(Severity::Stop, "interrupts", error.to_string());

@@ -105,7 +105,8 @@ impl<'a> Machine<'a> {
     ///
     /// # Errors
     ///
-    /// When the node is missing, only describes PSCI 0.1, or names no known conduit.
+    /// When the node is missing, which a machine can do without, or only describes PSCI 0.1 or names
+    /// no conduit that EL2 can use.
     pub fn psci(&self) -> Result<PsciConduit, MachineError> {
         check_conduit(self.psci_node)
     }

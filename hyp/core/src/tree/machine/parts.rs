@@ -194,8 +194,8 @@ pub enum MachineError {
     NoGicVirtualization,
     /// No PSCI.
     #[error(
-        "device tree has no /psci node; Postern starts CPUs and powers off by firmware's PSCI: \
-         use a firmware that offers it"
+        "device tree has no /psci node: Postern starts only CPUs that wait at a spin table, and \
+         cannot switch the machine off; a firmware with PSCI does both"
     )]
     NoPsci,
     /// PSCI before the function ids were standardized.
