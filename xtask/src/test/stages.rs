@@ -51,8 +51,7 @@ fn host_lints() -> Result<Checks> {
 fn bare_metal_lints() -> Result<Checks> {
     let mut checks = Checks { passed: 0, failed: 0 };
     for words in [
-        &["--package", "hyp", "--package", "conformance"][..],
-        &["--package", "bench-guest", "--package", "floors", "--package", "guest-runtime"],
+        &["--package", "hyp", "--package", "hyp-efi", "--package", "conformance"][..],
         &["--package", "hyp", "--no-default-features"],
         &["-pguest-shim-c", "-pguest-shim", "--features", "guest-shim/virtio-drivers"],
     ] {
@@ -67,7 +66,7 @@ fn bare_metal_lints() -> Result<Checks> {
 
 fn documentation() -> Result<Checks> {
     let mut command = cargo(&["doc", "--no-deps", "--package", "hyp-abi"]);
-    command.args(["--package", "hyp-core", "--package", "guest-shim"]);
+    command.args(["--package", "hyp-core", "--package", "hyp-efi", "--package", "guest-shim"]);
     command.args(["--package", "guest-shim-c", "--features", "guest-shim/virtio-drivers"]);
     one(command.env("RUSTDOCFLAGS", "-Dwarnings"))
 }

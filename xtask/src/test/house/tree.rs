@@ -9,14 +9,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hyp/abi", &[]),
     ("hyp/core", &["hyp-abi"]),
     ("hyp", &["hyp-abi", "hyp-core"]),
+    ("hyp/efi", &["hyp-abi", "hyp-core"]),
     ("guest-shim", &["hyp-abi"]),
     ("guest-shim/c", &["guest-shim"]),
     ("tests/conformance", &["guest-shim", "hyp-abi"]),
     ("xtask", &["hyp-abi", "hyp-core"]),
 ];
 
-const OURS: &[&str] =
-    &["conformance", "guest-shim", "guest-shim-c", "hyp", "hyp-abi", "hyp-core", "xtask"];
+const OURS: &[&str] = &[
+    "conformance",
+    "guest-shim",
+    "guest-shim-c",
+    "hyp",
+    "hyp-abi",
+    "hyp-core",
+    "hyp-efi",
+    "xtask",
+];
 
 /// `hyp -> hyp-core -> hyp-abi <- guest-shim`, and nothing the other way.
 pub fn arrows(files: &Files) -> Vec<String> {

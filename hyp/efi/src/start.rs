@@ -1,0 +1,128 @@
+//! The order of the start, from the firmware's call to the hypervisor's first instruction.
+#![expect(unsafe_code, reason = "the program's entry, and its end")]
+
+use core::convert::Infallible;
+use core::panic::PanicInfo;
+use core::ptr::NonNull;
+
+use hyp_abi::exit::{BAD_INPUT, EXIT_PREFIX};
+use hyp_core::addr::Pa;
+use hyp_core::memory::PaRange;
+use hyp_efi::tree::Facts;
+use hyp_efi::words::{self, Words};
+use hyp_efi::{memory, tree};
+use uefi_raw::table::system::SystemTable;
+use uefi_raw::{Handle, Status};
+
+use crate::arch;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::files::Folder;
+use crate::firmware::Firmware;
+
+/// The bundle's name, in the folder of the program.
+const BUNDLE: &str = "postern.bundle";
+
+/// The name of the file with words for Postern, which need not be there.
+const WORDS: &str = "postern.args";
+
+/// Random bytes that the hypervisor gets.
+const SEED: usize = 32;
+
+/// Where EFI firmware begins. Only comes back if the hypervisor cannot be started.
+// SAFETY: no other symbol has this name, and the linker script makes it the program's entry.
+#[unsafe(no_mangle)]
+extern "efiapi" fn efi_main(handle: Handle, system: *mut SystemTable) -> Status {
+    let Some(table) = NonNull::new(system) else { return Status::INVALID_PARAMETER };
+    // SAFETY: EFI firmware calls its applications here, with these two arguments.
+    let firmware = unsafe { Firmware::new(handle, table) };
+    let Err(failure) = start(&firmware);
+    let console = Console(&firmware);
+    console.text("\n[postern] ERROR: ");
+    failure.tell(&console);
+    console.text("\n");
+    console.text(EXIT_PREFIX);
+    console.text(" ");
+    console.number(BAD_INPUT.into());
+    console.text("\n");
+    Status::LOAD_ERROR
+}
+
+fn start(firmware: &Firmware) -> Result<Infallible, Failure> {
+    if arch::exception_level() != 2 {
+        return Err(Failure::Level);
+    }
+    let image = firmware.image().ok_or(Failure::Image)?;
+    let old = firmware.device_tree().ok_or(Failure::NoTree)?;
+
+    let folder = Folder::open(firmware).map_err(Failure::NoVolume)?;
+    let read = |name| folder.read(name).map_err(|status| Failure::Read(name, status));
+    let (bundle, bundle_size) = read(BUNDLE)?.ok_or(Failure::NoBundle(BUNDLE))?;
+    let mut words = Words::new();
+    if let Some((text, size)) = read(WORDS)? {
+        let added = words::add_text(&mut words, text.get(..size).unwrap_or_default());
+        added.ok_or(Failure::Words(WORDS))?;
+    }
+    words::add_options(&mut words, firmware.options());
+    let mut seed = [0; SEED];
+    let seed = firmware.random(&mut seed).map_or(&[][..], |()| &seed);
+
+    let allocate = |size| firmware.allocate(size).map_err(Failure::Memory);
+    let facts = Facts { memory: &[], bundle: range(bundle, bundle_size), words: &words, seed };
+    let new = allocate(tree::room(old.len(), &facts))?;
+    /// The map grows by what is allocated for it, and by what the firmware does at the end.
+    const MORE_MAP: usize = 4096;
+    let map = allocate(firmware.memory_map_size().saturating_add(MORE_MAP))?;
+    // Closing it is a call to the firmware.
+    drop(folder);
+    leave(firmware, old, facts, new, map)?;
+
+    // SAFETY: level and image were checked, boot services have ended; all memory of the image is
+    // this program's, which ends here, and so is the tree.
+    unsafe { arch::enter(image, address(new)) }
+}
+
+/// Writes the tree and ends boot services.
+fn leave(
+    firmware: &Firmware,
+    old: &[u8],
+    facts: Facts<'_>,
+    new: &mut [u8],
+    buffer: &mut [u8],
+) -> Result<(), Failure> {
+    /// The firmware may change its memory map when it is told to end, but then it has ended some of
+    /// its services already and does not go on so for ever.
+    const ATTEMPTS: usize = 4;
+    let mut attempt = 0;
+    loop {
+        let (map, key) = firmware.memory_map(buffer).map_err(Failure::Exit)?;
+        let banks = memory::banks(map.descriptors());
+        let facts = Facts { memory: &banks, ..facts };
+        tree::write(old, &facts, new).map_err(|_| Failure::Tree)?;
+        match firmware.exit_boot_services(key) {
+            Err(Status::INVALID_PARAMETER) if attempt < ATTEMPTS => {
+                attempt = attempt.wrapping_add(1)
+            }
+            result => return result.map_err(Failure::Exit),
+        }
+    }
+}
+
+/// The first `size` bytes of what was allocated.
+fn range(bytes: &[u8], size: usize) -> PaRange {
+    let start = Pa(address(bytes));
+    PaRange::between(start, Pa(start.0.saturating_add(size as u64)))
+}
+
+/// Where memory is: EFI maps it flat.
+fn address(bytes: &[u8]) -> u64 {
+    bytes.as_ptr().addr() as u64
+}
+
+/// Nothing here can panic, which the build checks: this is never linked.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

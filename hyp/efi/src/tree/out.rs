@@ -1,0 +1,86 @@
+//! The tokens and numbers of a tree that is being written.
+//!
+//! Format: Devicetree Specification v0.4, chapter 5.
+
+use thiserror::Error;
+
+/// Why no tree can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RewriteError {
+    /// The firmware's tree breaks its format.
+    #[error("the device tree is damaged")]
+    Tree,
+    /// More than [`super::room`] foresees.
+    #[error("the device tree has no room for the memory map")]
+    NoRoom,
+    /// The root counts addresses or sizes in a way that cannot be.
+    #[error("device tree: #address-cells and #size-cells of the root must be 1 or 2")]
+    Cells,
+}
+
+// Devicetree Specification v0.4, 5.4.1 "Lexical structure".
+const BEGIN_NODE: u32 = 1;
+pub(super) const END_NODE: u32 = 2;
+const PROP: u32 = 3;
+pub(super) const END: u32 = 9;
+
+/// The tree being written.
+pub(super) struct Out<'a> {
+    /// Room for it.
+    pub(super) bytes: &'a mut [u8],
+    /// Bytes that are written.
+    pub(super) at: usize,
+    /// Where new names will be in the strings block.
+    pub(super) names: usize,
+}
+
+impl Out<'_> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), RewriteError> {
+        let end = self.at.saturating_add(bytes.len());
+        let place = self.bytes.get_mut(self.at..end).ok_or(RewriteError::NoRoom)?;
+        // As `copy_from_slice`, which is larger by the message for lengths that differ.
+        place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        self.at = end;
+        Ok(())
+    }
+
+    pub(super) fn word(&mut self, word: u32) -> Result<(), RewriteError> {
+        self.put(&word.to_be_bytes())
+    }
+
+    pub(super) fn number(&mut self, number: usize) -> Result<(), RewriteError> {
+        self.word(u32::try_from(number).map_err(|_| RewriteError::NoRoom)?)
+    }
+
+    pub(super) fn pad(&mut self) -> Result<(), RewriteError> {
+        let end = self.at.checked_next_multiple_of(4).ok_or(RewriteError::NoRoom)?;
+        self.bytes.get_mut(self.at..end).ok_or(RewriteError::NoRoom)?.fill(0);
+        self.at = end;
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, name: &[u8]) -> Result<(), RewriteError> {
+        self.word(BEGIN_NODE)?;
+        self.put(name)?;
+        self.put(&[0])?;
+        self.pad()
+    }
+
+    /// A property whose name is at `name` of the strings, its value in pieces.
+    pub(super) fn property(&mut self, name: usize, value: &[&[u8]]) -> Result<(), RewriteError> {
+        self.word(PROP)?;
+        self.number(value.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len())))?;
+        self.number(name)?;
+        value.iter().try_for_each(|piece| self.put(piece))?;
+        self.pad()
+    }
+
+    /// A number of so many cells.
+    pub(super) fn cell(&mut self, cells: u32, number: u64) -> Result<(), RewriteError> {
+        if cells == 2 {
+            self.put(&number.to_be_bytes())
+        } else {
+            self.word(u32::try_from(number).map_err(|_| RewriteError::Cells)?)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The words for Postern: from a file beside the program, and from the options that the program was
+//! started with.
+
+use arrayvec::ArrayVec;
+
+/// The most bytes of words.
+pub const MOST: usize = 1024;
+
+/// Words in ASCII, separated by blanks.
+pub type Words = ArrayVec<u8, MOST>;
+
+/// Adds the words of the text file `text`; its line ends separate words too. `None` if it is no
+/// ASCII text or too long.
+pub fn add_text(words: &mut Words, text: &[u8]) -> Option<()> {
+    add(words, text.iter().copied())
+}
+
+/// Adds what stands in the options `options`, UTF-16 with an optional NUL. Firmware may put anything
+/// there: what is no ASCII text, or too long, is not meant for us.
+pub fn add_options(words: &mut Words, options: &[u8]) {
+    let before = words.len();
+    let units = options.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit));
+    let text = units.take_while(|unit| *unit != 0).map(|unit| u8::try_from(unit).unwrap_or(0));
+    if add(words, text).is_none() {
+        words.truncate(before);
+    }
+}
+
+fn add(words: &mut Words, text: impl Iterator<Item = u8>) -> Option<()> {
+    let mut ended = true;
+    for byte in text {
+        if byte.is_ascii_whitespace() {
+            ended = true;
+            continue;
+        }
+        if !byte.is_ascii_graphic() {
+            return None;
+        }
+        if ended && !words.is_empty() {
+            words.try_push(b' ').ok()?;
+        }
+        ended = false;
+        words.try_push(byte).ok()?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn utf16(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn options_stand_behind_the_file() {
+        let mut words = Words::new();
+        add_text(&mut words, b" postern.log=debug\r\n\npostern.poison=on\n").unwrap();
+        add_options(&mut words, &utf16("postern.efi postern.log=warn\0junk"));
+        assert_eq!(words[..], *b"postern.log=debug postern.poison=on postern.efi postern.log=warn");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_or_ignored() {
+        let mut words = Words::new();
+        assert_eq!(add_text(&mut words, b"a\0b"), None);
+        assert_eq!(add_text(&mut words, "ä".as_bytes()), None);
+        assert_eq!(add_text(&mut words, "a".repeat(MOST + 1).as_bytes()), None);
+        let mut words = Words::new();
+        add_text(&mut words, b"a").unwrap();
+        for junk in [&b"\x4e\xac\x08\x81"[..], &utf16("\x01"), &utf16("ÄÖ"), b"", b"x"] {
+            add_options(&mut words, junk);
+        }
+        add_options(&mut words, &utf16(&"b ".repeat(MOST / 2)));
+        assert_eq!(words[..], *b"a");
+    }
+}
