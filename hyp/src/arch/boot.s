@@ -38,15 +38,21 @@
 .section .text.head, "ax"
 .global head
 head:
-    // arm64 Image header (Linux, Documentation/arch/arm64/booting.rst).
+    // arm64 Image header (Linux, Documentation/arch/arm64/booting.rst). Its first two bytes are
+    // "MZ" for EFI firmware, which goes on at the PE header; as an instruction they only change
+    // the flags.
+    ccmp    x18, #0, #13, pl
     b       boot_entry
-    nop
     .quad   0                       // text_offset: at a 2 MiB boundary
     .quad   image_size              // memory taken, not file size
     .quad   0xa                     // little endian, 4 KiB pages, anywhere in memory
     .quad   0, 0, 0
     .ascii  "ARM\x64"
-    .long   0
+    .long   pe_header - head
+
+// Room for the PE header, which xtask writes (build/efi.rs).
+pe_header:
+    .skip   512 - 64
 
 boot_entry:
     msr     daifset, #15

@@ -32,9 +32,10 @@ mod smp;
 mod tap;
 #[cfg(target_os = "none")]
 mod time;
-
 #[cfg(target_os = "none")]
-use guest_runtime::{tree, uart};
+mod tree;
+#[cfg(target_os = "none")]
+mod uart;
 
 /// First CPU, MMU on, console guarded: reads the tree, runs the rows, powers off.
 #[cfg(target_os = "none")]

@@ -79,7 +79,7 @@ pub struct Controller {
 #[derive(Debug, Serialize)]
 pub struct Uart {
     /// The driver.
-    pub driver: &'static str,
+    pub driver: String,
     /// Its registers.
     pub registers: Span,
     /// Its interrupt.

@@ -2,12 +2,13 @@
 //!
 //! The image is built by a `cargo build` of its own for the bare-metal target, so that no feature
 //! of a host crate leaks into it, and then flattened from its ELF file into the arm64 `Image`
-//! that firmware, U-Boot and QEMU load.
+//! that U-Boot and QEMU load and that is an EFI application too.
 
 mod c_guest;
 mod cross;
-pub mod flatten;
-pub mod size;
+mod efi;
+mod flatten;
+mod size;
 
 use std::fs;
 use std::path::PathBuf;
@@ -40,6 +41,10 @@ pub fn hypervisor() -> Result<Hypervisor> {
         fs::read(&linked).with_context(|| format!("could not read {}", linked.display()))?;
     let image = flatten::arm64_image(&bytes)
         .with_context(|| format!("{} cannot be made into an Image", linked.display()))?;
+    let starter = cross::build("hyp-efi", "postern-efi", Profile::Release)?;
+    let starter =
+        fs::read(&starter).with_context(|| format!("could not read {}", starter.display()))?;
+    let image = efi::attach(image, &starter).context("the image has no EFI part")?;
     let dir = workspace::output_dir()?;
     let built = Hypervisor { image: dir.join("postern.img"), elf: dir.join("postern.elf") };
     replace(&built.image, &image)?;
@@ -54,24 +59,6 @@ pub fn hypervisor() -> Result<Hypervisor> {
 /// The compiler fails.
 pub fn conformance_guest() -> Result<PathBuf> {
     cross::build("conformance", "conformance", Profile::Release)
-}
-
-/// Builds the guest of `cargo xtask bench`; the answer is an ELF file.
-///
-/// # Errors
-///
-/// The compiler fails.
-pub fn bench_guest() -> Result<PathBuf> {
-    cross::build("bench-guest", "bench-guest", Profile::Release)
-}
-
-/// Builds a hand-written EL2 for comparison, `floor-min` or `floor-full`; the answer is an ELF file.
-///
-/// # Errors
-///
-/// The assembler fails.
-pub fn floor(name: &str) -> Result<PathBuf> {
-    cross::build("floors", name, Profile::Release)
 }
 
 /// The command `cargo xtask build`: builds everything that runs on the bare machine and says what

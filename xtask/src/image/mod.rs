@@ -7,13 +7,15 @@ mod fit;
 mod legacy;
 mod parts;
 mod text;
-pub mod via;
+mod via;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use hyp_core::tree::Tree;
+
+pub use via::{Via, board_of, disk, ram};
 
 use crate::board::{Board, Facts};
 use crate::run::{Selected, Selection, Supplies};
@@ -22,7 +24,7 @@ use crate::{board_check, build, setup, workspace};
 use contents::{Contents, NamedTree};
 use disk::File;
 use parts::Form;
-use via::{ram, read};
+use via::read;
 
 /// The word that stands for the tree which U-Boot has anyway.
 const U_BOOT_TREE: &str = "u-boot";

@@ -79,7 +79,6 @@ fn config_place(n: u32) -> Option<(usize, u32)> {
 
 impl<R: RelaxStrategy> Vgic<R> {
     /// A load at `offset` in the distributor of a GICv2 by `vcpu`.
-    #[inline(never)]
     pub fn dist_v2_read(
         &self,
         vcpu: usize,
@@ -122,7 +121,6 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store at `offset` in the distributor of a GICv2 by `vcpu`.
-    #[inline(never)]
     pub fn dist_v2_write(
         &self,
         vcpu: usize,
