@@ -46,6 +46,8 @@ arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::boot::
 arch::vectors::table!(
     call = crate::guest::traps::trap_call,
     sync = crate::guest::traps::trap_sync,
+    access = crate::guest::traps::trap_access,
+    register = crate::guest::traps::trap_register,
     irq = crate::guest::traps::trap_irq,
     serror = crate::guest::traps::trap_serror,
     fatal = crate::panic::fatal_exception

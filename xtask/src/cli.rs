@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{board_check, bundle, guest, image, run, scenario, test};
+use crate::{bench, board_check, bundle, guest, image, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -41,6 +41,8 @@ pub enum Command {
     QemuTest(scenario::Options),
     /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
     Test(test::Options),
+    /// Count the instructions of each operation, beside hand-written code that does the least.
+    Bench(bench::Options),
     /// Make this machine able to build, run and test; says what it installs and why.
     Setup {
         /// Also fetch newer QEMUs, which lie beside the machine's own and do not disturb it, and

@@ -1,6 +1,7 @@
 //! Postern's one command-line face: `cargo xtask --help`.
 #![expect(unreachable_pub, reason = "a program has no users: `pub` means the other modules")]
 
+mod bench;
 mod board;
 mod board_check;
 mod build;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::BoardCheck(options) => board_check::command(&options),
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
+        Command::Bench(options) => bench::command(&options),
         Command::Test(options) => test::command(&options),
         Command::Setup { boards } => provide(boards).map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),

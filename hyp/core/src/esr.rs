@@ -151,13 +151,13 @@ impl Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
     /// One byte.
-    Byte,
+    Byte = 0,
     /// Two bytes.
-    Half,
+    Half = 1,
     /// Four bytes.
-    Word,
+    Word = 2,
     /// Eight bytes.
-    Double,
+    Double = 3,
 }
 
 impl Width {
@@ -174,25 +174,18 @@ impl Width {
     }
 
     /// 1, 2, 4 or 8.
+    #[inline]
     #[must_use]
     pub const fn bytes(self) -> u64 {
-        match self {
-            Self::Byte => 1,
-            Self::Half => 2,
-            Self::Word => 4,
-            Self::Double => 8,
-        }
+        1u64.wrapping_shl(self as u32)
     }
 
     /// All-ones in the bits that the access moves.
+    #[inline]
     #[must_use]
     pub const fn mask(self) -> u64 {
-        match self {
-            Self::Byte => 0xff,
-            Self::Half => 0xffff,
-            Self::Word => 0xffff_ffff,
-            Self::Double => u64::MAX,
-        }
+        // 56, 48, 32 or 0 bits are not moved.
+        u64::MAX.wrapping_shr(64u32.wrapping_sub(8u32.wrapping_shl(self as u32)))
     }
 }
 
@@ -220,6 +213,20 @@ pub struct Access {
     pub is_64bit: bool,
 }
 
+impl Access {
+    /// Decodes the ISS of a data abort whose ISV bit is set.
+    #[inline]
+    const fn from_iss(iss: u64) -> Self {
+        Self {
+            direction: if bit(iss, 6) { Direction::Write } else { Direction::Read },
+            width: Width::from_log2(iss >> 22),
+            register: ((iss >> 16) & 0x1f) as u8,
+            sign_extend: bit(iss, 21),
+            is_64bit: bit(iss, 15),
+        }
+    }
+}
+
 /// A data abort from a lower exception level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataAbort {
@@ -242,17 +249,7 @@ impl DataAbort {
     #[must_use]
     pub const fn from_iss(iss: u64) -> Self {
         let direction = if bit(iss, 6) { Direction::Write } else { Direction::Read };
-        let access = if bit(iss, 24) {
-            Some(Access {
-                direction,
-                width: Width::from_log2(iss >> 22),
-                register: ((iss >> 16) & 0x1f) as u8,
-                sign_extend: bit(iss, 21),
-                is_64bit: bit(iss, 15),
-            })
-        } else {
-            None
-        };
+        let access = if bit(iss, 24) { Some(Access::from_iss(iss)) } else { None };
         Self {
             cause: Cause::from_status(iss),
             direction,
@@ -300,6 +297,16 @@ impl SysReg {
         )
     }
 
+    /// For Op0 = 3, Op1 = 0, CRn = 0, CRm = 4 to 7, the AArch64 ID registers: their number in the
+    /// order of CRm and Op2, 0 to 31.
+    #[inline]
+    #[must_use]
+    pub const fn id_register(self) -> Option<usize> {
+        const FIRST: SysReg = SysReg::new(3, 0, 0, 4, 0);
+        let number = self.0.wrapping_sub(FIRST.0);
+        if number < 32 { Some(number as usize) } else { None }
+    }
+
     /// Op0, 0 to 3.
     #[must_use]
     pub const fn op0(self) -> u16 {
@@ -336,6 +343,17 @@ impl core::fmt::Debug for SysReg {
         let (op0, op1, op2) = (self.op0(), self.op1(), self.op2());
         write!(f, "S{op0}_{op1}_C{}_C{}_{op2}", self.crn(), self.crm())
     }
+}
+
+/// The access of a data abort of the commonest kind, from its ISS: a translation fault of a load or
+/// store that the hardware describes, without sign extension. HPFAR_EL2 then holds the page. For any other abort the
+/// answer is `None`, and [`DataAbort::from_iss`] says more.
+#[inline]
+#[must_use]
+pub const fn plain_access(iss: u64) -> Option<Access> {
+    /// ISV, SSE, FnV, CM, S1PTW and the kind of fault, without its level.
+    const FIELDS: u64 = 1 << 24 | 1 << 21 | 1 << 10 | 1 << 8 | 1 << 7 | 0x3c;
+    if iss & FIELDS == 1 << 24 | 0x04 { Some(Access::from_iss(iss)) } else { None }
 }
 
 /// A trapped MRS, MSR or system instruction.

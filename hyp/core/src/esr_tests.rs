@@ -84,6 +84,20 @@ proptest! {
         let _ = Exit::from_esr(esr);
     }
 
+    /// The short cut takes exactly the aborts for which the long way finds a described load or store
+    /// and a translation fault of its own at a level that stage 2 has.
+    #[test]
+    fn a_plain_access_is_what_the_long_way_finds(noise in 0u64..0x200_0000, status in 0u64..0x40) {
+        for iss in [noise, noise & !0x3f | status, noise & !0x5bf | status | 1 << 24] {
+            let long = DataAbort::from_iss(iss);
+            let is_plain = matches!(long.cause, Cause::Translation { level: 0..=3 })
+                && !long.on_walk
+                && !long.is_maintenance
+                && !long.address_unknown;
+            prop_assert_eq!(plain_access(iss), long.access.filter(|access| is_plain && !access.sign_extend));
+        }
+    }
+
     #[test]
     fn a_register_keeps_its_numbers(
         op0 in 0u16..4, op1 in 0u16..8, crn in 0u16..16, crm in 0u16..16, op2 in 0u16..8,

@@ -262,7 +262,15 @@ impl EventLog {
         count == 1
     }
 
+    /// Whether there is nothing to drain, roughly: others come and go meanwhile.
+    #[inline]
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.waiting() == 0 && self.lost.load(Ordering::Relaxed) == 0
+    }
+
     /// How many events wait, roughly: others come and go meanwhile.
+    #[inline]
     fn waiting(&self) -> usize {
         self.tail.load(Ordering::Relaxed).wrapping_sub(self.head.load(Ordering::Relaxed))
     }

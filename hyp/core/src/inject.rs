@@ -121,6 +121,13 @@ pub const fn is_big_endian(pstate: u64, sctlr_el1: u64) -> bool {
     sctlr_el1 & selector != 0
 }
 
+/// Whether data accesses may be big-endian in any state of the guest.
+#[inline]
+#[must_use]
+pub const fn may_be_big_endian(sctlr_el1: u64) -> bool {
+    sctlr_el1 & (sctlr::E0E | sctlr::EE) != 0
+}
+
 /// The state in which the guest takes `exception`.
 #[must_use]
 pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeatures) -> Injection {
@@ -183,13 +190,16 @@ const fn pstate_at_vector(guest: &GuestState, features: PstateFeatures) -> u64 {
     pstate
 }
 
+/// What [`advance`] clears in the PSTATE of AArch64 state.
+pub const COMPLETED: u64 = spsr::SS | spsr::BTYPE;
+
 /// The PC and PSTATE behind the 32-bit instruction at `pc`, which EL2 has carried out or skips.
 ///
 /// A completed instruction leaves PSTATE.BTYPE at 0; clearing PSTATE.SS makes a software step
 /// that the guest armed complete (Arm ARM, D2.11, "Software Step exceptions").
 #[must_use]
 pub const fn advance(pc: u64, pstate: u64) -> (u64, u64) {
-    let cleared = if is_aarch32(pstate) { spsr::SS } else { spsr::SS | spsr::BTYPE };
+    let cleared = if is_aarch32(pstate) { spsr::SS } else { COMPLETED };
     (pc.wrapping_add(4), pstate & !cleared)
 }
 

@@ -13,7 +13,8 @@ use super::{ident, percpu, simd, sysreg, tlb};
 #[derive(Debug)]
 #[repr(C, align(16))]
 pub(crate) struct Frame {
-    /// x0 to x30. In the short lane (`trap_call`, `trap_irq`) x19 to x28 are stale.
+    /// x0 to x30. In the short lane (`trap_call`, `trap_irq`) and the medium one (`trap_access`,
+    /// `trap_register`) x19 to x28 are stale.
     pub(crate) x: [u64; 31],
     /// Stack that the vectors switch to.
     stack: u64,
@@ -28,11 +29,13 @@ impl Frame {
     }
 
     /// Register `index` as an instruction's operand: 31 is the zero register.
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> u64 {
         self.x.get(index).copied().unwrap_or(0)
     }
 
     /// Sets register `index`; writes to 31 vanish.
+    #[inline]
     pub(crate) fn set(&mut self, index: usize, value: u64) {
         if let Some(register) = self.x.get_mut(index) {
             *register = value;
@@ -174,14 +177,23 @@ pub(crate) fn set_pstate(pstate: u64) {
     unsafe { sysreg::set_spsr_el2(pstate) };
 }
 
+/// SPSR_EL2.M, the AArch32 bit included.
+const MODE: u64 = 0x1f;
+
 /// Sets the PSTATE the guest continues with, in the mode it is in: only flags and masks of
 /// `pstate` count.
 pub(crate) fn keep_pstate(pstate: u64) {
-    /// SPSR_EL2.M, the AArch32 bit included.
-    const MODE: u64 = 0x1f;
     let mode = sysreg::spsr_el2() & MODE;
     // SAFETY: the mode is the one the trap came from, which is below EL2.
     unsafe { sysreg::set_spsr_el2((pstate & !MODE) | mode) };
+}
+
+/// Clears `bits`, flags or masks, in the PSTATE the guest continues with.
+#[inline]
+pub(crate) fn clear_pstate(bits: u64) {
+    let pstate = sysreg::spsr_el2() & !(bits & !MODE);
+    // SAFETY: the mode is the one the trap came from, which is below EL2.
+    unsafe { sysreg::set_spsr_el2(pstate) };
 }
 
 /// Returns to the guest with the registers of `vcpu`; ELR_EL2 and SPSR_EL2 say where.

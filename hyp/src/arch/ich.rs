@@ -19,6 +19,12 @@ macro_rules! list_registers {
         /// UNDEFINED.
         #[inline]
         pub(crate) fn write_lr(index: usize, value: u64) {
+            // Most often there is one interrupt at a time: not worth a call.
+            if index == 0 { sysreg::set_ich_lr0_el2(value) } else { write_any_lr(index, value) }
+        }
+
+        #[inline(never)]
+        fn write_any_lr(index: usize, value: u64) {
             match index {
                 $($index => sysreg::$set(value),)*
                 _ => {}

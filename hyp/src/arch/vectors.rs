@@ -5,6 +5,8 @@ macro_rules! table {
     (
         call = $call:path,
         sync = $sync:path,
+        access = $access:path,
+        register = $register:path,
         irq = $irq:path,
         serror = $serror:path,
         fatal = $fatal:path
@@ -15,6 +17,8 @@ macro_rules! table {
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/vectors.s")),
                 trap_call = sym $call,
                 trap_sync = sym $sync,
+                trap_access = sym $access,
+                trap_register = sym $register,
                 trap_irq = sym $irq,
                 trap_serror = sym $serror,
                 SLOT_SIZE = const crate::arch::percpu::SLOT_SIZE,

@@ -5,7 +5,8 @@
 // So an entry needs no scratch register. Nothing at EL2 unmasks interrupts and nothing nests.
 //
 // The short lane keeps x19 to x28 in place: the handlers preserve them by the procedure call
-// standard. x29 is cleared, which ends a backtrace here.
+// standard. The medium lane does so, too: an instruction that moves one of them takes the long lane.
+// x29 is cleared, which ends a backtrace here.
 
 .macro save_caller_saved
     stp     x0, x1, [sp, #(8 * 0)]
@@ -33,21 +34,21 @@
 .balign 2048
 .global vectors
 vectors:
-// From EL2 itself: always fatal. x0 is stashed in SP_EL0, which is lost with the guest.
-.macro from_el2 kind
+// From EL2 itself, or what cannot be: always fatal. x0 is stashed in SP_EL0, which is lost with the guest.
+.macro fatal_entry kind
     .balign 128
     msr     sp_el0, x0
     mov     x0, #\kind
     b       fatal
 .endm
-    from_el2 0
-    from_el2 1
-    from_el2 2
-    from_el2 3
-    from_el2 4
-    from_el2 5
-    from_el2 6
-    from_el2 7
+    fatal_entry 0
+    fatal_entry 1
+    fatal_entry 2
+    fatal_entry 3
+    fatal_entry 4
+    fatal_entry 5
+    fatal_entry 6
+    fatal_entry 7
 
 // Synchronous, from AArch64. HVC (EC 0x16) and SMC (0x17) take the short lane.
     .balign 128
@@ -74,36 +75,48 @@ vectors:
 
     .balign 128                     // SError
     save_caller_saved
-    adr     x3, {trap_serror}
-    b       long_lane
-
-// From AArch32, which only EL0 of a normal VM may be in; the handlers look.
-    .balign 128
-    save_caller_saved
-    b       other_sync
-
-    .balign 128
-    save_caller_saved
-    to_stack
-    bl      {trap_irq}
-    b       leave
-
-    .balign 128                     // FIQ
-    save_caller_saved
-    to_stack
-    bl      {trap_irq}
-    b       leave
-
-    .balign 128                     // SError
-    save_caller_saved
-    adr     x3, {trap_serror}
-    b       long_lane
-    .balign 128
-
-other_sync:
-    adr     x3, {trap_sync}
-long_lane:
     mrs     x1, esr_el2
+    adr     x3, {trap_serror}
+    b       long_lane
+
+// From an EL1 in AArch32 state, which HCR_EL2.RW rules out. An EL0 in AArch32 state below an EL1 in
+// AArch64 state comes by the four above (Arm ARM, D1.3.1.5).
+    fatal_entry 12
+    fatal_entry 13
+    fatal_entry 14
+    fatal_entry 15
+    .balign 128
+
+// x1 = ESR_EL2. An access that the hardware describes, of a load, a store or a system register,
+// needs one register of the guest: the medium lane takes it unless it is among x19 to x28. Its
+// handlers return nonzero, with nothing done, for what needs more.
+other_sync:
+    lsr     w2, w1, #24             // EC, IL and, of a data abort, ISV
+    adr     x3, {trap_access}
+    ubfx    w4, w1, #16, #5
+    cmp     w2, #(0x24 << 2 | 3)
+    b.eq    medium_lane
+    adr     x3, {trap_register}
+    ubfx    w4, w1, #5, #5
+    cmp     w2, #(0x18 << 2 | 2)
+    b.eq    medium_lane
+full_sync:
+    adr     x3, {trap_sync}
+    b       long_lane
+medium_lane:                        // w4 = the register
+    sub     w4, w4, #19
+    cmp     w4, #(28 - 19)
+    b.ls    full_sync
+    to_stack
+    blr     x3
+    ldr     x1, [sp]
+    mov     sp, x1
+    cbz     x0, restore
+    mrs     x1, esr_el2
+    adr     x3, {trap_sync}
+
+// x1 = ESR_EL2, x3 = handler.
+long_lane:
     stp     x19, x20, [sp, #(8 * 19)]
     stp     x21, x22, [sp, #(8 * 21)]
     stp     x23, x24, [sp, #(8 * 23)]

@@ -112,6 +112,18 @@ pub(crate) fn drop_priority(claim: Claim) {
     }
 }
 
+/// [`acknowledge`] where the controller is known to be a GICv3.
+#[inline]
+pub(crate) fn acknowledge_v3() -> Option<Claim> {
+    gicv3::acknowledge().map(|intid| Claim { intid, whole: intid })
+}
+
+/// [`drop_priority`] where the controller is known to be a GICv3.
+#[inline]
+pub(crate) fn drop_priority_v3(claim: Claim) {
+    gicv3::drop_priority(claim.intid);
+}
+
 /// Deactivates an interrupt whose priority was dropped.
 #[inline]
 pub(crate) fn deactivate(claim: Claim) {

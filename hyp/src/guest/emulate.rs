@@ -6,9 +6,30 @@ use hyp_core::inject;
 use hyp_core::vm::{Device, Emulated};
 
 use super::shell::Here;
-use super::vcpu::Vcpu;
+use super::vcpu::{GuestVm, Vcpu};
 use crate::arch::{cpu, sysreg};
 use crate::drivers::virtual_interface::VirtualInterface;
+
+/// Does `access`, which is not sign-extended, on `device`, if that takes nothing but the guest's
+/// register: constants are read so, and stores of nothing. `false`, with nothing done, if not.
+#[inline]
+pub(crate) fn perform_at_once(vcpu: &mut Vcpu, device: Device, access: &Access) -> bool {
+    let register = usize::from(access.register);
+    match access.direction {
+        Direction::Read => match vcpu.state.vm.constant(device, access.width) {
+            // All of the register: what is not loaded becomes zero.
+            Some(value) => vcpu.frame.set(register, value),
+            None => return false,
+        },
+        Direction::Write => {
+            let value = vcpu.frame.get(register) & access.width.mask();
+            if !GuestVm::is_idle_store(device, access.width, value) {
+                return false;
+            }
+        }
+    }
+    true
+}
 
 /// Does `access` on `device`; `false` where another CPU has to answer first and the guest has to
 /// execute the instruction once more.

@@ -18,7 +18,15 @@ pub(crate) fn record(event: Event) {
 }
 
 /// Prints what waits.
+#[inline]
 pub(crate) fn drain() {
+    if !EVENTS.is_quiet() {
+        print();
+    }
+}
+
+#[cold]
+fn print() {
     let mut printed = false;
     while let Some(record) = EVENTS.pop() {
         if record.is_first() {

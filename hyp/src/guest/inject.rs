@@ -1,5 +1,7 @@
 //! What a guest is made to take, and stepping past what was done for it.
 
+use hyp_core::addr::{Ipa, Va};
+use hyp_core::esr::Access;
 use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::fault::{Fault, Kind};
 use hyp_core::inject::{self, Exception, GuestState};
@@ -27,6 +29,23 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
     inject(vcpu, exception);
 }
 
+/// Makes the guest take the external abort of `access`, whose page at `ipa` is not guarded, and
+/// records it. The caller has asked [`stuck::is_fresh`].
+pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: &Access) {
+    let address = Va(sysreg::far_el2());
+    events::record(Event {
+        vm: 0,
+        vcpu: events::number(vcpu.state.index),
+        reason: Reason::Unguarded,
+        touch: Touch::from(access.direction),
+        bytes: u8::try_from(access.width.bytes()).unwrap_or(0),
+        pc: sysreg::elr_el2(),
+        va: address,
+        ipa,
+    });
+    take(Exception::DataAbort { address });
+}
+
 /// Makes the guest take `exception` at the instruction that trapped. Ends the VM if the vCPU has
 /// done nothing else for a long time.
 pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
@@ -50,6 +69,13 @@ pub(crate) fn take(exception: Exception) {
     sysreg::set_spsr_el1(new.spsr_el1);
     sysreg::set_elr_el2(new.pc);
     context::set_pstate(new.pstate);
+}
+
+/// Steps past the instruction that trapped in AArch64 state.
+#[inline]
+pub(crate) fn advance_aarch64() {
+    sysreg::set_elr_el2(sysreg::elr_el2().wrapping_add(4));
+    context::clear_pstate(inject::COMPLETED);
 }
 
 /// Steps past the instruction that trapped.

@@ -1,7 +1,7 @@
 //! Physical interrupts, which all come to EL2.
 
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
-use hyp_core::vgic::Kicks;
+use hyp_core::vgic::{GicVersion, Kicks};
 
 use super::shell::Here;
 use super::vcpu::Vcpu;
@@ -17,35 +17,70 @@ pub(crate) const PPIS: [u32; 3] = [HYP_TIMER, VTIMER_INTID, PTIMER_INTID];
 /// INTID of the EL2 physical timer: PPI 10.
 const HYP_TIMER: u32 = 26;
 
-/// Takes every interrupt that is pending on this CPU. Also while its vCPU is off.
-pub(crate) fn serve(vcpu: &Vcpu) {
+/// Takes one interrupt of a guest that ran; if there are more, the guest comes back at once.
+/// `false` if that was the guest's own timer: a stop of the VM is announced by another interrupt.
+#[inline]
+pub(crate) fn take_one(vcpu: &Vcpu) -> bool {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    while let Some(claim) = gic::acknowledge() {
-        gic::drop_priority(claim);
-        let mut iface = VirtualInterface::here();
-        let kicks = match claim.intid {
-            // Stays active: the guest deactivates it through its list register.
-            intid @ (VTIMER_INTID | PTIMER_INTID) => {
-                let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
-                vm.pass_on(index, kicks, &Here, &mut iface);
-                continue;
+    let claim = if vm.gic.version() == GicVersion::V3 {
+        let claim = gic::acknowledge_v3();
+        if let Some(claim) = claim {
+            gic::drop_priority_v3(claim);
+            if matches!(claim.intid, VTIMER_INTID | PTIMER_INTID)
+                && vm.gic.timer_again(index, claim.intid, &mut VirtualInterface::V3)
+            {
+                return false;
             }
-            gic::KICK_SGI => vm.gic.sync(index, &mut iface),
-            HYP_TIMER => {
-                console::timer_fired();
-                stuck::look(vcpu);
-                Kicks::NONE
-            }
-            intid if intid == gic::maintenance_intid() => vm.gic.maintenance(index, &mut iface),
-            other => {
-                device_interrupt(vcpu, other);
-                Kicks::NONE
-            }
-        };
-        vm.pass_on(index, kicks, &Here, &mut iface);
-        gic::deactivate(claim);
+        }
+        claim
+    } else {
+        gic::acknowledge().inspect(|claim| gic::drop_priority(*claim))
+    };
+    take_claim(vcpu, claim);
+    true
+}
+
+#[inline(never)]
+fn take_claim(vcpu: &Vcpu, claim: Option<gic::Claim>) {
+    if let Some(claim) = claim {
+        handle(vcpu, claim);
     }
     events::drain();
+}
+
+/// Takes every interrupt that is pending on this CPU. Also while its vCPU is off.
+pub(crate) fn serve(vcpu: &Vcpu) {
+    while let Some(claim) = gic::acknowledge() {
+        gic::drop_priority(claim);
+        handle(vcpu, claim);
+    }
+    events::drain();
+}
+
+/// Serves the interrupt `claim`, whose priority has been dropped.
+fn handle(vcpu: &Vcpu, claim: gic::Claim) {
+    let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+    let mut iface = VirtualInterface::here();
+    let kicks = match claim.intid {
+        // Stays active: the guest deactivates it through its list register.
+        intid @ (VTIMER_INTID | PTIMER_INTID) => {
+            let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
+            return vm.pass_on(index, kicks, &Here, &mut iface);
+        }
+        gic::KICK_SGI => vm.gic.sync(index, &mut iface),
+        HYP_TIMER => {
+            console::timer_fired();
+            stuck::look(vcpu);
+            Kicks::NONE
+        }
+        intid if intid == gic::maintenance_intid() => vm.gic.maintenance(index, &mut iface),
+        other => {
+            device_interrupt(vcpu, other);
+            Kicks::NONE
+        }
+    };
+    vm.pass_on(index, kicks, &Here, &mut iface);
+    gic::deactivate(claim);
 }
 
 /// An interrupt that is neither the guest's timers' nor EL2's own: the console's, or one that

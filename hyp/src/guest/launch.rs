@@ -12,7 +12,8 @@ use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
 use hyp_core::features::{Dialect, FeatureOptions, Features};
 use hyp_core::memory::{
-    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, place_memory,
+    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, FreeMemory, IpaRange, SpaceLayout,
+    place_memory,
 };
 use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
@@ -166,15 +167,17 @@ fn place_devices(
     machine: &Machine<'_>,
     vcpus: usize,
 ) -> Result<(), &'static str> {
-    let mut emulate = |base, size| match IpaRange::new(Ipa(base), size) {
-        Some(range) => layout.emulated.try_push(range).map_err(|_| "too many emulated devices"),
+    let mut emulate = |base, size, kind| match IpaRange::new(Ipa(base), size) {
+        Some(ipa) => layout
+            .emulated
+            .try_push(EmulatedWindow { ipa, kind })
+            .map_err(|_| "too many emulated devices"),
         None => Ok(()),
     };
-    emulate(UART_BASE, UART_SIZE)?;
     match &machine.gic {
         Some(Gic::V2(gic)) => {
-            emulate(GICD_BASE, GICV2_GICD_SIZE)?;
-            emulate(GICC_DIR, GICC_SIZE - (GICC_DIR - GICC_BASE))?;
+            emulate(GICD_BASE, GICV2_GICD_SIZE, EmulatedKind::DistributorV2)?;
+            emulate(GICC_DIR, GICC_SIZE - (GICC_DIR - GICC_BASE), EmulatedKind::Deactivation)?;
             let ipa = IpaRange::new(Ipa(GICC_BASE), GICC_DIR - GICC_BASE);
             let (Some(frame), Some(ipa)) = (gic.virtual_cpu, ipa) else {
                 return Err("the machine's GICv2 has no GICV frame");
@@ -184,13 +187,19 @@ fn place_devices(
             }
             let kind = DeviceType::NonGatheringNonReordering;
             let interface = AssignedDevice { ipa, pa: frame.base(), kind };
-            layout.devices.try_push(interface).map_err(|_| "too many devices")
+            layout.devices.try_push(interface).map_err(|_| "too many devices")?;
         }
         _ => {
-            emulate(GICD_BASE, GICD_SIZE)?;
-            emulate(GICR_BASE, GICR_STRIDE.saturating_mul(vcpus as u64))
+            emulate(GICD_BASE, GICD_SIZE, EmulatedKind::Distributor)?;
+            emulate(
+                GICR_BASE,
+                GICR_STRIDE.saturating_mul(vcpus as u64),
+                EmulatedKind::Redistributors,
+            )?;
         }
     }
+    // Looked up in this order, and the console is asked less often.
+    emulate(UART_BASE, UART_SIZE, EmulatedKind::Console)
 }
 
 fn describe(instance: &Instance) {

@@ -26,6 +26,16 @@ pub(crate) fn watch(vcpu: &Vcpu, has_all: bool) {
     }
 }
 
+/// As [`watch`] without any registers, for a vCPU that is not caught in anything: `false`, with
+/// nothing done, if that is not sure.
+#[inline]
+pub(crate) fn is_fresh(vcpu: &Vcpu) -> bool {
+    let mut runaway = vcpu.state.runaway.get();
+    let is_fresh = runaway.is_fresh(sysreg::elr_el2(), sysreg::elr_el1());
+    vcpu.state.runaway.set(runaway);
+    is_fresh
+}
+
 /// EL2's timer fired; ends the VM if the vCPU is caught in exceptions that EL2 does not see.
 pub(crate) fn look(vcpu: &Vcpu) {
     if !vcpu.state.vm.power.is_on(vcpu.state.index) {

@@ -1,33 +1,40 @@
 //! Applies the answers to trapped system registers.
 
 use hyp_core::esr::SysRegAccess;
-use hyp_core::inject::Exception;
 use hyp_core::sysreg::Answer;
 
-use super::inject::{advance, inject};
 use super::shell::Here;
 use super::vcpu::Vcpu;
 use crate::arch::low_half;
 use crate::drivers::virtual_interface::VirtualInterface;
 
-/// A trapped MRS, MSR or system instruction.
-pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
+/// Does `access` if that takes nothing but the guest's register: an ID register is read, or the
+/// vCPU sends itself an SGI again. `false`, with nothing done, if not.
+#[inline]
+pub(crate) fn access_at_once(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
+    let register = usize::from(access.rt);
+    if let Some(value) = vcpu.state.view.id_read(access) {
+        vcpu.frame.set(register, value);
+        return true;
+    }
+    vcpu.state.view.is_sgi1(access)
+        && vcpu.state.vm.gic.sgi_to_self(
+            vcpu.state.index,
+            vcpu.frame.get(register),
+            &mut VirtualInterface::V3,
+        )
+}
+
+/// A trapped MRS, MSR or system instruction. `false`, with nothing done, if it is
+/// undefined.
+pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) -> bool {
     let register = usize::from(access.rt);
     // What follows needs one only where the GIC is made of system registers.
     let mut iface = VirtualInterface::V3;
     match vcpu.state.view.answer(&access) {
         Answer::Value(value) => vcpu.frame.set(register, value),
         Answer::Ignored => {}
-        Answer::Undefined => {
-            log::trace!(
-                "vcpu {}: {:?} is undefined, PC {:#x}",
-                vcpu.state.index,
-                access.register,
-                crate::arch::sysreg::elr_el2()
-            );
-            inject(vcpu, Exception::Undefined);
-            return;
-        }
+        Answer::Undefined => return false,
         Answer::Sgi(which) => {
             let value = vcpu.frame.get(register);
             let (vm, index) = (vcpu.state.vm, vcpu.state.index);
@@ -41,5 +48,5 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) {
             vm.pass_on(index, kicks, &Here, &mut iface);
         }
     }
-    advance();
+    true
 }

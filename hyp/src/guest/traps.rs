@@ -5,12 +5,12 @@
 
 use hyp_core::addr::{Ipa, Va};
 use hyp_core::calls::{self, Outcome};
-use hyp_core::esr::Exit;
+use hyp_core::esr::{Exit, SysRegAccess};
 use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::inject::{self, Exception};
 use hyp_core::vm::{Caller, Stop};
 
-use super::inject::{advance, inject, take};
+use super::inject::{advance, advance_aarch64, inject, take};
 use super::shell::Here;
 use super::vcpu::Vcpu;
 use super::{events, faults, interrupts, power, stuck, sysregs};
@@ -24,13 +24,11 @@ pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) {
     let imm = (esr & 0xffff) as u16;
     // Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
     let is_smc = esr & (1 << 26) != 0;
-    let outcome =
-        if is_smc { calls::smc(&services, imm, regs) } else { calls::hvc(&services, imm, regs) };
-    match outcome {
+    match calls::answer(&services, is_smc, imm, regs) {
         Outcome::Done(results) => {
             set_results(vcpu, results);
             if is_smc {
-                advance();
+                advance_aarch64();
             }
         }
         other => unusual_outcome(vcpu, other, is_smc),
@@ -77,7 +75,13 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
     match Exit::from_esr(esr) {
         Exit::DataAbort(abort) => faults::data_abort(vcpu, &abort),
         Exit::FetchAbort(abort) => faults::fetch_abort(vcpu, &abort),
-        Exit::SystemRegister(access) => sysregs::access(vcpu, access),
+        Exit::SystemRegister(access) => {
+            if sysregs::access(vcpu, access) {
+                advance();
+            } else {
+                inject(vcpu, Exception::Undefined);
+            }
+        }
         Exit::Wait => {
             power::standby();
             advance();
@@ -87,11 +91,36 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
     }
 }
 
+/// What the vectors do after a handler of the medium lane.
+#[repr(u64)]
+pub(crate) enum Lane {
+    /// Return to the guest.
+    Done = 0,
+    /// Save the rest of the registers and call [`trap_sync`].
+    Long = 1,
+}
+
+/// A data abort whose syndrome describes the access. Of x19 to x28, none is the
+/// access's register.
+pub(crate) extern "C" fn trap_access(vcpu: &'static mut Vcpu, esr: u64) -> Lane {
+    if faults::described(vcpu, esr) { Lane::Done } else { Lane::Long }
+}
+
+/// A trapped MRS, MSR or system instruction of AArch64 state, which alone has this class. Of x19 to x28, none is its
+/// register.
+pub(crate) extern "C" fn trap_register(vcpu: &'static mut Vcpu, esr: u64) -> Lane {
+    let access = SysRegAccess::from_iss(esr);
+    if sysregs::access_at_once(vcpu, &access) || sysregs::access(vcpu, access) {
+        advance_aarch64();
+        return Lane::Done;
+    }
+    Lane::Long
+}
+
 /// IRQ or FIQ. x19 to x28 are not in the frame.
 pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
     let vcpu = refuse_aarch32(vcpu);
-    interrupts::serve(vcpu);
-    if vcpu.state.vm.life.stopping().is_some() {
+    if interrupts::take_one(vcpu) && vcpu.state.vm.life.stopping().is_some() {
         power::leave(vcpu);
     }
 }

@@ -1,5 +1,7 @@
 //! The hardware behind `hyp_core::ports`.
 
+use core::ptr::NonNull;
+
 use hyp_core::addr::{BLOCK_2M, Ipa, PAGE_SIZE, Pa};
 use hyp_core::ports::{GuestMemory, Table, TableMemory, Tlb};
 use hyp_core::stage2::Vmid;
@@ -18,13 +20,19 @@ pub(crate) fn init() -> Result<(), MapError> {
 pub(crate) struct Hardware {
     base: Pa,
     bytes: u64,
-    va: usize,
+    va: NonNull<Table>,
 }
+
+// SAFETY: `va` leads to nothing but atomics, which every CPU may reach at once.
+unsafe impl Send for Hardware {}
+// SAFETY: as above.
+unsafe impl Sync for Hardware {}
 
 impl Hardware {
     /// Takes the extent of table frames of a new VM, whole pages that nobody else owns.
     pub(crate) fn new(base: Pa, bytes: u64) -> Result<Self, MapError> {
         let va = el2_map::owned(base, bytes)?;
+        let va = NonNull::new(va as *mut Table).ok_or(MapError::NoRoom)?;
         Ok(Self { base, bytes, va })
     }
 }
@@ -36,9 +44,10 @@ impl TableMemory for Hardware {
         if offset >= self.bytes || !pa.is_aligned(PAGE_SIZE) {
             return None;
         }
-        // SAFETY: the page lies in the extent, which is mapped for ever, aligned, and only ever
-        // accessed as tables of atomics.
-        Some(unsafe { &*((self.va + word(offset)) as *const Table) })
+        // SAFETY: the page lies in the extent, which is mapped in one piece.
+        let table = unsafe { self.va.byte_add(word(offset)) };
+        // SAFETY: it is mapped for ever, aligned, and only ever accessed as tables of atomics.
+        Some(unsafe { table.as_ref() })
     }
 }
 

@@ -32,10 +32,9 @@ mod smp;
 mod tap;
 #[cfg(target_os = "none")]
 mod time;
+
 #[cfg(target_os = "none")]
-mod tree;
-#[cfg(target_os = "none")]
-mod uart;
+use guest_runtime::{tree, uart};
 
 /// First CPU, MMU on, console guarded: reads the tree, runs the rows, powers off.
 #[cfg(target_os = "none")]

@@ -155,6 +155,18 @@ fn interrupts(machine: &Machine<'_>, report: &mut Report) {
     }
 }
 
+/// What people call the UART that a driver is for.
+fn driver(kind: ConsoleKind) -> &'static str {
+    match kind {
+        ConsoleKind::Pl011 => "PL011",
+        ConsoleKind::Cadence => "Cadence UART",
+        ConsoleKind::Imx => "i.MX UART",
+        ConsoleKind::Ns16550(_) => "16550",
+        ConsoleKind::Bcm2835Aux => "mini UART",
+        ConsoleKind::Unsupported(_) => "none",
+    }
+}
+
 fn console(machine: &Machine<'_>, report: &mut Report) {
     let remedy = "name another with stdout-path in /chosen";
     match &machine.console {
@@ -172,7 +184,7 @@ fn console(machine: &Machine<'_>, report: &mut Report) {
             }
             kind => {
                 report.machine.console = Some(Uart {
-                    driver: format!("{kind:?}"),
+                    driver: driver(kind),
                     registers: console.registers.into(),
                     intid: console.interrupt,
                 });

@@ -79,7 +79,7 @@ pub struct Controller {
 #[derive(Debug, Serialize)]
 pub struct Uart {
     /// The driver.
-    pub driver: String,
+    pub driver: &'static str,
     /// Its registers.
     pub registers: Span,
     /// Its interrupt.

@@ -7,8 +7,8 @@
 mod c_guest;
 mod cross;
 mod efi;
-mod flatten;
-mod size;
+pub mod flatten;
+pub mod size;
 
 use std::fs;
 use std::path::PathBuf;
@@ -59,6 +59,24 @@ pub fn hypervisor() -> Result<Hypervisor> {
 /// The compiler fails.
 pub fn conformance_guest() -> Result<PathBuf> {
     cross::build("conformance", "conformance", Profile::Release)
+}
+
+/// Builds the guest of `cargo xtask bench`; the answer is an ELF file.
+///
+/// # Errors
+///
+/// The compiler fails.
+pub fn bench_guest() -> Result<PathBuf> {
+    cross::build("bench-guest", "bench-guest", Profile::Release)
+}
+
+/// Builds a hand-written EL2 for comparison, `floor-min` or `floor-full`; the answer is an ELF file.
+///
+/// # Errors
+///
+/// The assembler fails.
+pub fn floor(name: &str) -> Result<PathBuf> {
+    cross::build("floors", name, Profile::Release)
 }
 
 /// The command `cargo xtask build`: builds everything that runs on the bare machine and says what

@@ -10,30 +10,55 @@ use crate::units::shown_size;
 /// The image shall stay readable in a weekend and loadable anywhere.
 const IMAGE_AIM: u64 = 128 << 10;
 
+/// Bytes of what fills the image's memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Code.
+    pub code: u64,
+    /// Constants.
+    pub constants: u64,
+    /// Data with an initial value.
+    pub data: u64,
+    /// Memory that begins as zeros.
+    pub zeroed: u64,
+}
+
+impl Sizes {
+    /// What the sections of `elf_file` add up to.
+    ///
+    /// # Errors
+    ///
+    /// It is not an ELF file.
+    pub fn of(elf_file: &[u8]) -> Result<Self> {
+        let file = object::File::parse(elf_file).context("not an ELF file")?;
+        let mut sizes = Self::default();
+        for section in file.sections() {
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+            if !sh_flags.contains(elf::SHF_ALLOC) {
+                continue;
+            }
+            let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
+                &mut sizes.code
+            } else if !sh_flags.contains(elf::SHF_WRITE) {
+                &mut sizes.constants
+            } else if section.kind() == object::SectionKind::UninitializedData {
+                &mut sizes.zeroed
+            } else {
+                &mut sizes.data
+            };
+            *sum += section.size();
+        }
+        Ok(sizes)
+    }
+}
+
 /// A table of what fills the image: code, constants, data, zeroed memory.
 ///
 /// # Errors
 ///
 /// `elf_file` is not an ELF file.
 pub fn report(elf_file: &[u8], image_len: u64) -> Result<String> {
-    let file = object::File::parse(elf_file).context("not an ELF file")?;
-    let [mut code, mut constants, mut data, mut zeroed] = [0_u64; 4];
-    for section in file.sections() {
-        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
-        if !sh_flags.contains(elf::SHF_ALLOC) {
-            continue;
-        }
-        let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
-            &mut code
-        } else if !sh_flags.contains(elf::SHF_WRITE) {
-            &mut constants
-        } else if section.kind() == object::SectionKind::UninitializedData {
-            &mut zeroed
-        } else {
-            &mut data
-        };
-        *sum += section.size();
-    }
+    let Sizes { code, constants, data, zeroed } = Sizes::of(elf_file)?;
     let mut text = String::new();
     for (what, bytes) in
         [("code", code), ("constants", constants), ("data", data), ("zeroed memory", zeroed)]

@@ -7,15 +7,13 @@ mod fit;
 mod legacy;
 mod parts;
 mod text;
-mod via;
+pub mod via;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use hyp_core::tree::Tree;
-
-pub use via::{Via, board_of, disk, ram};
 
 use crate::board::{Board, Facts};
 use crate::run::{Selected, Selection, Supplies};
@@ -24,7 +22,7 @@ use crate::{board_check, build, setup, workspace};
 use contents::{Contents, NamedTree};
 use disk::File;
 use parts::Form;
-use via::read;
+use via::{ram, read};
 
 /// The word that stands for the tree which U-Boot has anyway.
 const U_BOOT_TREE: &str = "u-boot";

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::contents::Contents;
 use super::parts::{self, Form};
 use crate::board::Board;
-use crate::qemu::Boot;
+use crate::qemu::{Boot, MODELS, Model};
 
 /// How a machine's firmware comes to the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -31,20 +31,21 @@ impl Via {
     }
 }
 
-/// The board that QEMU's machine `machine` stands for.
+/// The board that QEMU's machine `model` stands for.
 ///
 /// # Errors
 ///
-/// There is no U-Boot for it.
-pub fn board_of(machine: &str) -> Result<Board> {
-    match machine.split(',').next().unwrap_or_default() {
-        "raspi4b" => Ok(Board::Rpi4),
-        name if name == "virt" || name.starts_with("virt-") => Ok(Board::Virt),
-        name => bail!(
-            "there is a U-Boot for QEMU's machines `virt` and `raspi4b` only, not for `{name}`: \
-             leave --via out"
-        ),
-    }
+/// There is no U-Boot for it; the message lists the machines that have one.
+pub fn board_of(model: &Model) -> Result<Board> {
+    let with: Vec<_> = MODELS.iter().filter(|model| model.u_boot.is_some()).collect();
+    let names: Vec<_> = with.iter().map(|model| model.name).collect();
+    model.u_boot.with_context(|| {
+        format!(
+            "there is a U-Boot for QEMU's machines {} only, not for {}: leave --via out",
+            names.join(" and "),
+            model.name
+        )
+    })
 }
 
 /// The disk from which U-Boot starts `boot` on the machine that stands for `board`. QEMU has the
@@ -83,10 +84,13 @@ mod tests {
 
     #[test]
     fn machines_stand_for_boards_and_others_are_named() {
-        assert_eq!(board_of("virt,gic-version=2").unwrap(), Board::Virt);
-        assert_eq!(board_of("virt-7.2").unwrap(), Board::Virt);
-        assert_eq!(board_of("raspi4b").unwrap(), Board::Rpi4);
-        let refused = board_of("sbsa-ref").unwrap_err().to_string();
-        assert!(refused.contains("sbsa-ref") && refused.contains("--via"), "{refused}");
+        let board = |machine| board_of(Model::find(machine).unwrap());
+        assert_eq!(board("virt,gic-version=2").unwrap(), Board::Virt);
+        assert_eq!(board("virt-7.2").unwrap(), Board::Virt);
+        assert_eq!(board("raspi4b").unwrap(), Board::Rpi4);
+        let refused = board("imx8mp-evk").unwrap_err().to_string();
+        for word in ["imx8mp-evk", "virt and raspi4b", "--via"] {
+            assert!(refused.contains(word), "{refused}");
+        }
     }
 }

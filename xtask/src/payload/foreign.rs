@@ -27,9 +27,29 @@ const SIGNS: &[Sign] = &[
         bytes: &[0xd0, 0x0d, 0xfe, 0xed],
         what: "a flattened device tree or FIT, not a program",
     },
-    Sign { at: 0, bytes: &[0xfd, 0x37, 0x7a, 0x58, 0x5a], what: "an xz file; unpack it first" },
-    Sign { at: 0, bytes: &[0x28, 0xb5, 0x2f, 0xfd], what: "a zstd file; unpack it first" },
-    Sign { at: 0, bytes: b"BZh", what: "a bzip2 file; unpack it first" },
+    Sign {
+        at: 0,
+        bytes: &[0xfd, 0x37, 0x7a, 0x58, 0x5a],
+        what: "an xz file; unpack it first (`xz -dk`)",
+    },
+    // LZ4 frame format, and the older one that the kernel's build makes
+    Sign {
+        at: 0,
+        bytes: &[0x04, 0x22, 0x4d, 0x18],
+        what: "an LZ4 file; unpack it first (`lz4 -d`)",
+    },
+    Sign {
+        at: 0,
+        bytes: &[0x02, 0x21, 0x4c, 0x18],
+        what: "an LZ4 file; unpack it first (`lz4 -d`)",
+    },
+    Sign { at: 0, bytes: b"\x89LZO\0\r\n\x1a\n", what: "an LZO file; unpack it first (`lzop -d`)" },
+    Sign {
+        at: 0,
+        bytes: &[0x28, 0xb5, 0x2f, 0xfd],
+        what: "a zstd file; unpack it first (`zstd -d`)",
+    },
+    Sign { at: 0, bytes: b"BZh", what: "a bzip2 file; unpack it first (`bzip2 -dk`)" },
     Sign { at: 0, bytes: b"070701", what: "a cpio archive: is it the initrd?" },
     Sign { at: 0, bytes: b"!<arch>\n", what: "a package or library archive" },
     Sign { at: 0, bytes: b"MZ", what: "an EFI or DOS program without an arm64 Image header" },

@@ -187,7 +187,11 @@ fn foreign_kernels_are_named() {
     assert!(with(36, &0x016f_2818_u32.to_le_bytes()).contains("32-bit Arm"));
     assert!(with(0, b"070701").contains("initrd"));
     assert!(with(0, b"\xd0\x0d\xfe\xed").contains("device tree"));
-    assert!(with(0, b"\xfd7zXZ\0").contains("xz"));
+    assert!(with(0, b"\xfd7zXZ\0").contains("xz -dk"));
+    assert!(with(0, b"\x28\xb5\x2f\xfd").contains("zstd -d"));
+    assert!(with(0, b"BZh91AY&SY").contains("bzip2 -dk"));
+    assert!(with(0, b"\x04\x22\x4d\x18").contains("lz4 -d"));
+    assert!(with(0, b"\x02\x21\x4c\x18").contains("lz4 -d"));
     assert!(refusal(image(0x4000, 0x9000, 1)).contains("big-endian"));
 }
 

@@ -8,9 +8,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::board::Board;
 use crate::setup::Qemu;
 use model::Sound;
-pub use model::{Model, TreeSource};
+pub use model::{MODELS, Model, TreeSource};
 pub use session::{Ending, Session, stop_asked, watch_for_stop};
 
 /// The machine to emulate.
@@ -56,6 +57,8 @@ pub struct Firmware<'a> {
     pub program: &'a Path,
     /// The disk that it boots, on which is all that [`Boot`] names.
     pub disk: &'a Path,
+    /// The board that it was built for.
+    pub board: Board,
 }
 
 impl Boot<'_> {
@@ -63,9 +66,15 @@ impl Boot<'_> {
         if let Some(firmware) = self.via {
             // A comma in a path is doubled in QEMU's options.
             let disk = firmware.disk.display().to_string().replace(',', ",,");
-            command.arg("-bios").arg(firmware.program);
-            command.args(["-drive", &format!("if=none,id=disk,format=raw,file={disk}")]);
-            command.args(["-device", "virtio-blk-device,drive=disk"]);
+            if firmware.board == Board::Rpi4 {
+                // The Pi's own firmware, which QEMU stands in for, starts it as it would a kernel.
+                command.arg("-kernel").arg(firmware.program);
+                command.args(["-drive", &format!("if=sd,format=raw,file={disk}")]);
+            } else {
+                command.arg("-bios").arg(firmware.program);
+                command.args(["-drive", &format!("if=none,id=disk,format=raw,file={disk}")]);
+                command.args(["-device", "virtio-blk-device,drive=disk"]);
+            }
             return;
         }
         command.arg("-kernel").arg(self.image);
@@ -195,8 +204,12 @@ mod tests {
              -kernel postern.img -initrd b -append 'postern.log=debug x' -icount"
         );
 
-        let firmware = Firmware { program: Path::new("u-boot.bin"), disk: Path::new("a,b.disk") };
-        let boot = Boot { via: Some(firmware), ..boot };
+        let firmware = |board| Firmware {
+            program: Path::new("u-boot.bin"),
+            disk: Path::new("a,b.disk"),
+            board,
+        };
+        let boot = Boot { via: Some(firmware(Board::Virt)), ..boot };
         let words = command_line(&machine("virt", (7, 2)).command(boot, Keyboard::Plain));
         let (_, start) = words.split_once(" -serial stdio ").unwrap();
         assert_eq!(
@@ -204,5 +217,10 @@ mod tests {
             "-bios u-boot.bin -drive if=none,id=disk,format=raw,file=a,,b.disk \
              -device virtio-blk-device,drive=disk -icount"
         );
+        let boot = Boot { via: Some(firmware(Board::Rpi4)), ..boot };
+        let words = command_line(&machine("raspi4b", (9, 0)).command(boot, Keyboard::Plain));
+        let end =
+            " -serial stdio -kernel u-boot.bin -drive if=sd,format=raw,file=a,,b.disk -icount";
+        assert!(words.ends_with(end), "{words}");
     }
 }

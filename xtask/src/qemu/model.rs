@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
+use crate::board::Board;
+
 /// A machine of QEMU.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Model {
@@ -17,6 +19,8 @@ pub struct Model {
     pub tree: TreeSource,
     /// Serial ports before the one that the tree names as the console.
     pub ports_before_console: usize,
+    /// The board for which there is a U-Boot that runs on it.
+    pub u_boot: Option<Board>,
     /// Firmware can switch it off.
     pub switches_off: bool,
     /// Its sound device stops QEMU where the host has no sound, unless told to be silent.
@@ -60,6 +64,7 @@ pub static MODELS: [Model; 5] = [
         fixed: None,
         tree: TreeSource::Qemu,
         ports_before_console: 0,
+        u_boot: Some(Board::Virt),
         switches_off: true,
         has_sound: false,
     },
@@ -70,6 +75,7 @@ pub static MODELS: [Model; 5] = [
         fixed: Some(Fixed { smp: 4, cpus: 4, cpu: "cortex-a53", gic: 2, ram: None }),
         tree: TreeSource::Board("zynqmp-zcu102-rev1.0.dtb"),
         ports_before_console: 0,
+        u_boot: None,
         switches_off: true,
         has_sound: true,
     },
@@ -81,6 +87,7 @@ pub static MODELS: [Model; 5] = [
         fixed: Some(Fixed { smp: 4, cpus: 2, cpu: "cortex-a72", gic: 3, ram: None }),
         tree: TreeSource::QemuWithoutSeed,
         ports_before_console: 0,
+        u_boot: None,
         switches_off: true,
         has_sound: false,
     },
@@ -92,6 +99,7 @@ pub static MODELS: [Model; 5] = [
         tree: TreeSource::Board("imx8mp-evk.dtb"),
         // The console is UART2.
         ports_before_console: 1,
+        u_boot: None,
         switches_off: true,
         has_sound: false,
     },
@@ -103,6 +111,7 @@ pub static MODELS: [Model; 5] = [
         tree: TreeSource::Board("bcm2711-rpi-4-b.dtb"),
         // The console is the mini UART.
         ports_before_console: 1,
+        u_boot: Some(Board::Rpi4),
         // CPUs wait at a spin table; there is no PSCI.
         switches_off: false,
         has_sound: false,
@@ -131,6 +140,11 @@ impl Model {
             let known: Vec<_> = MODELS.iter().map(|model| model.name).collect();
             format!("Postern does not know the machine `{name}`; it knows {}", known.join(", "))
         })
+    }
+
+    /// Whether its RAM is what it is.
+    pub fn has_fixed_ram(&self) -> bool {
+        self.fixed.as_ref().is_some_and(|fixed| fixed.ram.is_some())
     }
 
     /// Refuses choices that the machine does not leave.

@@ -1,5 +1,6 @@
 //! `cargo xtask run`: one run of the hypervisor under QEMU with the console on the terminal.
 
+mod advice;
 mod attended;
 pub mod console;
 mod gdb;
@@ -23,11 +24,11 @@ pub use selection::{Selected, Selection};
 pub use supplies::Supplies;
 pub use vm_options::VmOptions;
 
-use crate::image::Via;
+use crate::image::via::{self, Via};
 use crate::qemu::{Boot, Firmware, Model};
 use crate::setup::QemuChoice;
 use crate::units::parse_size;
-use crate::{build, image, workspace};
+use crate::{build, workspace};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -73,7 +74,7 @@ pub struct MachineOptions {
     /// Words for Postern itself, such as `postern.log=debug`.
     #[arg(long, default_value = "", value_name = "WORDS", hide_default_value = true)]
     boot_args: String,
-    /// Start through firmware, from a disk, as a board does; for the machine `virt`.
+    /// Start through firmware, from a disk, as a board does; for `virt` and `raspi4b`.
     #[arg(long, value_enum, value_name = "FIRMWARE")]
     via: Option<Via>,
     /// The emulator: a program's path, or `bookworm-backports` or `trixie-backports` for a newer
@@ -147,16 +148,17 @@ pub fn command(options: &Options) -> Result<u8> {
     };
     let disk = match options.machine.via {
         None => None,
-        Some(via) => {
-            let board = image::board_of(&machine.machine)?;
-            if options.machine.ram.is_none() {
-                machine.ram = image::ram(machine.ram, fs::metadata(bundle.path())?.len());
+        Some(way) => {
+            let board = via::board_of(machine.model)?;
+            if options.machine.ram.is_none() && !machine.model.has_fixed_ram() {
+                machine.ram = via::ram(machine.ram, fs::metadata(bundle.path())?.len());
             }
-            Some(OnDisk::made("disk", &image::disk(board, via, &boot)?)?)
+            Some((OnDisk::made("disk", &via::disk(board, way, &boot)?)?, board))
         }
     };
-    if let Some(disk) = &disk {
-        boot.via = Some(Firmware { program: supplies.u_boot()?, disk: disk.path() });
+    if let Some((disk, board)) = &disk {
+        let program = supplies.u_boot(*board)?;
+        boot.via = Some(Firmware { program, disk: disk.path(), board: *board });
     }
     attended::run(&machine, boot, &hypervisor.elf, options.timeout.map(Duration::from_secs))
 }

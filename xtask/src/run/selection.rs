@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::advice::advice;
 use super::{Supplies, VmOptions, What, preset};
 use crate::bundle::{self, Bundle};
+use crate::setup::say;
 use crate::vm_desc::{self, VmDesc};
 
 /// VMs, in one of several ways.
@@ -45,7 +47,13 @@ impl Selection {
                 .with_context(|| format!("cannot read the bundle {}", path.display()))?;
             return Ok(Selected::Given(path.clone()));
         }
-        Ok(Selected::Made(bundle::build(&self.vms(supplies)?)?))
+        let vms = self.vms(supplies)?;
+        for vm in &vms {
+            if let Some(advice) = advice(vm) {
+                say(&advice);
+            }
+        }
+        Ok(Selected::Made(bundle::build(&vms)?))
     }
 
     fn vms(&self, supplies: &Supplies) -> Result<Vec<VmDesc>> {

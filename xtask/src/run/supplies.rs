@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum as _;
 
 use super::preset::{Files, What};
+use crate::board::Board;
 use crate::qemu::{Model, TreeSource};
 use crate::setup::{self, Emulator, FETCHED, Qemu, QemuChoice};
 use crate::{build, guest};
@@ -21,10 +22,16 @@ pub struct Supplies {
     /// One for each [`What`].
     payloads: Vec<(What, Made)>,
     u_boot: OnceLock<Result<PathBuf, String>>,
+    u_boot_rpi: OnceLock<Result<PathBuf, String>>,
 }
 
 /// Files made once, or why they cannot be.
 type Made = OnceLock<Result<Files, String>>;
+
+/// An error that can be told more than once.
+fn told(error: anyhow::Error) -> String {
+    format!("{error:#}")
+}
 
 impl Supplies {
     /// Nothing yet; `chosen` is the emulator to use, if it is not for us to choose one.
@@ -34,6 +41,7 @@ impl Supplies {
             emulators: Mutex::default(),
             payloads: What::value_variants().iter().map(|what| (*what, Made::new())).collect(),
             u_boot: OnceLock::new(),
+            u_boot_rpi: OnceLock::new(),
         }
     }
 
@@ -112,13 +120,17 @@ impl Supplies {
         made.map_err(|why| anyhow!("{why}"))
     }
 
-    /// U-Boot for the machine `virt`, fetched if need be.
+    /// U-Boot for a machine that stands for `board`, fetched if need be.
     ///
     /// # Errors
     ///
     /// It cannot be had on this machine.
-    pub fn u_boot(&self) -> Result<&Path> {
-        match self.u_boot.get_or_init(|| setup::ensure_u_boot().map_err(|e| format!("{e:#}"))) {
+    pub fn u_boot(&self, board: Board) -> Result<&Path> {
+        let made = match board {
+            Board::Rpi4 => self.u_boot_rpi.get_or_init(|| setup::ensure_u_boot_rpi().map_err(told)),
+            _ => self.u_boot.get_or_init(|| setup::ensure_u_boot().map_err(told)),
+        };
+        match made {
             Ok(path) => Ok(path),
             Err(why) => Err(anyhow!("{why}")),
         }

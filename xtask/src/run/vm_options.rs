@@ -8,6 +8,9 @@ use toml::{Table, Value};
 use crate::units::{self, parse_size};
 use crate::vm_desc::Dialect;
 
+/// What a page has, and the guard works with.
+const PAGE: u64 = 4096;
+
 /// One VM.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Virtual machine")]
@@ -54,6 +57,10 @@ pub struct VmOptions {
     /// secret then.
     #[arg(long)]
     insecure_entropy: bool,
+    /// Guard these pages from the start: one page, or as many bytes as come after a `+`. May be
+    /// given several times.
+    #[arg(long, value_name = "ADDRESS[+SIZE]", value_parser = parse_range)]
+    guarded: Vec<(i64, u64)>,
 }
 
 impl VmOptions {
@@ -82,6 +89,14 @@ impl VmOptions {
         say("insecure-entropy", self.insecure_entropy.then_some(Value::Boolean(true)));
         say("load-addr", self.load_addr.map(Value::Integer));
         say("dtb-addr", self.dtb_addr.map(Value::Integer));
+        let guarded = self.guarded.iter().map(|(base, size)| {
+            let keys = [
+                ("base".to_owned(), Value::Integer(*base)),
+                ("size".to_owned(), Value::String(size.to_string())),
+            ];
+            Value::Table(keys.into_iter().collect())
+        });
+        say("guarded", (!self.guarded.is_empty()).then(|| Value::Array(guarded.collect())));
         Ok(words)
     }
 }
@@ -105,15 +120,33 @@ fn parse_address(text: &str) -> Result<i64> {
         .with_context(|| format!("`{text}` is not an address: it has more than 63 bits"))
 }
 
+/// An address, and a size of one page or what comes after a `+`.
+fn parse_range(text: &str) -> Result<(i64, u64)> {
+    match text.split_once('+') {
+        Some((base, size)) => Ok((parse_address(base)?, parse_size(size)?)),
+        None => Ok((parse_address(text)?, PAGE)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm_desc::{Guarded, VmDesc};
 
     #[test]
     fn addresses_have_at_most_63_bits() {
         assert_eq!(parse_address("0x4020_0000").unwrap(), 0x4020_0000);
         for wrong in ["-1", "40M", "0xffff_ffff_ffff_ffff"] {
             assert!(parse_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_a_page_unless_it_has_a_size() {
+        assert_eq!(parse_range("0x9000000").unwrap(), (0x900_0000, 4096));
+        assert_eq!(parse_range("0x9000000+64K").unwrap(), (0x900_0000, 0x1_0000));
+        for wrong in ["", "+4K", "0x1000+", "0x1000+much"] {
+            assert!(parse_range(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -125,14 +158,15 @@ mod tests {
             mem: Some(1 << 21),
             load_addr: Some(0x4000_0000),
             dialect: Some(Dialect::List2021),
+            guarded: vec![(0x900_0000, 4096)],
             ..VmOptions::default()
         };
-        let words = options.words().unwrap().to_string();
-        for line in
-            ["protected = false", "mem = \"2097152\"", "load-addr = 1073741824", "\"list-2021\""]
-        {
-            assert!(words.contains(line), "{words}");
-        }
-        assert_eq!(words.lines().count(), 4);
+        let mut words = options.words().unwrap();
+        words.insert("kernel".to_owned(), Value::String("/k".to_owned()));
+        assert_eq!(words.len(), 6);
+        let vm: VmDesc = words.try_into().unwrap();
+        assert_eq!((vm.protected, vm.mem, vm.load_addr), (false, 1 << 21, Some(0x4000_0000)));
+        assert_eq!(vm.dialect, Dialect::List2021);
+        assert_eq!(vm.guarded, [Guarded { base: 0x900_0000, size: 4096 }]);
     }
 }

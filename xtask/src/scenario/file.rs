@@ -17,7 +17,7 @@ use super::machine_tree::TreeDamage;
 use super::pattern::Pattern;
 use super::script::Step;
 use super::tap;
-use crate::image::Via;
+use crate::image::via::Via;
 use crate::qemu::Model;
 use crate::run::preset::Files;
 use crate::run::{What, Words, preset};

@@ -14,13 +14,14 @@ use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
 use super::machine_tree;
 use super::script::Script;
+use crate::bundle;
+use crate::image::via;
 use crate::qemu::{Boot, Firmware, Keyboard, Session};
 use crate::run::Needs;
 use crate::run::console::Lines;
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 use crate::vm_desc::VmDesc;
-use crate::{bundle, image};
 
 /// Most complaints and last lines shown of one run; the log has the rest.
 const SHOWN: usize = 20;
@@ -136,14 +137,14 @@ fn attempt(
     };
     // Beside the log as well.
     let disk = log.with_extension("disk");
-    if let Some(via) = words.via {
-        let board = image::board_of(&machine.machine)?;
-        if words.ram.is_none() {
-            machine.ram = image::ram(machine.ram, bytes.as_ref().map_or(0, Vec::len).try_into()?);
+    if let Some(way) = words.via {
+        let board = via::board_of(machine.model)?;
+        if words.ram.is_none() && !machine.model.has_fixed_ram() {
+            machine.ram = via::ram(machine.ram, bytes.as_ref().map_or(0, Vec::len).try_into()?);
         }
-        fs::write(&disk, image::disk(board, via, &boot)?)
+        fs::write(&disk, via::disk(board, way, &boot)?)
             .with_context(|| format!("could not write {}", disk.display()))?;
-        boot.via = Some(Firmware { program: bench.supplies.u_boot()?, disk: &disk });
+        boot.via = Some(Firmware { program: bench.supplies.u_boot(board)?, disk: &disk, board });
     }
     let mut command = machine.command(boot, Keyboard::Plain);
     let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };

@@ -48,7 +48,7 @@ pub(super) fn features<S: CallServices>(services: &S, queried: u64) -> Outcome {
 #[inline(never)]
 pub(super) fn workaround<S: CallServices>(services: &S, workaround: Workaround) -> Outcome {
     match services.mitigation(workaround) {
-        Mitigation::Vulnerable => return super::NOT_SUPPORTED,
+        Mitigation::Vulnerable => return super::not_supported(),
         Mitigation::Mitigated => services.mitigate(workaround),
         Mitigation::Unaffected => {}
     }

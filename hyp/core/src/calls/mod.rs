@@ -122,21 +122,29 @@ pub trait CallServices {
 }
 
 /// Answers `HVC #imm` with x0 to x3 in `regs`.
+#[inline]
 pub fn hvc<S: CallServices>(services: &S, imm: u16, regs: [u64; 4]) -> Outcome {
     // SMCCC reserves every immediate but 0 (DEN0028, 2.9).
-    if imm != 0 { NOT_SUPPORTED } else { dispatch(services, regs) }
+    if imm != 0 { not_supported() } else { dispatch(services, regs) }
 }
 
 /// Answers `SMC #imm` with x0 to x3 in `regs`. Never reaches firmware.
+#[inline]
 pub fn smc<S: CallServices>(services: &S, imm: u16, regs: [u64; 4]) -> Outcome {
-    if services.features().contains(Features::SMC_CALLS) {
-        hvc(services, imm, regs)
-    } else {
-        Outcome::Undefined
+    answer(services, true, imm, regs)
+}
+
+/// Answers `SMC #imm` if `is_smc`, else `HVC #imm`, with x0 to x3 in `regs`: [`smc`] or [`hvc`].
+#[inline]
+pub fn answer<S: CallServices>(services: &S, is_smc: bool, imm: u16, regs: [u64; 4]) -> Outcome {
+    if is_smc && !services.features().contains(Features::SMC_CALLS) {
+        return Outcome::Undefined;
     }
+    hvc(services, imm, regs)
 }
 
 /// Answers a call through either conduit.
+#[inline]
 fn dispatch<S: CallServices>(services: &S, [x0, x1, x2, x3]: [u64; 4]) -> Outcome {
     let id = FunctionId::from_x0(x0);
     match id {
@@ -169,14 +177,18 @@ fn dispatch<S: CallServices>(services: &S, [x0, x1, x2, x3]: [u64; 4]) -> Outcom
         vendor_abi::FEATURES => Outcome::Done(services.features().vendor_bitmap().map(u64::from)),
         FunctionId(vendor::FIRST..=vendor::LAST) => vendor::call(services, id, x1, x2, x3),
 
-        _ => NOT_SUPPORTED,
+        _ => not_supported(),
     }
 }
 
-/// The answer to a call that is not there.
-const NOT_SUPPORTED: Outcome = done(smccc::NOT_SUPPORTED);
+/// The answer to a call that is not there. A constant would be copied by a call of `memcpy`.
+#[inline]
+const fn not_supported() -> Outcome {
+    done(smccc::NOT_SUPPORTED)
+}
 
 /// One result, sign-extended to 64 bits also for 32-bit calls; the other results are 0.
+#[inline]
 const fn done(x0: i64) -> Outcome {
     Outcome::Done([x0.cast_unsigned(), 0, 0, 0])
 }

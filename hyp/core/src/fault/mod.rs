@@ -60,8 +60,16 @@ impl From<Kind> for Touch {
             Kind::Fetch => Self::Fetch,
             Kind::Walk(_) => Self::Walk,
             Kind::Maintenance => Self::Maintenance,
-            Kind::Data { direction: Direction::Read, .. } => Self::Load,
-            Kind::Data { direction: Direction::Write, .. } => Self::Store,
+            Kind::Data { direction, .. } => Self::from(direction),
+        }
+    }
+}
+
+impl From<Direction> for Touch {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self::Load,
+            Direction::Write => Self::Store,
         }
     }
 }

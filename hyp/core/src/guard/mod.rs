@@ -15,7 +15,7 @@ use spin::RelaxStrategy;
 use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE};
-use crate::memory::{AddressSpace, Writer};
+use crate::memory::{AddressSpace, EmulatedKind, Writer};
 use crate::ports::Ports;
 use crate::stage2::{
     DeviceType, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
@@ -103,6 +103,16 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         Ok(())
     }
 
+    /// Whether an access to the page of `ipa`, which no emulated device has open, breaks the rules
+    /// of the guard and no other: the VM is enrolled, and the page is neither memory, nor mapped,
+    /// nor guarded. Takes no lock. A `false` says nothing.
+    #[inline]
+    pub fn is_plainly_unguarded(&self, ipa: Ipa) -> bool {
+        self.is_enrolled()
+            && self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_empty())
+            && !self.is_memory(ipa)
+    }
+
     /// Whether the granule of `ipa` is guarded. Takes no lock.
     #[inline]
     pub fn is_guarded(&self, ipa: Ipa) -> bool {
@@ -110,6 +120,20 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             Some(guarded) => guarded,
             None => self.leaf_is_guarded(ipa),
         }
+    }
+
+    /// The emulated device and the offset of its register at `ipa`, if the guard lets an access to
+    /// that page go on. Takes no lock and walks no tables.
+    #[inline]
+    pub fn open_device(&self, ipa: Ipa) -> Option<(EmulatedKind, u64)> {
+        let (kind, offset, is_guarded) = self.cache.find(ipa)?;
+        (is_guarded || !self.is_enrolled()).then_some((kind, offset))
+    }
+
+    /// The emulated device whose registers hold all of `bytes` bytes from `ipa`, and the offset of
+    /// the first, whatever the guard says.
+    pub fn emulated_at(&self, ipa: Ipa, bytes: u64) -> Option<(EmulatedKind, u64)> {
+        self.cache.device(ipa, bytes)
     }
 
     #[inline]
@@ -129,6 +153,36 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     #[inline]
     pub fn guard_map(&self, ipa: Ipa, kind: Option<DeviceType>) -> Result<(), GuardError> {
         self.check_call(ipa)?;
+        let is_done = match self.cache.get(ipa) {
+            Some(is_guarded) => is_guarded,
+            None => self.mark_in_place(ipa),
+        };
+        if is_done { Ok(()) } else { self.guard_map_slowly(ipa, kind) }
+    }
+
+    /// Marks the granule at `ipa`, which no emulated device has, if its table is there and nothing
+    /// else is: one walk, one store. `true` where it is guarded now, be it from before.
+    #[inline]
+    fn mark_in_place(&self, ipa: Ipa) -> bool {
+        let Some(slot) = self.tables.slot(&self.ports, ipa) else { return false };
+        if slot.is_guarded() {
+            return true;
+        }
+        if !slot.is_empty()
+            || slot.level != Level::L3
+            || self.is_memory(ipa)
+            || self.device_at(ipa).is_some()
+        {
+            return false;
+        }
+        let _writer = self.writer.lock();
+        // The table stays where it is while the VM runs; what it holds may have changed.
+        slot.mark_if_empty()
+    }
+
+    /// The rest of [`AddressSpace::guard_map`].
+    #[inline(never)]
+    fn guard_map_slowly(&self, ipa: Ipa, kind: Option<DeviceType>) -> Result<(), GuardError> {
         if !self.in_range(ipa) {
             return Err(GuardError::OutOfRange(ipa));
         }

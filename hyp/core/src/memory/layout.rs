@@ -38,6 +38,30 @@ impl AssignedDevice {
     }
 }
 
+/// What answers in a window that EL2 emulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmulatedKind {
+    /// GICv3 distributor.
+    Distributor,
+    /// GICv3 redistributors, the first vCPU's first.
+    Redistributors,
+    /// GICv2 distributor.
+    DistributorV2,
+    /// The second page of a GICv2's CPU interface.
+    Deactivation,
+    /// The console.
+    Console,
+}
+
+/// Registers that EL2 emulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmulatedWindow {
+    /// Where the VM sees them: whole pages.
+    pub ipa: IpaRange,
+    /// Whose they are.
+    pub kind: EmulatedKind,
+}
+
 /// What an address space is made from: the VM's description, with addresses found.
 #[derive(Debug, Clone)]
 pub struct SpaceLayout {
@@ -51,8 +75,9 @@ pub struct SpaceLayout {
     pub guarded: ArrayVec<IpaRange, MAX_GUARDED>,
     /// Real devices it may use.
     pub devices: ArrayVec<AssignedDevice, MAX_DEVICES>,
-    /// Windows of devices that EL2 emulates; their guard state is kept at hand.
-    pub emulated: ArrayVec<IpaRange, MAX_EMULATED>,
+    /// Windows of devices that EL2 emulates; their guard state is kept at hand. Looked up in this
+    /// order.
+    pub emulated: ArrayVec<EmulatedWindow, MAX_EMULATED>,
 }
 
 /// Why an address space cannot be made.
@@ -148,7 +173,7 @@ impl SpaceLayout {
 
     pub(super) fn check(&self, geometry: Geometry) -> Result<(), SpaceError> {
         let devices = self.devices.iter().map(|device| device.ipa);
-        let windows = devices.chain(self.emulated.iter().copied());
+        let windows = devices.chain(self.emulated.iter().map(|window| window.ipa));
         for range in windows.clone().chain(self.guarded.iter().copied()) {
             in_range(geometry, range)?;
             if !range.is_aligned(PAGE_SIZE) {

@@ -14,7 +14,8 @@ mod space;
 mod tests;
 
 pub use layout::{
-    AssignedDevice, MARK_TABLES, MAX_DEVICES, MAX_EMULATED, MAX_GUARDED, SpaceError, SpaceLayout,
+    AssignedDevice, EmulatedKind, EmulatedWindow, MARK_TABLES, MAX_DEVICES, MAX_EMULATED,
+    MAX_GUARDED, SpaceError, SpaceLayout,
 };
 pub use map::{Extent, MAX_EXTENTS, MapError, MemoryMap};
 pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};

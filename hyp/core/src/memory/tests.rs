@@ -17,7 +17,7 @@ use crate::testing::model::Model;
 use crate::testing::oracle::Fault;
 use crate::testing::vm::{
     CONSOLE, DEVICE, DEVICE_PA, GIC, HIGH, HIGH_PA, PRE_GUARDED, RAM, RAM_PA, Space, Vm, layout,
-    range,
+    range, window,
 };
 use crate::testing::{Entry, FakeMachine, Op};
 
@@ -483,11 +483,11 @@ fn a_layout_that_contradicts_itself_is_refused() {
         Err(SpaceError::Unaligned(range(0x100, 0x1000)))
     );
     assert_eq!(
-        make(|layout| layout.emulated.push(range(DEVICE, 0x1000))),
+        make(|layout| layout.emulated.push(window(DEVICE, 0x1000, EmulatedKind::Console))),
         Err(SpaceError::Overlap(range(DEVICE, 0x1000)))
     );
     assert_eq!(
-        make(|layout| layout.emulated.push(range(0xc00_0000, 512 << 12))),
+        make(|layout| layout.emulated.push(window(0xc00_0000, 512 << 12, EmulatedKind::Console))),
         Err(SpaceError::TooManyPages(512))
     );
     let small = PaRange::new(machine.frames().base(), 0x1_0000).unwrap();

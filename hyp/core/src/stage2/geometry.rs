@@ -29,6 +29,17 @@ impl Level {
         }
     }
 
+    /// The level whose [`Level::shift`] this is.
+    #[inline]
+    pub(super) const fn of_shift(shift: u32) -> Self {
+        match shift {
+            12 => Self::L3,
+            21 => Self::L2,
+            30 => Self::L1,
+            _ => Self::L0,
+        }
+    }
+
     /// Bytes an entry covers.
     #[inline]
     #[must_use]

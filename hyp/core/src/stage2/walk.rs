@@ -69,6 +69,18 @@ impl Slot<'_> {
         matches!(self.descriptor(), Descriptor::Leaf(_))
     }
 
+    /// Marks the granule of this page entry as guarded, if there is still nothing; `false` if there
+    /// is something now. With the writer lock held.
+    #[inline]
+    pub(crate) fn mark_if_empty(&self) -> bool {
+        // No walker ever caches the mark, so nobody has to be told.
+        let is_empty = self.entry.load(Ordering::Relaxed) == EMPTY;
+        if is_empty {
+            self.entry.store(descriptor::GUARD_MARK, Ordering::Release);
+        }
+        is_empty
+    }
+
     /// Whether the granule was guarded.
     #[inline]
     pub(crate) const fn is_guarded(&self) -> bool {
@@ -122,15 +134,18 @@ impl Tables {
         if !self.geometry.contains(ipa) {
             return None;
         }
-        let mut level = self.geometry.start();
-        let mut pa = self.root.checked_add(self.geometry.root_offset(ipa))?;
+        // Counted by shift and not by level, which is a few instructions less for each.
+        let mut shift = self.geometry.start().shift();
+        let root = self.root.checked_add(self.geometry.root_offset(ipa))?;
+        let mut pa = root.page();
         loop {
-            let entry = memory.table(pa)?.entry(level.index(ipa))?;
+            let index = ipa.0.wrapping_shr(shift) & 0x1ff;
+            let entry = memory.table(pa)?.entry(usize::try_from(index).ok()?)?;
             let value = entry.load(Ordering::Acquire);
-            match level.next() {
-                Some(next) if descriptor::is_table(value) => level = next,
-                _ => return Some(Slot { entry, level, value }),
+            if shift == Level::L3.shift() || !descriptor::is_table(value) {
+                return Some(Slot { entry, level: Level::of_shift(shift), value });
             }
+            shift = shift.wrapping_sub(9);
             pa = descriptor::address(value);
         }
     }

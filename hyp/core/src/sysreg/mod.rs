@@ -99,6 +99,25 @@ impl CpuView {
         self.id.get(register as usize).copied().unwrap_or(0)
     }
 
+    /// What `access` reads from one of the AArch64 ID registers; `None` if it is another register or
+    /// a write.
+    #[inline]
+    #[must_use]
+    pub fn id_read(&self, access: &SysRegAccess) -> Option<u64> {
+        match access.direction {
+            Direction::Read => access.register.id_register().and_then(|n| self.id.get(n)).copied(),
+            Direction::Write => None,
+        }
+    }
+
+    /// Whether `access` writes ICC_SGI1R_EL1 of a GICv3.
+    #[inline]
+    #[must_use]
+    pub fn is_sgi1(&self, access: &SysRegAccess) -> bool {
+        (access.register, access.direction) == (named::ICC_SGI1R_EL1, Direction::Write)
+            && self.has_gic
+    }
+
     /// What becomes of `access`.
     #[must_use]
     pub fn answer(&self, access: &SysRegAccess) -> Answer {
@@ -143,10 +162,7 @@ impl CpuView {
     }
 
     fn id_by_encoding(&self, register: SysReg) -> u64 {
-        let row = usize::from(register.crm()).checked_sub(4);
-        row.and_then(|row| row.checked_mul(8)?.checked_add(usize::from(register.op2())))
-            .and_then(|index| self.id.get(index).copied())
-            .unwrap_or(0)
+        register.id_register().and_then(|index| self.id.get(index).copied()).unwrap_or(0)
     }
 }
 

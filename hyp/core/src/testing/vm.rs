@@ -4,7 +4,10 @@ use std::boxed::Box;
 use std::sync::Arc;
 
 use crate::addr::{Ipa, Pa};
-use crate::memory::{AddressSpace, AssignedDevice, IpaRange, MemoryMap, Populated, SpaceLayout};
+use crate::memory::{
+    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, IpaRange, MemoryMap, Populated,
+    SpaceLayout,
+};
 use crate::stage2::{DeviceType, Geometry, Level, Vmid};
 use crate::testing::{FakeMachine, oracle};
 use crate::vm_type::{ProtectedGate, VmType};
@@ -50,6 +53,10 @@ pub(crate) fn range(base: u64, size: u64) -> IpaRange {
     IpaRange::new(Ipa(base), size).unwrap()
 }
 
+pub(crate) fn window(base: u64, size: u64, kind: EmulatedKind) -> EmulatedWindow {
+    EmulatedWindow { ipa: range(base, size), kind }
+}
+
 pub(crate) fn layout(word: u64) -> SpaceLayout {
     static GATE: ProtectedGate = ProtectedGate::new(true, true);
     let kind = VmType::parse(word, &GATE, 48).unwrap();
@@ -58,8 +65,8 @@ pub(crate) fn layout(word: u64) -> SpaceLayout {
     memory.insert(Ipa(HIGH), Pa(HIGH_PA), 2 << 20).unwrap();
     let mut layout = SpaceLayout::new(kind, Vmid::new(9).unwrap(), memory);
     layout.guarded.push(range(PRE_GUARDED, 0x1000));
-    layout.emulated.push(range(CONSOLE, 0x1000));
-    layout.emulated.push(range(GIC, 0x1_0000));
+    layout.emulated.push(window(CONSOLE, 0x1000, EmulatedKind::Console));
+    layout.emulated.push(window(GIC, 0x1_0000, EmulatedKind::Distributor));
     layout.devices.push(AssignedDevice {
         ipa: range(DEVICE, 0x2000),
         pa: Pa(DEVICE_PA),

@@ -117,7 +117,7 @@ impl Bank {
     /// its old list register still has its name on it, but is empty. Then a write of that
     /// register is all; the model knows it as pending there already. `false` if not so.
     /// `source` is the sender of a GICv2's SGI, else 0.
-    #[inline]
+    #[inline(always)]
     pub(super) fn revive(
         &self,
         n: u32,

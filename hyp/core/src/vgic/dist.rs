@@ -88,6 +88,23 @@ fn affinity_of(router: u64) -> u32 {
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
+    /// What a load at `offset` in the distributor of a GICv3 reads, if it is the same for ever.
+    #[inline]
+    pub fn dist_constant(offset: u64, width: Width) -> Option<u64> {
+        match (offset, width) {
+            (0x0004, Width::Word) => Some(u64::from(TYPER)),
+            (0x0008, Width::Word) => Some(u64::from(IIDR)),
+            _ => None,
+        }
+    }
+
+    /// Whether a store of zero at `offset` in the distributor of a GICv3 changes nothing: to the
+    /// registers whose ones set or clear.
+    #[inline]
+    pub fn is_idle_zero(offset: u64, width: Width) -> bool {
+        BitRegister::at(offset, width).is_some_and(|(register, _)| register != BitRegister::Group)
+    }
+
     /// A load at `offset` in the distributor of a GICv3 by `vcpu`.
     pub fn dist_read(
         &self,
@@ -122,6 +139,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store at `offset` in the distributor of a GICv3 by `vcpu`.
+    #[inline]
     pub fn dist_write(
         &self,
         vcpu: usize,
@@ -130,12 +148,22 @@ impl<R: RelaxStrategy> Vgic<R> {
         value: u64,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
-        let kicks = match BitRegister::at(offset, width) {
-            Some((register, word)) => {
-                return self.write_bits(vcpu, register, word, low(value), iface);
-            }
-            None => self.write_other(offset, width, value),
-        };
+        match BitRegister::at(offset, width) {
+            Some((register, word)) => self.write_bits(vcpu, register, word, low(value), iface),
+            None => self.dist_write_other(vcpu, offset, width, value, iface),
+        }
+    }
+
+    #[inline(never)]
+    fn dist_write_other(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        width: Width,
+        value: u64,
+        iface: &mut impl CpuInterface,
+    ) -> Kicks {
+        let kicks = self.write_other(offset, width, value);
         self.settle(vcpu, kicks, iface)
     }
 
@@ -162,6 +190,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store to a register of the bit sets.
+    #[inline(never)]
     pub(super) fn write_bits(
         &self,
         vcpu: usize,
@@ -172,7 +201,6 @@ impl<R: RelaxStrategy> Vgic<R> {
     ) -> Kicks {
         let Some(word) = word.checked_sub(1) else { return Kicks::NONE };
         if value == 0 && register != BitRegister::Group {
-            // Ones set or clear; zeroes do nothing.
             return Kicks::NONE;
         }
         let mut sent = Kicks::NONE;

@@ -79,6 +79,7 @@ fn config_place(n: u32) -> Option<(usize, u32)> {
 
 impl<R: RelaxStrategy> Vgic<R> {
     /// A load at `offset` in the distributor of a GICv2 by `vcpu`.
+    #[inline(never)]
     pub fn dist_v2_read(
         &self,
         vcpu: usize,
@@ -121,6 +122,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store at `offset` in the distributor of a GICv2 by `vcpu`.
+    #[inline(never)]
     pub fn dist_v2_write(
         &self,
         vcpu: usize,

@@ -41,8 +41,8 @@ pub use kicks::Kicks;
 pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
 
-use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
-use bits::{Bits, bit, member};
+use bank::{Bank, PHYSICAL_PPIS, implemented};
+use bits::{Bits, bit, low, member};
 use core::sync::atomic::{AtomicU32, Ordering};
 use flow::Flow;
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
@@ -235,12 +235,29 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
         if intid < FIRST_SPI && PHYSICAL_PPIS & bit(intid) != 0 {
-            if bank.is_tied(intid) && bank.revive(intid, 0, self.groups(), iface) {
-                return Kicks::NONE;
-            }
             bank.fire(intid, iface);
         }
         self.finish(vcpu, cpu, bank, iface)
+    }
+
+    /// As [`Self::ppi_fired`] for 27 or 30, if all that takes is to write the list register that
+    /// held the interrupt before; `false`, with nothing done, if not.
+    #[inline]
+    pub fn timer_again(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> bool {
+        let Some(cpu) = self.cpus.get(vcpu) else { return false };
+        let bank = cpu.bank.lock();
+        bank.is_tied(intid) && bank.revive(intid, 0, self.groups(), iface)
+    }
+
+    /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names itself and nobody else, and all that
+    /// takes is to write the list register that held the SGI before; `false`, with nothing done,
+    /// if not.
+    #[inline]
+    pub fn sgi_to_self(&self, vcpu: usize, value: u64, iface: &mut impl CpuInterface) -> bool {
+        const INTID: u64 = 0xf << 24;
+        let Some(cpu) = self.cpus.get(vcpu) else { return false };
+        value & !INTID == u64::from(member(vcpu))
+            && cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, self.groups(), iface)
     }
 
     /// The vCPU of a VM with GICv3 wrote `value` to one of the SGI registers.
@@ -256,11 +273,6 @@ impl<R: RelaxStrategy> Vgic<R> {
             && let Some(cpu) = self.cpus.get(vcpu)
         {
             let mut bank = cpu.bank.lock();
-            if request.inbox & SGIS != 0
-                && bank.revive(request.inbox.trailing_zeros(), 0, self.groups(), iface)
-            {
-                return Kicks::NONE;
-            }
             bank.absorb(request.inbox);
             return self.finish(vcpu, cpu, bank, iface);
         }

@@ -60,7 +60,26 @@ fn decode(offset: u64, width: Width) -> Register {
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
+    /// What a load at `offset` from the first redistributor reads, if it is the same for ever.
+    #[inline]
+    pub fn redist_constant(&self, offset: u64, width: Width) -> Option<u64> {
+        let target = offset / GICR_STRIDE;
+        match (offset & GICR_STRIDE.wrapping_sub(1), width) {
+            (0x0008, Width::Double) if target < self.vcpus as u64 => Some(self.typer(target)),
+            _ => None,
+        }
+    }
+
+    /// GICR_TYPER of vCPU `target`: Affinity_Value in 63:32 and Processor_Number in 23:8 are both
+    /// its index.
+    #[inline]
+    const fn typer(&self, target: u64) -> u64 {
+        let last = if target.wrapping_add(1) == self.vcpus as u64 { TYPER_LAST } else { 0 };
+        target << 32 | target << 8 | last
+    }
+
     /// A load by `vcpu` at `offset` from the first redistributor.
+    #[inline(never)]
     pub fn redist_read(
         &self,
         vcpu: usize,
@@ -86,12 +105,7 @@ impl<R: RelaxStrategy> Vgic<R> {
                     0
                 }
             }
-            Register::Typer => {
-                // Affinity_Value in 63:32 and Processor_Number in 23:8 are both the index.
-                let n = target as u64;
-                let last = if target.wrapping_add(1) == self.vcpus { TYPER_LAST } else { 0 };
-                read_part(n << 32 | n << 8 | last, offset, width)
-            }
+            Register::Typer => read_part(self.typer(target as u64), offset, width),
             Register::Iidr => u64::from(IIDR),
             Register::Waker => u64::from(if cpu.bank.lock().is_asleep { WAKER_ASLEEP } else { 0 }),
             Register::Priority(first) => cpu.bank.lock().priorities(first, width),
@@ -105,6 +119,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A store by `vcpu` at `offset` from the first redistributor.
+    #[inline(never)]
     pub fn redist_write(
         &self,
         vcpu: usize,

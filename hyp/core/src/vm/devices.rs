@@ -1,33 +1,25 @@
 //! The devices that EL2 emulates for a VM, and what stage 2 says about its pages.
 
-use hyp_abi::vplatform::{
-    GICC_DIR, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE, UART_INTID,
-    UART_SIZE,
-};
+use hyp_abi::vplatform::UART_INTID;
 use spin::RelaxStrategy;
 
 use super::{Shell, Vm};
-use crate::addr::{Ipa, PAGE_SIZE};
+use crate::addr::Ipa;
 use crate::esr::{Access, Direction, Width};
 use crate::fault::{FaultView, LeafState, Use};
+use crate::memory::EmulatedKind;
 use crate::pl011::Pl011;
 use crate::ports::Ports;
 use crate::stage2::{Access as Permission, Execute, Leaf};
-use crate::vgic::{CpuInterface, GicVersion, Kicks, Read};
+use crate::vgic::{CpuInterface, Kicks, Read, Vgic};
 
-/// A device and an offset into its registers.
+/// An emulated device and an offset into its registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    /// GICv3 distributor.
-    Distributor(u64),
-    /// GICv3 redistributors, from the first vCPU's.
-    Redistributors(u64),
-    /// GICv2 distributor.
-    DistributorV2(u64),
-    /// The second page of a GICv2's CPU interface.
-    Deactivation(u64),
-    /// The console.
-    Console(u64),
+pub struct Device {
+    /// Whose registers.
+    pub kind: EmulatedKind,
+    /// Offset in bytes from the first.
+    pub offset: u64,
 }
 
 /// What became of an emulated access.
@@ -39,12 +31,6 @@ pub enum Emulated {
     Stored,
     /// Another CPU has to answer first: the guest executes the instruction again.
     Again,
-}
-
-/// The offset of `bytes` bytes at `ipa` in the `size` bytes at `base`, if all of them are there.
-fn offset_in(ipa: Ipa, bytes: u64, base: u64, size: u64) -> Option<u64> {
-    let offset = ipa.get().checked_sub(base)?;
-    (offset.checked_add(bytes)? <= size).then_some(offset)
 }
 
 impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
@@ -87,11 +73,8 @@ impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
 
     #[inline]
     fn device(&self, ipa: Ipa, bytes: u64) -> Option<Device> {
-        let gic = match self.gic.version() {
-            GicVersion::V3 => self.gic_v3_at(ipa, bytes),
-            GicVersion::V2 => Self::gic_v2_at(ipa, bytes),
-        };
-        gic.or_else(|| offset_in(ipa, bytes, UART_BASE, UART_SIZE).map(Device::Console))
+        let (kind, offset) = self.space.emulated_at(ipa, bytes)?;
+        Some(Device { kind, offset })
     }
 
     #[inline]
@@ -101,24 +84,43 @@ impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
 }
 
 impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
-    /// The part of the GICv3 whose registers hold all of `bytes` bytes from `ipa`.
+    /// The emulated device at `ipa`, if an aligned access may use it at once. `None` where
+    /// [`judge`](crate::fault::judge) has to be asked.
+    ///
+    /// Pages of emulated devices are neither memory nor ever mapped
+    /// ([`SpaceLayout`](crate::memory::SpaceLayout)), so the road comes to the guard for each access
+    /// there, and what the guard says of them is kept beside the tables.
     #[inline]
-    fn gic_v3_at(&self, ipa: Ipa, bytes: u64) -> Option<Device> {
-        if let Some(offset) = offset_in(ipa, bytes, GICD_BASE, GICD_SIZE) {
-            return Some(Device::Distributor(offset));
+    pub fn open_device(&self, ipa: Ipa, width: Width) -> Option<Device> {
+        // An aligned access lies in one page.
+        if !ipa.is_aligned(width.bytes()) {
+            return None;
         }
-        let redistributors = GICR_STRIDE.saturating_mul(self.gic.vcpus() as u64);
-        offset_in(ipa, bytes, GICR_BASE, redistributors).map(Device::Redistributors)
+        let (kind, offset) = self.space.open_device(ipa)?;
+        Some(Device { kind, offset })
     }
 
-    /// The emulated part of the GICv2 whose registers hold all of `bytes` bytes from `ipa`.
-    fn gic_v2_at(ipa: Ipa, bytes: u64) -> Option<Device> {
-        offset_in(ipa, bytes, GICD_BASE, GICV2_GICD_SIZE)
-            .map(Device::DistributorV2)
-            .or_else(|| offset_in(ipa, bytes, GICC_DIR, PAGE_SIZE).map(Device::Deactivation))
+    /// What a load of `width` at `device` reads, where that is a constant of the VM and needs
+    /// neither a lock nor a look at anything.
+    #[inline]
+    pub fn constant(&self, device: Device, width: Width) -> Option<u64> {
+        match device.kind {
+            EmulatedKind::Distributor => Vgic::<R>::dist_constant(device.offset, width),
+            EmulatedKind::Redistributors => self.gic.redist_constant(device.offset, width),
+            _ => None,
+        }
+    }
+
+    /// Whether a store of `value` at `device` changes nothing, whatever the state is in.
+    #[inline]
+    pub fn is_idle_store(device: Device, width: Width, value: u64) -> bool {
+        device.kind == EmulatedKind::Distributor
+            && value == 0
+            && Vgic::<R>::is_idle_zero(device.offset, width)
     }
 
     /// Does `access` of `vcpu` on `device`; `value` is what a store writes, cut to its width.
+    #[inline(never)]
     pub fn emulate(
         &self,
         vcpu: usize,
@@ -129,54 +131,70 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         iface: &mut impl CpuInterface,
     ) -> Emulated {
         let width = access.width;
-        match (device, access.direction) {
-            (Device::Distributor(offset), Direction::Read) => {
+        let offset = device.offset;
+        match (device.kind, access.direction) {
+            (EmulatedKind::Distributor, Direction::Read) => {
                 Self::loaded(self.gic.dist_read(vcpu, offset, width, iface), shell)
             }
-            (Device::Redistributors(offset), Direction::Read) => {
+            (EmulatedKind::Redistributors, Direction::Read) => {
                 Self::loaded(self.gic.redist_read(vcpu, offset, width, iface), shell)
             }
-            (Device::Distributor(offset), Direction::Write) => {
+            (EmulatedKind::Distributor, Direction::Write) => {
                 Self::stored(self.gic.dist_write(vcpu, offset, width, value, iface), shell)
             }
-            (Device::Redistributors(offset), Direction::Write) => {
+            (EmulatedKind::Redistributors, Direction::Write) => {
                 Self::stored(self.gic.redist_write(vcpu, offset, width, value, iface), shell)
             }
-            (Device::DistributorV2(offset), Direction::Read) => {
+            (EmulatedKind::DistributorV2, Direction::Read) => {
                 Self::loaded(self.gic.dist_v2_read(vcpu, offset, width, iface), shell)
             }
-            (Device::DistributorV2(offset), Direction::Write) => {
+            (EmulatedKind::DistributorV2, Direction::Write) => {
                 Self::stored(self.gic.dist_v2_write(vcpu, offset, width, value, iface), shell)
             }
-            (Device::Deactivation(0), Direction::Write) if width == Width::Word => {
+            (EmulatedKind::Deactivation, Direction::Write) => {
+                if (offset, width) != (0, Width::Word) {
+                    return Emulated::Stored;
+                }
                 // Bits 12:10, an SGI's sender, do not matter: an SGI is active once.
                 let intid = (value & 0x3ff) as u32;
                 Self::stored(self.gic.deactivate(vcpu, intid, iface), shell)
             }
-            (Device::Deactivation(_), Direction::Write) => Emulated::Stored,
             // GICC_DIR, the only register there, is write-only.
-            (Device::Deactivation(_), Direction::Read) => Emulated::Loaded(0),
-            (Device::Console(offset), direction) => {
-                let mut uart = self.uart.lock();
-                let line = uart.irq_line();
-                let had_room = uart.rx_room() > 0;
-                let answer = match direction {
-                    Direction::Read => Emulated::Loaded(uart.read(offset, width)),
-                    Direction::Write => {
-                        uart.write(offset, width, value);
-                        Emulated::Stored
-                    }
-                };
-                shell.send(&mut || uart.take_tx());
-                let has_room = uart.rx_room() > 0;
-                self.console_line(&uart, line, vcpu, shell, iface);
-                drop(uart);
-                if has_room && !had_room {
-                    shell.receive_again();
-                }
-                answer
+            (EmulatedKind::Deactivation, Direction::Read) => Emulated::Loaded(0),
+            (EmulatedKind::Console, _) => {
+                self.emulate_console(vcpu, offset, access, value, shell, iface)
             }
         }
+    }
+
+    #[inline(never)]
+    fn emulate_console(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        access: &Access,
+        value: u64,
+        shell: &impl Shell,
+        iface: &mut impl CpuInterface,
+    ) -> Emulated {
+        let mut uart = self.uart.lock();
+        let line = uart.irq_line();
+        let had_room = uart.rx_room() > 0;
+        let answer = match access.direction {
+            Direction::Read => Emulated::Loaded(uart.read(offset, access.width)),
+            Direction::Write => {
+                uart.write(offset, access.width, value);
+                Emulated::Stored
+            }
+        };
+        shell.send(&mut || uart.take_tx());
+        let has_room = uart.rx_room() > 0;
+        self.console_line(&uart, line, vcpu, shell, iface);
+        drop(uart);
+        if has_room && !had_room {
+            shell.receive_again();
+        }
+        answer
     }
 
     /// The terminal has room for guest output again, or bytes from `receive` for the guest; it is
@@ -220,7 +238,21 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     }
 
     /// Sends `kicks`, and has the calling vCPU look for itself if it is among them.
+    #[inline]
     pub fn pass_on(
+        &self,
+        vcpu: usize,
+        kicks: Kicks,
+        shell: &impl Shell,
+        iface: &mut impl CpuInterface,
+    ) {
+        if !kicks.is_empty() {
+            self.pass_on_some(vcpu, kicks, shell, iface);
+        }
+    }
+
+    #[inline(never)]
+    fn pass_on_some(
         &self,
         vcpu: usize,
         kicks: Kicks,
@@ -236,6 +268,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         }
     }
 
+    #[inline]
     fn loaded(read: Read, shell: &impl Shell) -> Emulated {
         match read {
             Read::Value(value) => Emulated::Loaded(value),
@@ -246,6 +279,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         }
     }
 
+    #[inline]
     fn stored(kicks: Kicks, shell: &impl Shell) -> Emulated {
         if !kicks.is_empty() {
             shell.kick(kicks);
@@ -253,3 +287,6 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         Emulated::Stored
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@
 pub(crate) mod cpu;
 pub(crate) mod entry;
 pub(crate) mod hostile;
-pub(crate) mod mmio;
+
 pub(crate) mod mmu;
 pub(crate) mod probe;
 pub(crate) mod registers;
 pub(crate) mod sysreg;
+
+pub(crate) use guest_runtime::mmio;

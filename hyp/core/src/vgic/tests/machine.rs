@@ -97,7 +97,12 @@ impl Machine {
                     moved = true;
                 }
                 while let Some(intid) = cpu.take_physical() {
-                    self.kicked |= self.vgic.ppi_fired(vcpu, intid, cpu);
+                    // As EL2 does: the short road where there is a GICv3, else or if it leads
+                    // nowhere the long one.
+                    let is_v3 = self.vgic.version() == GicVersion::V3;
+                    if !is_v3 || !self.vgic.timer_again(vcpu, intid, cpu) {
+                        self.kicked |= self.vgic.ppi_fired(vcpu, intid, cpu);
+                    }
                     moved = true;
                 }
                 if cpu.has_maintenance() {
@@ -180,7 +185,10 @@ impl Machine {
     }
 
     pub(super) fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) {
-        self.kicked |= self.vgic.sgi(vcpu, register, value, &mut self.cpus[vcpu]);
+        let cpu = &mut self.cpus[vcpu];
+        if register != SgiRegister::Sgi1 || !self.vgic.sgi_to_self(vcpu, value, cpu) {
+            self.kicked |= self.vgic.sgi(vcpu, register, value, cpu);
+        }
         self.settle();
     }
 

@@ -20,6 +20,30 @@ fn the_distributor_says_what_it_is() {
 }
 
 #[test]
+fn what_never_changes_is_what_the_registers_say() {
+    let mut m = Machine::new(3, 4);
+    for width in [Width::Byte, Width::Half, Width::Word, Width::Double] {
+        for offset in (0..0x1_0000).step_by(4) {
+            if let Some(value) = Vgic::<spin::Spin>::dist_constant(offset, width) {
+                assert_eq!(m.dist_read_as(1, offset, width), value, "{offset:#x}");
+            }
+            if Vgic::<spin::Spin>::is_idle_zero(offset, width) {
+                // Both ways round: nothing set, nothing cleared.
+                let before = m.dist_read_as(1, offset, width);
+                m.dist_write_as(1, offset, width, 0);
+                assert_eq!(m.dist_read_as(1, offset, width), before, "{offset:#x}");
+            }
+        }
+        for offset in (0..4 * 0x2_0000u64).step_by(4) {
+            let Some(value) = m.vgic.redist_constant(offset, width) else { continue };
+            let (vcpu, offset) = ((offset / 0x2_0000) as usize, offset % 0x2_0000);
+            assert_eq!(m.redist_read_as(0, vcpu, offset, width), value, "{vcpu} {offset:#x}");
+        }
+    }
+    assert!(m.vgic.redist_constant(3 * 0x2_0000 + 8, Width::Double).is_none(), "no fourth vCPU");
+}
+
+#[test]
 fn only_the_group_enables_of_ctlr_are_writable() {
     let mut m = Machine::new(1, 4);
     m.dist_write(0, 0, 0xffff_ffff);

@@ -5,16 +5,16 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use hyp_abi::vplatform::UART_BASE;
 
-use crate::arch::mmio::Io;
+use crate::mmio::Io;
 
 /// Data register.
-pub(crate) const DR: u64 = 0x00;
+pub const DR: u64 = 0x00;
 /// Flag register.
-pub(crate) const FR: u64 = 0x18;
+pub const FR: u64 = 0x18;
 /// FR: transmit FIFO full.
-pub(crate) const FR_TXFF: u32 = 1 << 5;
+pub const FR_TXFF: u32 = 1 << 5;
 /// FR: receive FIFO empty.
-pub(crate) const FR_RXFE: u32 = 1 << 4;
+pub const FR_RXFE: u32 = 1 << 4;
 
 static BASE: AtomicU64 = AtomicU64::new(UART_BASE);
 
@@ -28,18 +28,18 @@ const EIGHT_BITS: u32 = 0b11 << 5;
 const ALL_ON: u32 = 0x301;
 
 /// Where the tree says the console is.
-pub(crate) fn set_base(base: u64) {
+pub fn set_base(base: u64) {
     BASE.store(base, Ordering::Relaxed);
 }
 
 /// Switches the console on; its page is guarded by now.
-pub(crate) fn set_up() {
+pub fn set_up() {
     io().write32(LCR_H, FIFOS | EIGHT_BITS);
     io().write32(CR, ALL_ON);
 }
 
 /// The console's registers.
-pub(crate) fn io() -> Io {
+pub fn io() -> Io {
     Io::new(BASE.load(Ordering::Relaxed))
 }
 
@@ -53,13 +53,13 @@ fn put(byte: u8) {
 }
 
 /// One received byte, if there is one.
-pub(crate) fn get() -> Option<u8> {
+pub fn get() -> Option<u8> {
     let uart = io();
     (uart.read32(FR) & FR_RXFE == 0).then(|| uart.read8(DR))
 }
 
 /// The console as a text sink; only the first CPU writes.
-pub(crate) struct Console;
+pub struct Console;
 
 impl fmt::Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -73,12 +73,15 @@ impl fmt::Write for Console {
     }
 }
 
-/// Prints one line.
-macro_rules! line {
+/// Prints one line on the console.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __line {
     ($($arg:tt)*) => {{
         use core::fmt::Write as _;
         // The sink never fails.
         let _ = writeln!($crate::uart::Console, $($arg)*);
     }};
 }
-pub(crate) use line;
+#[doc(inline)]
+pub use crate::__line as line;

@@ -11,15 +11,15 @@ const MAX_DEPTH: usize = 8;
 
 /// One property and where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Property<'a> {
+pub struct Property<'a> {
     /// Name of its node's parent; empty for children of the root.
-    pub(crate) parent: &'a [u8],
+    pub parent: &'a [u8],
     /// Name of its node.
-    pub(crate) node: &'a [u8],
+    pub node: &'a [u8],
     /// Its own name.
-    pub(crate) name: &'a [u8],
+    pub name: &'a [u8],
     /// Its value.
-    pub(crate) value: &'a [u8],
+    pub value: &'a [u8],
 }
 
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
@@ -28,7 +28,7 @@ fn be32(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// A number of one or two cells.
-pub(crate) fn cells(bytes: &[u8], at: usize, count: usize) -> Option<u64> {
+pub fn cells(bytes: &[u8], at: usize, count: usize) -> Option<u64> {
     let first = u64::from(be32(bytes, at)?);
     if count == 1 { Some(first) } else { Some((first << 32) | u64::from(be32(bytes, at + 4)?)) }
 }
@@ -74,10 +74,7 @@ fn walk<'a>(tree: &'a [u8], mut visit: impl FnMut(Property<'a>)) -> Option<()> {
 }
 
 /// The last property that `select` picks.
-pub(crate) fn find<'a>(
-    tree: &'a [u8],
-    select: impl Fn(&Property<'a>) -> bool,
-) -> Option<Property<'a>> {
+pub fn find<'a>(tree: &'a [u8], select: impl Fn(&Property<'a>) -> bool) -> Option<Property<'a>> {
     let mut found = None;
     walk(tree, |property| {
         if select(&property) {
@@ -88,7 +85,7 @@ pub(crate) fn find<'a>(
 }
 
 /// Calls `visit` with the affinity of each CPU.
-pub(crate) fn cpus(tree: &[u8], mut visit: impl FnMut(u64)) {
+pub fn cpus(tree: &[u8], mut visit: impl FnMut(u64)) {
     walk(tree, |p| {
         if p.parent == b"cpus" && p.node.starts_with(b"cpu@") && p.name == b"reg" {
             visit(cells(p.value, 0, p.value.len() / 4).unwrap_or(0));
@@ -97,14 +94,14 @@ pub(crate) fn cpus(tree: &[u8], mut visit: impl FnMut(u64)) {
 }
 
 /// Base and size of RAM: the first bank.
-pub(crate) fn memory(tree: &[u8]) -> (u64, u64) {
+pub fn memory(tree: &[u8]) -> (u64, u64) {
     find(tree, |p| p.parent.is_empty() && p.node.starts_with(b"memory") && p.name == b"reg")
         .and_then(|p| Some((cells(p.value, 0, 2)?, cells(p.value, 8, 2)?)))
         .unwrap_or((0, 0))
 }
 
 /// The `reg` of the node that is `compatible`; two cells for each number.
-pub(crate) fn reg<'a>(tree: &'a [u8], compatible: &[u8]) -> Option<&'a [u8]> {
+pub fn reg<'a>(tree: &'a [u8], compatible: &[u8]) -> Option<&'a [u8]> {
     let node = find(tree, |p| {
         p.name == b"compatible" && p.value.split(|&b| b == 0).any(|one| one == compatible)
     })?
@@ -113,7 +110,7 @@ pub(crate) fn reg<'a>(tree: &'a [u8], compatible: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// The command line.
-pub(crate) fn bootargs(tree: &[u8]) -> &str {
+pub fn bootargs(tree: &[u8]) -> &str {
     find(tree, |p| p.node == b"chosen" && p.name == b"bootargs")
         .and_then(|p| string(p.value, 0))
         .and_then(|text| core::str::from_utf8(text).ok())

@@ -7,14 +7,14 @@ use hyp_abi::vplatform::RAM_BASE;
 
 /// The address of a device register: below RAM, where no Rust object lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Io(u64);
+pub struct Io(u64);
 
 macro_rules! access {
     ($($read:ident $write:ident $type:ty, $load:literal, $store:literal, $form:literal;)*) => {
         $(
             /// Reads one register.
             #[must_use]
-            pub(crate) fn $read(self, offset: u64) -> $type {
+            pub fn $read(self, offset: u64) -> $type {
                 let value: u64;
                 let at = self.at(offset);
                 // SAFETY: `at` is below RAM: no Rust object is read. The instruction has a form
@@ -27,7 +27,7 @@ macro_rules! access {
             }
 
             /// Writes one register.
-            pub(crate) fn $write(self, offset: u64, value: $type) {
+            pub fn $write(self, offset: u64, value: $type) {
                 let at = self.at(offset);
                 // SAFETY: `at` is below RAM: no Rust object is changed.
                 unsafe {
@@ -42,12 +42,12 @@ macro_rules! access {
 #[expect(clippy::cast_possible_truncation, reason = "a load of this width leaves the rest 0")]
 impl Io {
     /// The device at `base`; an address in RAM becomes 0, where this guest has nothing.
-    pub(crate) const fn new(base: u64) -> Self {
+    pub const fn new(base: u64) -> Self {
         Self(if base < RAM_BASE { base } else { 0 })
     }
 
     /// Its address.
-    pub(crate) const fn base(self) -> u64 {
+    pub const fn base(self) -> u64 {
         self.0
     }
 

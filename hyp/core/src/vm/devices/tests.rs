@@ -1,0 +1,93 @@
+//! The short cut to emulated devices against the whole road.
+
+use std::sync::Arc;
+use std::vec::Vec;
+
+use super::*;
+use crate::addr::Va;
+use crate::esr::{Cause, Width};
+use crate::events::Reason;
+use crate::fault::{Fault, Kind, Verdict, judge};
+use crate::features::Features;
+use crate::psci::Start;
+use crate::testing::vm::{self, CONSOLE, DEVICE, GIC, PRE_GUARDED, RAM};
+use crate::vgic::GicVersion;
+
+const PROTECTED: u64 = 0x8000_0000;
+
+fn machine(word: u64) -> Vm<&'static crate::testing::FakeMachine, vm::Yield> {
+    let space = Arc::into_inner(vm::Vm::new(word).space).unwrap();
+    let start = Start { entry: RAM, context: 0, big_endian: false };
+    Vm::new(space, Features::empty(), 1, GicVersion::V3, 5, start)
+}
+
+#[test]
+fn an_open_device_is_where_the_road_ends() {
+    for word in [0, PROTECTED] {
+        let vm = machine(word);
+        let pages = [GIC, GIC + 0xf000, GIC + 0x1_0000, CONSOLE, DEVICE, PRE_GUARDED, RAM, 0];
+        for guarded in [None, Some(GIC), Some(GIC + 0xf000), Some(CONSOLE)] {
+            if let Some(page) = guarded {
+                vm.space.enroll().unwrap();
+                vm.space.guard_map(Ipa(page), None).unwrap();
+            }
+            let mut opened = Vec::new();
+            let mut refused = 0;
+            for ipa in pages.iter().flat_map(|page| [0, 1, 4, 8, 0xffc, 0xfff].map(|at| page + at))
+            {
+                for (width, direction) in [
+                    (Width::Byte, Direction::Write),
+                    (Width::Word, Direction::Read),
+                    (Width::Double, Direction::Write),
+                ] {
+                    let access = Access {
+                        direction,
+                        width,
+                        register: 1,
+                        sign_extend: false,
+                        is_64bit: true,
+                    };
+                    let fault = Fault {
+                        ipa: Ipa(ipa),
+                        va: Va(ipa),
+                        cause: Cause::Translation { level: 3 },
+                        kind: Kind::Data { direction, access: Some(access) },
+                        is_fetch: false,
+                    };
+                    let verdict = judge(&vm, &fault);
+                    let is_unguarded =
+                        matches!(verdict, Verdict::Abort { reason: Reason::Unguarded, .. });
+                    let opened_now = vm.open_device(Ipa(ipa), width).is_some();
+                    if ipa % width.bytes() == 0 && !opened_now {
+                        assert_eq!(
+                            vm.space.is_plainly_unguarded(Ipa(ipa)),
+                            is_unguarded,
+                            "{ipa:#x}"
+                        );
+                        refused += u32::from(is_unguarded);
+                    }
+                    match vm.open_device(Ipa(ipa), width) {
+                        Some(device) => {
+                            assert_eq!(verdict, Verdict::Emulate { device, access }, "{ipa:#x}");
+                            opened.push(ipa & !0xfff);
+                        }
+                        None if ipa % width.bytes() == 0 => {
+                            assert!(!matches!(verdict, Verdict::Emulate { .. }), "{ipa:#x}");
+                        }
+                        None => {}
+                    }
+                }
+            }
+            opened.dedup();
+            assert_eq!(refused == 0, word == 0 && guarded.is_none());
+            let expected: &[u64] = match (guarded, word) {
+                (None, PROTECTED) => &[],
+                (None, _) => &[GIC, GIC + 0xf000, CONSOLE],
+                (Some(GIC), _) => &[GIC],
+                (Some(CONSOLE), _) => &[GIC, GIC + 0xf000, CONSOLE],
+                (Some(_), _) => &[GIC, GIC + 0xf000],
+            };
+            assert_eq!(opened, expected, "{word:#x} {guarded:x?}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The rows: what is done, how often, and what answer it must have.
+
+use hyp_abi::psci;
+use hyp_abi::smccc;
+use hyp_abi::vendor::pkvm;
+use hyp_abi::vplatform::{RAM_BASE, UART_BASE};
+
+use crate::arch::pieces::{Args, Piece, Slot};
+use crate::arch::{cpu, entry};
+use crate::gic;
+use crate::hyper;
+use crate::report::{self, MOST_SAMPLES, Options};
+
+const PAGE: u64 = 4096;
+/// Nobody's address space below RAM, for guard marks: two ranges of 2 MiB.
+const NEW_MARKS: u64 = 0x0a00_0000;
+/// An address at which there is nothing.
+const NOBODY: u64 = 0x0b00_0000;
+/// Memory to share, which nothing else uses.
+const SHARED: u64 = RAM_BASE + (64 << 20);
+/// Memory that nothing has touched.
+const UNTOUCHED: u64 = RAM_BASE + (128 << 20);
+/// Blocks of it.
+const UNTOUCHED_BLOCKS: usize = 32;
+const BLOCK: u64 = 2 << 20;
+/// A function that no standard defines.
+const UNKNOWN: u32 = 0x8400_1234;
+/// Ticks from setting the timer until it fires.
+const TIMER_DELAY: u64 = 4000;
+const NOT_SUPPORTED: u64 = -1_i64 as u64;
+
+/// What the answer must be; a fast wrong answer is no figure.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Any,
+    /// x0, or nothing to measure here if it is "not supported".
+    Zero,
+    /// Anything but "not supported".
+    Some,
+    NotSupported,
+}
+
+/// A row: a piece of code, its arguments for each sample, and the samples without the operation.
+struct Row {
+    name: &'static str,
+    operations: u64,
+    piece: Piece,
+    empty: Option<Piece>,
+    args: fn(u64) -> Args,
+    answer: Answer,
+    /// Samples, at most.
+    most: usize,
+    /// Done once, before.
+    prepare: fn(),
+    /// Done before each sample.
+    between: fn(),
+}
+
+impl Row {
+    const fn eight(
+        name: &'static str,
+        piece: Piece,
+        args: fn(u64) -> Args,
+        answer: Answer,
+    ) -> Self {
+        let empty = Some(Piece::EMPTY_8);
+        Self {
+            name,
+            operations: 8,
+            piece,
+            empty,
+            args,
+            answer,
+            most: MOST_SAMPLES,
+            prepare: || {},
+            between: || {},
+        }
+    }
+
+    const fn one(name: &'static str, piece: Piece, args: fn(u64) -> Args, answer: Answer) -> Self {
+        let empty = Some(Piece::EMPTY_1);
+        Self {
+            name,
+            operations: 1,
+            piece,
+            empty,
+            args,
+            answer,
+            most: MOST_SAMPLES,
+            prepare: || {},
+            between: || {},
+        }
+    }
+
+    /// From stamp to stamp.
+    const fn span(name: &'static str, piece: Piece, args: fn(u64) -> Args, answer: Answer) -> Self {
+        Self { empty: None, ..Self::one(name, piece, args, answer) }
+    }
+}
+
+fn function(id: u32, x1: u64) -> Args {
+    [u64::from(id), x1, 0, 0]
+}
+
+/// The pages of two ranges of 2 MiB that keep their tables: they are marked or shared throughout.
+const KEPT: [u64; 2] = [0, 512];
+
+/// The page for sample `n`, none of [`KEPT`].
+fn page(n: u64) -> u64 {
+    n + 1 + n / 511
+}
+
+/// What a row without arguments needs of them.
+const FIRST: &[Row] = &[
+    Row::span("calibration", Piece::KNOWN_LOOP, |_| [10_000, 0, 0, 0], Answer::Any),
+    Row::eight("hvc-psci-version", Piece::HVC_8, |_| function(psci::VERSION.0, 0), Answer::Some),
+    Row::eight("hvc-smccc-version", Piece::HVC_8, |_| function(smccc::VERSION.0, 0), Answer::Some),
+    Row::eight("hvc-unknown", Piece::HVC_8, |_| function(UNKNOWN, 0), Answer::NotSupported),
+    Row::eight("smc-psci-version", Piece::SMC_8, |_| function(psci::VERSION.0, 0), Answer::Some),
+];
+
+const CALLS: &[Row] = &[
+    Row::eight(
+        "guard-map-marked",
+        Piece::HVC_8,
+        |_| function(pkvm::MMIO_GUARD_MAP.0, UART_BASE),
+        Answer::Zero,
+    ),
+    Row {
+        prepare: || {
+            // Bring the tables, and keep them.
+            for kept in KEPT {
+                let _ = hyper::call(pkvm::MMIO_GUARD_MAP.0, [NEW_MARKS + kept * PAGE, 0, 0]);
+            }
+        },
+        ..Row::one(
+            "guard-map-new",
+            Piece::HVC_1,
+            |n| function(pkvm::MMIO_GUARD_MAP.0, NEW_MARKS + page(n) * PAGE),
+            Answer::Zero,
+        )
+    },
+    Row::one(
+        "guard-unmap",
+        Piece::HVC_1,
+        |n| function(pkvm::MMIO_GUARD_UNMAP.0, NEW_MARKS + page(n) * PAGE),
+        Answer::Zero,
+    ),
+    Row {
+        prepare: || {
+            // Populate both blocks, split them, and keep them so.
+            for kept in KEPT {
+                let _ = hyper::call(pkvm::MEM_SHARE.0, [SHARED + kept * PAGE, 0, 0]);
+            }
+        },
+        ..Row::one(
+            "mem-share",
+            Piece::HVC_1,
+            |n| function(pkvm::MEM_SHARE.0, SHARED + page(n) * PAGE),
+            Answer::Zero,
+        )
+    },
+    Row::one(
+        "mem-unshare",
+        Piece::HVC_1,
+        |n| function(pkvm::MEM_UNSHARE.0, SHARED + page(n) * PAGE),
+        Answer::Zero,
+    ),
+];
+
+const TRAPS: &[Row] = &[
+    Row::eight("mmio-read-gicd-typer", Piece::LOAD32_8, |_| at(gic::GICD_TYPER, 0), Answer::Any),
+    Row::eight("mmio-read-gicr-typer", Piece::LOAD64_8, |_| at(gic::GICR_TYPER, 0), Answer::Any),
+    Row::eight(
+        "mmio-write-isenabler1",
+        Piece::STORE32_8,
+        |_| at(gic::GICD_ISENABLER1, 0),
+        Answer::Any,
+    ),
+    Row::eight(
+        "mmio-write-isenabler1-one-bit",
+        Piece::STORE32_8,
+        |_| at(gic::GICD_ISENABLER1, 1 << 5),
+        Answer::Any,
+    ),
+    Row::span("unguarded-abort", Piece::ABORT_TO_HANDLER, |_| at(NOBODY, 0), Answer::Any),
+    Row {
+        empty: Some(Piece::ID_REGISTER_8_EMPTY),
+        ..Row::eight("id-register", Piece::ID_REGISTER_8, |_| [0; 4], Answer::Any)
+    },
+    Row::span("self-sgi", Piece::SGI_TO_HANDLER, |_| [gic::sgi_to(0), 0, 0, 0], Answer::Any),
+    Row::span("virtual-timer", Piece::TIMER_TO_HANDLER, |_| [TIMER_DELAY, 0, 0, 0], Answer::Any),
+    Row::span("wfi-timer", Piece::TIMER_TO_WFI, |_| [TIMER_DELAY, 0, 0, 0], Answer::Any),
+    Row {
+        most: UNTOUCHED_BLOCKS,
+        ..Row::one(
+            "first-touch",
+            Piece::STORE64_1,
+            |n| [UNTOUCHED + n * BLOCK, 0, 0, 0],
+            Answer::Any,
+        )
+    },
+];
+
+static SLOT: Slot = Slot::new();
+/// Affinity of the other CPU.
+const OTHER: u64 = 1;
+
+const TWO_CPUS: &[Row] = &[
+    Row {
+        prepare: || {
+            cpu_is_off();
+        },
+        between: cpu_is_off,
+        ..Row::span(
+            "cpu-on",
+            Piece::CPU_ON_TO_FIRST_INSTRUCTION,
+            |_| [u64::from(psci::CPU_ON_64.0), OTHER, entry::cpu_on_address(), SLOT.address()],
+            Answer::Zero,
+        )
+    },
+    Row {
+        prepare: || {
+            cpu_is_off();
+            let args = [OTHER, entry::ipi_address(), SLOT.address()];
+            if hyper::call(psci::CPU_ON_64.0, args) == 0 {
+                while SLOT.read() != 1 {
+                    cpu::give_way();
+                }
+            }
+        },
+        between: settle,
+        ..Row::span(
+            "ipi",
+            Piece::IPI_TO_HANDLER,
+            |_| [gic::sgi_to(OTHER), SLOT.address(), 0, 0],
+            Answer::Any,
+        )
+    },
+];
+
+fn at(address: u64, value: u64) -> Args {
+    [address, value, 0, 0]
+}
+
+/// Waits until the other CPU is off.
+fn cpu_is_off() {
+    while hyper::call(psci::AFFINITY_INFO_64.0, [OTHER, 0, 0]) == 0 {
+        cpu::give_way();
+    }
+}
+
+/// Lets the other CPU finish its handler.
+fn settle() {
+    for _ in 0..64 {
+        cpu::give_way();
+    }
+}
+
+/// Runs what belongs to this VM.
+pub(crate) fn run(options: &Options, has_guard: bool) {
+    let rows = FIRST.iter().chain(if has_guard { CALLS } else { &[] }).chain(TRAPS);
+    if options.cpus < 2 {
+        rows.for_each(|row| run_row(row, options));
+    } else {
+        TWO_CPUS.iter().for_each(|row| run_row(row, options));
+    }
+}
+
+fn run_row(row: &Row, options: &Options) {
+    if options.only.is_some_and(|only| only != row.name) {
+        return;
+    }
+    let mut samples = [0; MOST_SAMPLES];
+    let Some(samples) = samples.get_mut(..options.samples.min(row.most)) else { return };
+    let nothing = row.empty.map_or(0, cheapest);
+    (row.prepare)();
+    for (n, sample) in (0..).zip(samples.iter_mut()) {
+        (row.between)();
+        let mut args = (row.args)(n);
+        *sample = row.piece.run(&mut args).wrapping_sub(nothing);
+        let is_right = match row.answer {
+            Answer::Any => true,
+            Answer::Zero => args[0] == 0,
+            Answer::Some => args[0] != NOT_SUPPORTED,
+            Answer::NotSupported => args[0] & 0xffff_ffff == 0xffff_ffff,
+        };
+        if !is_right {
+            return report::no_row(row.name, args[0]);
+        }
+    }
+    report::row(row.name, row.operations, samples);
+}
+
+/// Ticks of a piece that does nothing.
+fn cheapest(empty: Piece) -> u64 {
+    (0..8).map(|_| empty.run(&mut [0; 4])).min().unwrap_or(0)
+}

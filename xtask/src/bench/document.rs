@@ -1,0 +1,65 @@
+//! What `bench --save` writes into `docs/`: the table between two marks, and the chart.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::workspace;
+
+const DOCUMENT: &str = "docs/performance.md";
+const CHART: &str = "docs/performance.svg";
+
+/// Writes `parts`, each a name and its text, between their marks in the document, and `chart`
+/// beside it; what was written.
+///
+/// # Errors
+///
+/// The document lacks a mark, or a file cannot be read or written.
+pub fn write(parts: &[(&str, String)], chart: &str) -> Result<[&'static str; 2]> {
+    let path = workspace::root().join(DOCUMENT);
+    let mut text =
+        fs::read_to_string(&path).with_context(|| format!("could not read {DOCUMENT}"))?;
+    for (name, part) in parts {
+        text = replaced(&text, name, part)
+            .with_context(|| format!("{DOCUMENT} has no pair of marks {}", mark(name, "begin")))?;
+    }
+    put(&path, &text)?;
+    put(&workspace::root().join(CHART), chart)?;
+    Ok([DOCUMENT, CHART])
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+}
+
+fn mark(name: &str, which: &str) -> String {
+    format!("<!-- bench {name} {which} -->")
+}
+
+/// `text` with `part` between the marks of `name`.
+fn replaced(text: &str, name: &str, part: &str) -> Option<String> {
+    let (before, rest) = text.split_once(&mark(name, "begin"))?;
+    let (_, after) = rest.split_once(&mark(name, "end"))?;
+    Some(format!(
+        "{before}{}\n{}\n{}{after}",
+        mark(name, "begin"),
+        part.trim_end(),
+        mark(name, "end")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let text = "a\n<!-- bench x begin -->\nold\n<!-- bench x end -->\nb\n";
+        let new = replaced(text, "x", "new\n\n").unwrap();
+        assert_eq!(new, "a\n<!-- bench x begin -->\nnew\n<!-- bench x end -->\nb\n");
+        assert_eq!(replaced(&new, "x", "new").unwrap(), new);
+        assert_eq!(replaced(text, "y", "new"), None);
+        assert_eq!(replaced("<!-- bench x begin -->", "x", "new"), None);
+    }
+}

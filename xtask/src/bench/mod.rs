@@ -1,0 +1,76 @@
+//! `cargo xtask bench`: instructions per operation, beside hand-written EL2 that does no more than
+//! it must.
+//!
+//! The method is in docs/performance.md.
+
+mod chart;
+mod document;
+mod figures;
+mod measure;
+mod output;
+mod rows;
+mod stats;
+mod subject;
+mod table;
+mod trace;
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::setup::QemuChoice;
+use crate::workspace;
+use subject::Laboratory;
+
+/// Options of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Write the figures, the table and the chart that are committed.
+    #[arg(long)]
+    save: bool,
+    /// Fail if a row is above its limit, or more than 2 % above the committed figure.
+    #[arg(long, conflicts_with = "save")]
+    check: bool,
+    /// Show each instruction of one operation at EL2, by function.
+    #[arg(long, value_name = "ROW", conflicts_with_all = ["save", "check"])]
+    trace: Option<String>,
+    /// With --trace: in a normal VM instead of a protected one.
+    #[arg(long, requires = "trace")]
+    normal: bool,
+    /// Another emulator than `qemu-system-aarch64` on the search path, which is installed when
+    /// missing: a path or a name as for `run`. The figures are those of QEMU 7.2.
+    #[arg(long, value_name = "WHICH", value_parser = QemuChoice::parse)]
+    qemu: Option<QemuChoice>,
+}
+
+/// The command `cargo xtask bench`; the answer is the exit status of this program.
+///
+/// # Errors
+///
+/// Something cannot be built or run, or does not count what it should.
+pub fn command(options: &Options) -> Result<u8> {
+    let qemu = options.qemu.clone().unwrap_or_default().open()?;
+    let laboratory = Laboratory::set_up(qemu)?;
+    if let Some(row) = &options.trace {
+        print!("{}", trace::listing(&laboratory, row, options.normal)?);
+        return Ok(0);
+    }
+    let saved = if options.check { Some(figures::read()?) } else { None };
+    let figures = measure::all(&laboratory, |what| eprintln!("[xtask] {what}"))?;
+    print!("{}", table::plain(&figures));
+    if options.save {
+        let path = figures::path();
+        fs::write(&path, figures::text(&figures)?)
+            .with_context(|| format!("could not write {}", path.display()))?;
+        println!("{}", workspace::shown(&path));
+        let parts = [("table", table::markdown(&figures))];
+        for written in document::write(&parts, &chart::svg(&figures))? {
+            println!("{written}");
+        }
+    }
+    let complaints = saved.map(|saved| figures::complaints(&figures, &saved)).unwrap_or_default();
+    for complaint in &complaints {
+        println!("FAIL {complaint}");
+    }
+    Ok(u8::from(!complaints.is_empty()))
+}

@@ -1,0 +1,156 @@
+//! The rows: what is measured, and what it may cost.
+
+/// In what a row is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Executed instructions, at any exception level.
+    Instructions,
+    /// One count of instructions over another.
+    Ratio,
+    /// KiB.
+    Kibibytes,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Its name in the guest's output, in the figures and on our command line.
+    pub name: &'static str,
+    /// What is done.
+    pub title: &'static str,
+    /// In what it is counted.
+    pub unit: Unit,
+    /// What the median must not exceed.
+    pub must: Option<f64>,
+    /// What it should not exceed.
+    pub aim: Option<f64>,
+}
+
+const fn budget(name: &'static str, title: &'static str, must: f64, aim: f64) -> Row {
+    Row { name, title, unit: Unit::Instructions, must: Some(must), aim: Some(aim) }
+}
+
+const fn extra(name: &'static str, title: &'static str) -> Row {
+    Row { name, title, unit: Unit::Instructions, must: None, aim: None }
+}
+
+/// The row whose floor is checked against its count by hand.
+pub const HAND_COUNTED: &str = "hvc-psci-version";
+/// From reset to the first guest instruction.
+pub const BOOT: &str = "boot";
+/// The same on a large machine, as a ratio.
+pub const BOOT_LARGE: &str = "boot-64g";
+/// Code and constants.
+pub const SIZE_CODE: &str = "size-code";
+/// The image's file.
+pub const SIZE_IMAGE: &str = "size-image";
+
+/// Rows that one CPU runs by itself.
+pub const ONE_CPU: &[Row] = &[
+    budget("hvc-psci-version", "HVC PSCI_VERSION", 100.0, 80.0),
+    budget("hvc-smccc-version", "HVC SMCCC_VERSION", 100.0, 80.0),
+    budget("hvc-unknown", "HVC unknown id", 110.0, 90.0),
+    budget("smc-psci-version", "SMC PSCI_VERSION", 110.0, 90.0),
+    budget("guard-map-marked", "guard MAP of a marked page", 220.0, 150.0),
+    budget("guard-map-new", "guard MAP of a new page, table present", 300.0, 220.0),
+    extra("guard-unmap", "guard UNMAP of a page"),
+    budget("mem-share", "MEM_SHARE of one page, table present", 450.0, 350.0),
+    budget("mem-unshare", "MEM_UNSHARE of one page, table present", 450.0, 350.0),
+    budget("mmio-read-gicd-typer", "MMIO read GICD_TYPER", 150.0, 120.0),
+    budget("mmio-read-gicr-typer", "MMIO read GICR_TYPER", 150.0, 120.0),
+    budget("mmio-write-isenabler1", "MMIO write GICD_ISENABLER1, no bit", 200.0, 160.0),
+    extra("mmio-write-isenabler1-one-bit", "MMIO write GICD_ISENABLER1, one bit"),
+    budget("unguarded-abort", "unguarded access to abort handler", 300.0, 200.0),
+    budget("id-register", "trapped ID register read", 110.0, 90.0),
+    budget("self-sgi", "self SGI: write to handler", 180.0, 130.0),
+    budget("virtual-timer", "virtual timer: CVAL to handler", 150.0, 110.0),
+    budget("wfi-timer", "WFI woken by timer, nothing else to run", 150.0, 110.0),
+    extra("first-touch", "first touch of a block of 2 MiB"),
+];
+
+/// Rows that two CPUs share in; what both run is added up.
+pub const TWO_CPUS: &[Row] = &[
+    budget("ipi", "IPI to a running vCPU, both CPUs", 290.0, 230.0),
+    budget("cpu-on", "PSCI CPU_ON to first instruction, both CPUs", 1300.0, 900.0),
+];
+
+/// Rows that come from the boot and from the image.
+pub const OTHERS: &[Row] = &[
+    budget(BOOT, "reset to first guest instruction, 256 MiB VM", 350_000.0, 150_000.0),
+    Row {
+        name: BOOT_LARGE,
+        title: "the same with 64 GiB in the machine, ratio",
+        unit: Unit::Ratio,
+        must: Some(1.2),
+        aim: Some(1.05),
+    },
+    Row {
+        name: SIZE_CODE,
+        title: "EL2 text and read-only data, KiB",
+        unit: Unit::Kibibytes,
+        must: Some(96.0),
+        aim: Some(64.0),
+    },
+    Row {
+        name: SIZE_IMAGE,
+        title: "whole image file, KiB",
+        unit: Unit::Kibibytes,
+        must: Some(160.0),
+        aim: Some(128.0),
+    },
+];
+
+/// All of them, as the table has them.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    ONE_CPU.iter().chain(TWO_CPUS).chain(OTHERS)
+}
+
+/// How a figure stands to its row's budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The aim is met, or there is none.
+    Met,
+    /// Within what must be, beyond the aim.
+    MissesAim,
+    /// Beyond what must be.
+    AboveMust,
+}
+
+impl Row {
+    /// How `figure` stands.
+    pub fn verdict(&self, figure: f64) -> Verdict {
+        if self.must.is_some_and(|must| figure > must) {
+            Verdict::AboveMust
+        } else if self.aim.is_some_and(|aim| figure > aim) {
+            Verdict::MissesAim
+        } else {
+            Verdict::Met
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_aims_below_limits() {
+        let names: std::collections::BTreeSet<_> = all().map(|row| row.name).collect();
+        assert_eq!(names.len(), all().count());
+        assert!(all().all(|row| row.must.is_some() == row.aim.is_some() && row.aim <= row.must));
+    }
+
+    #[test]
+    fn a_limit_may_be_reached_and_not_passed() {
+        let row = budget("x", "x", 100.0, 80.0);
+        for (figure, verdict) in [
+            (80.0, Verdict::Met),
+            (80.125, Verdict::MissesAim),
+            (100.0, Verdict::MissesAim),
+            (100.125, Verdict::AboveMust),
+        ] {
+            assert_eq!(row.verdict(figure), verdict, "{figure}");
+        }
+        assert_eq!(extra("x", "x").verdict(1e9), Verdict::Met);
+    }
+}
