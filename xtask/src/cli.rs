@@ -24,6 +24,13 @@ pub enum Command {
     /// Pack the VMs of a description into a bundle, the one file that the hypervisor reads.
     Bundle(bundle::Options),
     /// Make what a board boots: a disk or card image for its U-Boot, or a FIT with hashes.
+    ///
+    /// On the card are the hypervisor, its VMs, the board's device tree, and the files that tell
+    /// U-Boot to start them. What has to be added by hand, such as closed firmware, and how to
+    /// write the card is printed at the end; docs/boards.md explains all of it.
+    #[command(after_help = "Example: cargo xtask image --board rpi4 linux -o card.img\n\n\
+        Exit status: 0 the image is written; 2 wrong arguments, bad input or something that cannot \
+        be had.")]
     Image(Box<image::Options>),
     /// Say from a board's device tree whether Postern will boot there, before anybody flashes.
     ///

@@ -81,6 +81,7 @@ fn bad_input_is_status_2_and_is_named() {
         (&sound, &["--board", "toaster"], &["toaster", "rpi4"]),
         (&sound, &["--image-addr", "here"], &["address"]),
         (&sound, &["--memory", "0x0:1G"], &["--memory"]),
+        (&sound, &["--memory", "1G"], &["512M"]),
     ] {
         let output = check(tree, words);
         let said = text(&output.stderr);

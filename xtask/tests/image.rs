@@ -30,6 +30,7 @@ fn impossible_words_are_refused() {
         (&["--board", "zcu102", "--tree", no_tree], &["notes.dtb", "no device tree"]),
         (&["--board", "virt", "--u-boot", "u-boot.bin"], &["--u-boot", "rpi4"]),
         (&["--board", "rpi4", "--tree", "u-boot", "--u-boot", "gone.bin"], &["gone.bin"]),
+        (&["--board", "rpi4", "--form", "fit-disk"], &["CONFIG_FIT", "--u-boot"]),
         (&["--board", "virt", "--boot-args", "a'b"], &["--boot-args", "quotes"]),
         (&["--board", "virt", "--kernel", "gone"], &["gone"]),
         (&["--board", "virt", "--form", "tape"], &["tape", "fit-disk"]),

@@ -190,7 +190,11 @@ fn complete_memory(
         is_empty || memory.is_empty(),
         "the tree lists memory of its own: --memory is for trees without"
     );
-    for bank in memory {
+    for (n, bank) in memory.iter().enumerate() {
+        ensure!(
+            !memory.iter().take(n).any(|other| other.overlaps(*bank)),
+            "two banks given with --memory overlap"
+        );
         machine.memory.try_push(*bank).map_err(|_| anyhow!("too many --memory"))?;
     }
     let least = loads.facts.and_then(|facts| facts.least_ram);

@@ -30,8 +30,6 @@ const U_BOOT_TREE: &str = "u-boot";
 /// Options of `image`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    #[command(flatten)]
-    selection: Selection,
     /// The board that is to boot it.
     #[arg(long, value_enum, value_name = "NAME")]
     board: Board,
@@ -51,6 +49,8 @@ pub struct Options {
     /// Words for Postern itself, such as `postern.log=debug`.
     #[arg(long, default_value = "", value_name = "WORDS", hide_default_value = true)]
     boot_args: String,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 /// The command `cargo xtask image`.
@@ -101,6 +101,11 @@ impl Options {
             self.u_boot.is_none() || self.board == Board::Rpi4,
             "--u-boot is for rpi4 alone: the other boards have U-Boot in flash or in their boot \
              file"
+        );
+        ensure!(
+            self.board != Board::Rpi4 || self.form != Form::FitDisk || self.u_boot.is_some(),
+            "Debian's U-Boot for the Raspberry Pi takes no FIT (its CONFIG_FIT is off): give another \
+             with --u-boot, or leave --form out"
         );
         ensure!(
             !self.boot_args.contains(['\'', '\n', '$', ';']),

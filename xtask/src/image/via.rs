@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::contents::Contents;
@@ -31,21 +31,26 @@ impl Via {
     }
 }
 
-/// The board that QEMU's machine `model` stands for.
+/// The board that QEMU's machine `model` stands for, if it can be started in this way.
 ///
 /// # Errors
 ///
-/// There is no U-Boot for it; the message lists the machines that have one.
-pub fn board_of(model: &Model) -> Result<Board> {
+/// There is no U-Boot for it, or not one that can do this; the message says what would do.
+pub fn board_of(model: &Model, via: Via) -> Result<Board> {
     let with: Vec<_> = MODELS.iter().filter(|model| model.u_boot.is_some()).collect();
     let names: Vec<_> = with.iter().map(|model| model.name).collect();
-    model.u_boot.with_context(|| {
+    let board = model.u_boot.with_context(|| {
         format!(
             "there is a U-Boot for QEMU's machines {} only, not for {}: leave --via out",
             names.join(" and "),
             model.name
         )
-    })
+    })?;
+    ensure!(
+        board != Board::Rpi4 || via != Via::UBootFit,
+        "Debian's U-Boot for the Raspberry Pi takes no FIT (its CONFIG_FIT is off): give --via u-boot"
+    );
+    Ok(board)
 }
 
 /// The disk from which U-Boot starts `boot` on the machine that stands for `board`. QEMU has the
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn machines_stand_for_boards_and_others_are_named() {
-        let board = |machine| board_of(Model::find(machine).unwrap());
+        let board = |machine| board_of(Model::find(machine).unwrap(), Via::UBoot);
         assert_eq!(board("virt,gic-version=2").unwrap(), Board::Virt);
         assert_eq!(board("virt-7.2").unwrap(), Board::Virt);
         assert_eq!(board("raspi4b").unwrap(), Board::Rpi4);
@@ -92,5 +97,7 @@ mod tests {
         for word in ["imx8mp-evk", "virt and raspi4b", "--via"] {
             assert!(refused.contains(word), "{refused}");
         }
+        let no_fit = board_of(Model::find("raspi4b").unwrap(), Via::UBootFit).unwrap_err();
+        assert!(no_fit.to_string().contains("CONFIG_FIT"), "{no_fit}");
     }
 }

@@ -149,7 +149,7 @@ pub fn command(options: &Options) -> Result<u8> {
     let disk = match options.machine.via {
         None => None,
         Some(way) => {
-            let board = via::board_of(machine.model)?;
+            let board = via::board_of(machine.model, way)?;
             if options.machine.ram.is_none() && !machine.model.has_fixed_ram() {
                 machine.ram = via::ram(machine.ram, fs::metadata(bundle.path())?.len());
             }

@@ -138,7 +138,7 @@ fn attempt(
     // Beside the log as well.
     let disk = log.with_extension("disk");
     if let Some(way) = words.via {
-        let board = via::board_of(machine.model)?;
+        let board = via::board_of(machine.model, way)?;
         if words.ram.is_none() && !machine.model.has_fixed_ram() {
             machine.ram = via::ram(machine.ram, bytes.as_ref().map_or(0, Vec::len).try_into()?);
         }
