@@ -125,7 +125,11 @@ fn check_entropy(
 
 /// CPUs that can run: those that can be started, and the one that boots.
 fn usable_cpus(machine: &Machine<'_>) -> usize {
-    let unknown = |cpu: &&hyp_core::tree::machine::Cpu| cpu.enable_method == EnableMethod::Unknown;
-    let unknown = machine.cpus.iter().filter(unknown).count();
-    machine.cpus.len() - unknown + unknown.min(1)
+    let stays_off = |method| match method {
+        EnableMethod::Psci => machine.psci_node.is_none(),
+        EnableMethod::SpinTable(_) => false,
+        EnableMethod::Unknown => true,
+    };
+    let off = machine.cpus.iter().filter(|cpu| stays_off(cpu.enable_method)).count();
+    machine.cpus.len() - off + off.min(1)
 }

@@ -72,6 +72,14 @@ fn check_cpus(machine: &Machine<'_>, report: &mut Report) {
             report.find(Severity::Risk, "CPUs", text);
         }
     }
+    let by_psci = machine.cpus.iter().filter(|cpu| cpu.enable_method == EnableMethod::Psci).count();
+    if machine.psci_node.is_none() && by_psci > 0 {
+        let text = format!(
+            "{by_psci} CPUs are started by PSCI, says /cpus, but there is no /psci node: only the one \
+             that boots would run"
+        );
+        report.find(Severity::Risk, "CPUs", text);
+    }
     if machine.cpus.is_empty() {
         let text = "the tree lists no CPU; add /cpus with a node for each";
         report.find(Severity::Stop, "CPUs", text);

@@ -146,6 +146,8 @@ fn memory_that_firmware_fills_in_is_reckoned_with() {
     let image = report.places.iter().find(|place| place.what == "image").unwrap();
     assert_eq!(image.span.from, 0x20_0000);
     assert!(!stops(&report).iter().any(|text| text.contains("overlap")), "{:?}", report.findings);
+    // No PSCI is no obstacle.
+    assert!(report.boots, "{:?}", report.findings);
     let without = checked(&tree, None, |_| {});
     assert!(stops(&without).iter().any(|text| text.contains("memory nodes")));
 }
