@@ -18,7 +18,7 @@ use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::fail;
 use crate::handover::Handover;
 use crate::smp::StartError;
-use crate::{console, entropy, firmware, mm, smp};
+use crate::{console, entropy, firmware, machine, mm, smp};
 
 /// Bytes of EL2's heap.
 const HEAP_SIZE: u64 = 1 << 20;
@@ -81,6 +81,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         mm::poison(&memory);
     }
     start_gic(&machine);
+    machine::note_cpu();
     start_cpus(&machine);
     describe(&memory);
     if let Some(how) = machine.boot_argument("crash") {
@@ -94,6 +95,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
 
 /// Another CPU, called by `boot.s` in the same state.
 pub(crate) extern "C" fn secondary_main() -> ! {
+    machine::note_cpu();
     match gic::init_cpu() {
         Ok(()) => percpu::set_online(),
         Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),

@@ -6,15 +6,16 @@ use hyp_abi::smccc::{
 use hyp_core::calls::{Mitigation, Workaround};
 use hyp_core::inject::PstateFeatures;
 use hyp_core::sysreg::{HostId, Mitigations};
+use log::warn;
 
-use crate::arch::cpu::Once;
-use crate::arch::ident;
+use crate::arch::cpu::{Lock, Once};
+use crate::arch::{ident, percpu};
 use crate::firmware;
 
 /// The facts.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The ID registers of the boot CPU.
+    /// The ID registers: what all CPUs have; MIDR_EL1 and the like are the boot CPU's.
     pub(crate) host: HostId,
     /// What decides about PSTATE at an exception to EL1.
     pub(crate) pstate: PstateFeatures,
@@ -33,18 +34,44 @@ const WORKAROUNDS: [(Workaround, FunctionId); 3] = [
     (Workaround::Three, ARCH_WORKAROUND_3),
 ];
 
-/// Reads the ID registers of the calling CPU, which stands for all.
-pub(crate) fn init(console_intid: Option<u32>) -> &'static Facts {
-    let host = ident::host_id();
-    let pstate = host.pstate_features();
-    let mut mitigations = Mitigations::from_id(&host);
+/// What the CPUs that have come have in common.
+static COMMON: Lock<Option<(HostId, Mitigations)>> = Lock::new(None);
+
+/// Takes in what the calling CPU is. On each CPU, before it is online.
+pub(crate) fn note_cpu() {
+    let own = ident::host_id();
+    let mut mitigations = Mitigations::from_id(&own);
     for (workaround, id) in WORKAROUNDS {
         if firmware::service(ARCH_FEATURES, u64::from(id.0)).is_some_and(|[status, ..]| status == 0)
         {
             mitigations.set(workaround, Mitigation::Mitigated);
         }
     }
-    FACTS.call_once(|| Facts { host, pstate, mitigations, console_intid })
+    let mut common = COMMON.lock();
+    *common = Some(match common.take() {
+        None => (own, mitigations),
+        Some((mut host, others)) => {
+            for register in host.differences(&own) {
+                warn!(
+                    "CPU {} (MIDR {:#x}) differs in {register}: guests see what all CPUs have",
+                    percpu::index(),
+                    own.midr,
+                );
+            }
+            host.restrict(&own);
+            (host, others.worst(mitigations))
+        }
+    });
+}
+
+/// Settles the facts from the CPUs that have come.
+pub(crate) fn settle(console_intid: Option<u32>) -> &'static Facts {
+    FACTS.call_once(|| {
+        let common = COMMON.lock().clone();
+        let (host, mitigations) = common.unwrap_or_else(|| panic!("no CPU has said what it is"));
+        let pstate = host.pstate_features();
+        Facts { host, pstate, mitigations, console_intid }
+    })
 }
 
 /// The facts, once there are any.

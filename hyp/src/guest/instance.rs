@@ -1,20 +1,20 @@
 //! The VM of this run and what its vCPUs and its reset need.
 
 use hyp_core::bundle::VmDescription;
+use hyp_core::features::Features;
 use hyp_core::sysreg::CpuView;
 
 use super::vcpu::GuestVm;
 use crate::arch::cpu::Once;
-use crate::arch::stage2::Regime;
 
 /// A VM with what belongs to it.
 pub(crate) struct Instance {
     /// The VM itself.
     pub(crate) vm: GuestVm,
+    /// What it may do.
+    pub(crate) features: Features,
     /// System registers as its vCPUs see them.
     pub(crate) view: CpuView,
-    /// What shapes it on a CPU.
-    pub(crate) regime: Regime,
     /// What the bundle says about it.
     pub(crate) description: VmDescription<'static>,
 }

@@ -28,7 +28,7 @@ use super::vcpu::{self, GuestVm, State};
 use super::vm::load;
 use super::{interrupts, power};
 use crate::arch::stage2::{self, Regime};
-use crate::arch::{cpu, crc32, percpu};
+use crate::arch::{cpu, crc32, ident, percpu};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::handover::Handover;
@@ -39,7 +39,7 @@ static VMIDS: VmidAllocator = VmidAllocator::new();
 
 /// Makes the VM of the bundle and runs it, for ever.
 pub(crate) fn start(boot: Handover<'_>) -> ! {
-    let facts = machine::init(boot.machine.console.and_then(|console| console.interrupt));
+    let facts = machine::settle(boot.machine.console.and_then(|console| console.interrupt));
     entropy::init(boot.seed);
     let bundle = Bundle::open(boot.bundle, crc32::update)
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
@@ -140,11 +140,6 @@ fn create(
     let Some(facts) = crate::machine::facts() else {
         fail(HYP_FAILED, format_args!("the machine is not known yet"));
     };
-    let regime = Regime {
-        vttbr: space.vttbr(),
-        vtcr: space.vtcr(facts.host.pa_bits()),
-        traps: TrapControls::new(&facts.host, features),
-    };
     let view = CpuView::new(&facts.host, features, vm_type.ipa_bits(), gic::version());
     let first =
         Start { entry: description.entry.get(), context: description.x0(), big_endian: false };
@@ -156,7 +151,7 @@ fn create(
         gic::priority_bits(),
         first,
     );
-    Box::leak(Box::new(Instance { vm, view, regime, description }))
+    Box::leak(Box::new(Instance { vm, features, view, description }))
 }
 
 /// The devices of the virtual platform. Of a GICv2's CPU interface, the first page is the machine's own
@@ -227,15 +222,21 @@ fn take_console_interrupt(facts: &machine::Facts) -> bool {
 
 /// What a CPU does for the rest of its life.
 fn run_cpu(index: usize) -> ! {
-    let Some(instance) = instance::get() else { cpu::park() };
+    let (Some(instance), Some(facts)) = (instance::get(), machine::facts()) else { cpu::park() };
     if index >= instance.description.vcpus {
         cpu::park();
     }
-    prepare_cpu(&instance.regime);
+    let own = ident::host_id();
+    let space = &instance.vm.space;
+    prepare_cpu(&Regime {
+        vttbr: space.vttbr(),
+        vtcr: space.vtcr(facts.host.pa_bits()),
+        traps: TrapControls::new(&own, &facts.host, instance.features),
+    });
     let state = State {
         index,
         vm: &instance.vm,
-        view: &instance.view,
+        view: Box::leak(Box::new(instance.view.on(&own))),
         erratum_834220: machine::has_erratum_834220(),
         runaway: Cell::new(Runaway::new()),
     };

@@ -15,8 +15,8 @@ pub enum Workaround {
     Three,
 }
 
-/// How a machine stands to a vulnerability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a machine stands to a vulnerability, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mitigation {
     /// Affected, and there is no call that helps.
     Vulnerable,

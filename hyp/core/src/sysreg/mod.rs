@@ -4,6 +4,7 @@
 //! [`TrapControls`], the EL2 registers that decide what traps; [`CpuView`], the answers. The
 //! first feeds the other two, so that what is hidden from the view is also trapped.
 
+mod common;
 mod host;
 mod limits;
 mod trap;
@@ -80,7 +81,7 @@ mod named {
 
 impl CpuView {
     /// The view of a VM with `features`, an IPA size of `ipa_bits` and a GIC of version `gic` on
-    /// this machine.
+    /// this machine, whose CPUs have `host` in common.
     #[must_use]
     pub fn new(host: &HostId, features: Features, ipa_bits: u32, gic: GicVersion) -> Self {
         Self {
@@ -91,6 +92,12 @@ impl CpuView {
             is_protected: features.contains(Features::PROTECTED),
             has_ras: host.has_ras(),
         }
+    }
+
+    /// The same view on the CPU `host`, whose revision is its own.
+    #[must_use]
+    pub fn on(&self, host: &HostId) -> Self {
+        Self { revidr: host.revidr, aidr: host.aidr, ..self.clone() }
     }
 
     /// The value of one of the AArch64 ID registers, CRm 4 to 7.

@@ -201,10 +201,10 @@ fn error_records_exist_only_with_ras() {
 
 #[test]
 fn traps_on_a_cortex_a72() {
-    let normal = TrapControls::new(&cortex_a72(), features(false));
+    let normal = TrapControls::new(&cortex_a72(), &cortex_a72(), features(false));
     // VM, SWIO, PTW, FMO, IMO, AMO, TID1, TID3, TSC, TIDCP, TACR, RW.
     assert_eq!(normal.hcr, 0x803d_003f);
-    let protected = TrapControls::new(&cortex_a72(), features(true));
+    let protected = TrapControls::new(&cortex_a72(), &cortex_a72(), features(true));
     assert_eq!(protected.hcr, 0x807d_003f);
     // TDA, TDOSA, TDRA, TPM, TPMCR, six counters.
     assert_eq!(normal.mdcr, 0xe66);
@@ -216,7 +216,7 @@ fn traps_on_a_cortex_a72() {
 
 #[test]
 fn traps_where_everything_is_there() {
-    let traps = TrapControls::new(&everything(), features(false));
+    let traps = TrapControls::new(&everything(), &everything(), features(false));
     // TLOR, TERR, TEA, APK, API, TID5 besides; E2H, TGE, ATA, DCT, EnSCXT, FWB, NV stay 0.
     assert_eq!(traps.hcr, 0x803d_003f | 0b111 << 35 | 0b11 << 40 | 1 << 58);
     assert_eq!(traps.cptr, 0x33ff | 1 << 20 | 1 << 30);

@@ -89,12 +89,15 @@ pub struct TrapControls {
 }
 
 impl TrapControls {
-    /// The values for a VM with `features` on this machine.
+    /// The values for a VM with `features` on the CPU `host`; `common` is what all CPUs have (see
+    /// [`HostId::restrict`]).
+    ///
+    /// What traps on a CPU follows from what that CPU has, and only what all have may pass.
     #[must_use]
-    pub fn new(host: &HostId, features: Features) -> Self {
+    pub fn new(host: &HostId, common: &HostId, features: Features) -> Self {
         let has_fgt = host.fine_grained_traps() >= 1;
         Self {
-            hcr: hcr_el2(host, features),
+            hcr: hcr_el2(host, common, features),
             hcrx: host.has_hcrx().then(|| if host.has_nmi() { HCRX_TALLINT } else { 0 }),
             mdcr: mdcr_el2(host),
             cptr: cptr_el2(host),
@@ -110,7 +113,7 @@ impl TrapControls {
     }
 }
 
-fn hcr_el2(host: &HostId, features: Features) -> u64 {
+fn hcr_el2(host: &HostId, common: &HostId, features: Features) -> u64 {
     // SWIO: invalidation by set and way may not lose somebody else's data. PTW: a guest's table
     // walk in mapped device memory faults instead of having side effects.
     let mut value = hcr::VM
@@ -134,7 +137,7 @@ fn hcr_el2(host: &HostId, features: Features) -> u64 {
     // External aborts come to EL2 to be recorded; error records are the machine's and not the
     // guest's.
     set_if(host.has_ras(), hcr::TERR | hcr::TEA);
-    set_if(host.has_pointer_authentication(), hcr::APK | hcr::API);
+    set_if(common.has_pointer_authentication(), hcr::APK | hcr::API);
     // LORegions.
     set_if(host.field(IdRegister::Mmfr1, 16) != 0, hcr::TLOR);
     // MTE: with ATA and DCT at 0 tags are out of reach; GMID_EL1 traps, too.
