@@ -56,8 +56,9 @@ impl Symbolizer {
         lines
     }
 
-    /// The functions at `address`, innermost first.
-    fn frames(&self, address: u64) -> Vec<String> {
+    /// The functions at `address`, innermost first, each with its place if that is known: `name at
+    /// file:line`.
+    pub fn frames(&self, address: u64) -> Vec<String> {
         let mut names = Vec::new();
         if let Ok(mut frames) = self.symbols.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {

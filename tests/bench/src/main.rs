@@ -20,6 +20,8 @@ mod hyper;
 #[cfg(target_os = "none")]
 mod report;
 #[cfg(target_os = "none")]
+mod row;
+#[cfg(target_os = "none")]
 mod rows;
 
 /// First CPU, MMU off: announces its devices, runs the rows, powers off.

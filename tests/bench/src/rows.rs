@@ -1,5 +1,6 @@
-//! The rows: what is done, how often, and what answer it must have.
+//! The rows.
 
+use guest_runtime::uart;
 use hyp_abi::psci;
 use hyp_abi::smccc;
 use hyp_abi::vendor::pkvm;
@@ -9,7 +10,8 @@ use crate::arch::pieces::{Args, Piece, Slot};
 use crate::arch::{cpu, entry};
 use crate::gic;
 use crate::hyper;
-use crate::report::{self, MOST_SAMPLES, Options};
+use crate::report::Options;
+use crate::row::{Answer, Row};
 
 const PAGE: u64 = 4096;
 /// Nobody's address space below RAM, for guard marks: two ranges of 2 MiB.
@@ -27,76 +29,6 @@ const BLOCK: u64 = 2 << 20;
 const UNKNOWN: u32 = 0x8400_1234;
 /// Ticks from setting the timer until it fires.
 const TIMER_DELAY: u64 = 4000;
-const NOT_SUPPORTED: u64 = -1_i64 as u64;
-
-/// What the answer must be; a fast wrong answer is no figure.
-#[derive(Debug, Clone, Copy)]
-enum Answer {
-    Any,
-    /// x0, or nothing to measure here if it is "not supported".
-    Zero,
-    /// Anything but "not supported".
-    Some,
-    NotSupported,
-}
-
-/// A row: a piece of code, its arguments for each sample, and the samples without the operation.
-struct Row {
-    name: &'static str,
-    operations: u64,
-    piece: Piece,
-    empty: Option<Piece>,
-    args: fn(u64) -> Args,
-    answer: Answer,
-    /// Samples, at most.
-    most: usize,
-    /// Done once, before.
-    prepare: fn(),
-    /// Done before each sample.
-    between: fn(),
-}
-
-impl Row {
-    const fn eight(
-        name: &'static str,
-        piece: Piece,
-        args: fn(u64) -> Args,
-        answer: Answer,
-    ) -> Self {
-        let empty = Some(Piece::EMPTY_8);
-        Self {
-            name,
-            operations: 8,
-            piece,
-            empty,
-            args,
-            answer,
-            most: MOST_SAMPLES,
-            prepare: || {},
-            between: || {},
-        }
-    }
-
-    const fn one(name: &'static str, piece: Piece, args: fn(u64) -> Args, answer: Answer) -> Self {
-        let empty = Some(Piece::EMPTY_1);
-        Self {
-            name,
-            operations: 1,
-            piece,
-            empty,
-            args,
-            answer,
-            most: MOST_SAMPLES,
-            prepare: || {},
-            between: || {},
-        }
-    }
-
-    /// From stamp to stamp.
-    const fn span(name: &'static str, piece: Piece, args: fn(u64) -> Args, answer: Answer) -> Self {
-        Self { empty: None, ..Self::one(name, piece, args, answer) }
-    }
-}
 
 fn function(id: u32, x1: u64) -> Args {
     [u64::from(id), x1, 0, 0]
@@ -169,8 +101,8 @@ const CALLS: &[Row] = &[
 ];
 
 const TRAPS: &[Row] = &[
-    Row::eight("mmio-read-gicd-typer", Piece::LOAD32_8, |_| at(gic::GICD_TYPER, 0), Answer::Any),
-    Row::eight("mmio-read-gicr-typer", Piece::LOAD64_8, |_| at(gic::GICR_TYPER, 0), Answer::Any),
+    Row::eight("mmio-read-gicd-typer", Piece::LOAD32_8, |_| at(gic::GICD_TYPER, 0), Answer::Some),
+    Row::eight("mmio-read-gicr-typer", Piece::LOAD64_8, |_| at(gic::GICR_TYPER, 0), Answer::Some),
     Row::eight(
         "mmio-write-isenabler1",
         Piece::STORE32_8,
@@ -183,10 +115,17 @@ const TRAPS: &[Row] = &[
         |_| at(gic::GICD_ISENABLER1, 1 << 5),
         Answer::Any,
     ),
+    Row::eight(
+        "mmio-write-isenabler1-preserved",
+        Piece::STORE32_PRESERVED_8,
+        |_| at(gic::GICD_ISENABLER1, 0),
+        Answer::Any,
+    ),
+    Row::eight("mmio-read-uart-fr", Piece::LOAD32_8, |_| at(UART_BASE + uart::FR, 0), Answer::Some),
     Row::span("unguarded-abort", Piece::ABORT_TO_HANDLER, |_| at(NOBODY, 0), Answer::Any),
     Row {
         empty: Some(Piece::ID_REGISTER_8_EMPTY),
-        ..Row::eight("id-register", Piece::ID_REGISTER_8, |_| [0; 4], Answer::Any)
+        ..Row::eight("id-register", Piece::ID_REGISTER_8, |_| [0; 4], Answer::Some)
     },
     Row::span("self-sgi", Piece::SGI_TO_HANDLER, |_| [gic::sgi_to(0), 0, 0, 0], Answer::Any),
     Row::span("virtual-timer", Piece::TIMER_TO_HANDLER, |_| [TIMER_DELAY, 0, 0, 0], Answer::Any),
@@ -261,38 +200,8 @@ fn settle() {
 pub(crate) fn run(options: &Options, has_guard: bool) {
     let rows = FIRST.iter().chain(if has_guard { CALLS } else { &[] }).chain(TRAPS);
     if options.cpus < 2 {
-        rows.for_each(|row| run_row(row, options));
+        rows.for_each(|row| row.run(options));
     } else {
-        TWO_CPUS.iter().for_each(|row| run_row(row, options));
+        TWO_CPUS.iter().for_each(|row| row.run(options));
     }
-}
-
-fn run_row(row: &Row, options: &Options) {
-    if options.only.is_some_and(|only| only != row.name) {
-        return;
-    }
-    let mut samples = [0; MOST_SAMPLES];
-    let Some(samples) = samples.get_mut(..options.samples.min(row.most)) else { return };
-    let nothing = row.empty.map_or(0, cheapest);
-    (row.prepare)();
-    for (n, sample) in (0..).zip(samples.iter_mut()) {
-        (row.between)();
-        let mut args = (row.args)(n);
-        *sample = row.piece.run(&mut args).wrapping_sub(nothing);
-        let is_right = match row.answer {
-            Answer::Any => true,
-            Answer::Zero => args[0] == 0,
-            Answer::Some => args[0] != NOT_SUPPORTED,
-            Answer::NotSupported => args[0] & 0xffff_ffff == 0xffff_ffff,
-        };
-        if !is_right {
-            return report::no_row(row.name, args[0]);
-        }
-    }
-    report::row(row.name, row.operations, samples);
-}
-
-/// Ticks of a piece that does nothing.
-fn cheapest(empty: Piece) -> u64 {
-    (0..8).map(|_| empty.run(&mut [0; 4])).min().unwrap_or(0)
 }

@@ -5,11 +5,11 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _};
 
+use super::image::ImageReport;
 use super::output::Output;
 use super::rows::{self, Row, Unit};
 use super::stats::{Quoted, Samples};
 use super::subject::{Laboratory, Subject, Variant};
-use crate::build::size::Sizes;
 
 /// One row with its figures.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,11 @@ const IMAGE_LENGTHS: [usize; 2] = [128 << 10, 384 << 10];
 /// # Errors
 ///
 /// A run fails, a row that there must be is missing, or the floor's count is not the one by hand.
-pub fn all(laboratory: &Laboratory, say: impl Fn(&str)) -> Result<Vec<Figure>> {
+pub fn all(
+    laboratory: &Laboratory,
+    image: &ImageReport,
+    say: impl Fn(&str),
+) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (cpus, rows) in [(1, rows::ONE_CPU), (2, rows::TWO_CPUS)] {
         let run = |subject| {
@@ -64,7 +68,7 @@ pub fn all(laboratory: &Laboratory, say: impl Fn(&str)) -> Result<Vec<Figure>> {
     }
     say("boot");
     figures.extend(boot(laboratory)?);
-    figures.extend(sizes(laboratory)?);
+    figures.extend(sizes(image));
     Ok(figures)
 }
 
@@ -132,20 +136,13 @@ fn without_copy(lengths: [usize; 2], boots: [f64; 2]) -> f64 {
     boots[0] - per_byte * short
 }
 
-fn sizes(laboratory: &Laboratory) -> Result<Vec<Figure>> {
-    let elf = fs::read(&laboratory.hypervisor.elf)?;
-    let sizes = Sizes::of(&elf)?;
-    let image = fs::metadata(&laboratory.hypervisor.image)?.len();
-    let kib = |bytes: u64| bytes as f64 / 1024.0;
-    Ok(rows::all()
-        .filter(|row| row.unit == Unit::Kibibytes)
-        .map(|row| {
-            let bytes =
-                if row.name == rows::SIZE_CODE { sizes.code + sizes.constants } else { image };
-            let postern = Quoted::exactly(kib(bytes));
-            Figure { row, floor: None, full: None, postern, normal: None }
-        })
-        .collect())
+fn sizes(image: &ImageReport) -> impl Iterator<Item = Figure> {
+    let figure = |row: &'static Row| {
+        let size =
+            if row.name == rows::SIZE_CODE { image.code_and_constants() } else { image.file() };
+        Figure { row, floor: None, full: None, postern: Quoted::exactly(size), normal: None }
+    };
+    rows::all().filter(|row| row.unit == Unit::Kibibytes).map(figure)
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 mod chart;
 mod document;
 mod figures;
+mod image;
 mod measure;
 mod output;
+mod paths;
 mod rows;
+mod stack;
 mod stats;
 mod subject;
 mod table;
@@ -20,6 +23,7 @@ use anyhow::{Context, Result};
 
 use crate::setup::QemuChoice;
 use crate::workspace;
+use image::ImageReport;
 use subject::Laboratory;
 
 /// Options of `bench`.
@@ -52,18 +56,24 @@ pub fn command(options: &Options) -> Result<u8> {
     let qemu = options.qemu.clone().unwrap_or_default().open()?;
     let laboratory = Laboratory::set_up(qemu)?;
     if let Some(row) = &options.trace {
-        print!("{}", trace::listing(&laboratory, row, options.normal)?);
+        print!("{}", trace::path(&laboratory, row, options.normal)?.plain());
         return Ok(0);
     }
     let saved = if options.check { Some(figures::read()?) } else { None };
-    let figures = measure::all(&laboratory, |what| eprintln!("[xtask] {what}"))?;
-    print!("{}", table::plain(&figures));
+    let image = ImageReport::read(&laboratory)?;
+    let figures = measure::all(&laboratory, &image, |what| eprintln!("[xtask] {what}"))?;
+    print!("{}{}", table::plain(&figures), image.plain());
     if options.save {
         let path = figures::path();
         fs::write(&path, figures::text(&figures)?)
             .with_context(|| format!("could not write {}", path.display()))?;
         println!("{}", workspace::shown(&path));
-        let parts = [("table", table::markdown(&figures))];
+        let say = |what: &str| eprintln!("[xtask] {what}");
+        let parts = [
+            ("table", table::markdown(&figures)),
+            ("image", image.markdown()),
+            ("paths", paths::write(&laboratory, &figures, say)?),
+        ];
         for written in document::write(&parts, &chart::svg(&figures))? {
             println!("{written}");
         }

@@ -60,6 +60,8 @@ pub const ONE_CPU: &[Row] = &[
     budget("mmio-read-gicr-typer", "MMIO read GICR_TYPER", 150.0, 120.0),
     budget("mmio-write-isenabler1", "MMIO write GICD_ISENABLER1, no bit", 200.0, 160.0),
     extra("mmio-write-isenabler1-one-bit", "MMIO write GICD_ISENABLER1, one bit"),
+    extra("mmio-write-isenabler1-preserved", "MMIO write GICD_ISENABLER1, no bit, from x21"),
+    extra("mmio-read-uart-fr", "MMIO read of the console's flags"),
     budget("unguarded-abort", "unguarded access to abort handler", 300.0, 200.0),
     budget("id-register", "trapped ID register read", 110.0, 90.0),
     budget("self-sgi", "self SGI: write to handler", 180.0, 130.0),

@@ -9,6 +9,9 @@ use super::rows::{Unit, Verdict};
 const HEADS: [&str; 10] =
     ["operation", "floor", "full frame", "min", "median", "p99", "ratio", "must", "aim", "verdict"];
 
+/// A floor that does not trap executes one instruction: nothing to compare with.
+const NO_TRAP: f64 = 1.0;
+
 /// A number as short as it is exact enough: whole if it is whole.
 pub fn number(value: f64, unit: Unit) -> String {
     match unit {
@@ -35,7 +38,8 @@ fn cells(figure: &Figure) -> [String; 10] {
     let postern = figure.postern;
     let is_sampled = figure.row.unit == Unit::Instructions;
     let spread = |value: f64| if is_sampled { shown(value) } else { String::new() };
-    let ratio = figure.floor.map(|floor| format!("{:.1}", postern.median / floor));
+    let ratio = figure.floor.filter(|floor| *floor > NO_TRAP);
+    let ratio = ratio.map(|floor| format!("{:.1}", postern.median / floor));
     [
         figure.row.title.to_owned(),
         maybe(figure.floor),
@@ -82,8 +86,8 @@ pub fn markdown(figures: &[Figure]) -> String {
         let [title, floor, full, min, median, p99, ratio, must, aim, _] = cells(figure);
         let normal = figure.normal.map(|value| number(value, figure.row.unit)).unwrap_or_default();
         let median = match figure.row.verdict(figure.postern.median) {
-            Verdict::Met => format!("**{median}**"),
-            Verdict::MissesAim | Verdict::AboveMust => median,
+            Verdict::Met if figure.row.aim.is_some() => format!("**{median}**"),
+            _ => median,
         };
         let _ = writeln!(
             text,
@@ -109,6 +113,10 @@ mod tests {
         }
     }
 
+    fn extra() -> &'static rows::Row {
+        rows::all().find(|row| row.must.is_none()).unwrap()
+    }
+
     #[test]
     fn columns_line_up_and_verdicts_are_plain() {
         let text = plain(&[figure(72.0), figure(88.0), figure(120.0)]);
@@ -130,6 +138,12 @@ mod tests {
             )
         );
         assert!(text.contains("| 60 | 88 |"));
+    }
+
+    #[test]
+    fn nothing_is_compared_with_a_floor_that_does_not_trap() {
+        let figure = Figure { floor: Some(1.0), row: extra(), ..figure(500.0) };
+        assert!(markdown(&[figure]).contains(" | 1 |  | 60 | 500 | 99.5 |  | 61 |  |  |\n"));
     }
 
     #[test]

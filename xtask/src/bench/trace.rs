@@ -8,27 +8,38 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use object::{Object as _, ObjectSymbol as _, SymbolKind};
+use object::{Object as _, ObjectSymbol as _};
 
 use super::rows;
 use super::subject::{Laboratory, Subject, Variant};
+use crate::symbolize::Symbolizer;
 
 /// Samples of a traced run: the last is shown, when everything is in its place.
 const SAMPLES: u32 = 8;
 /// Guests run below this address, Postern's EL2 above.
 const EL2: u64 = 1 << 40;
+/// Where EL2's image is linked to (`linker/hyp.ld`).
+const EL2_IMAGE: u64 = 1 << 47;
 /// Where QEMU puts an `Image` on the machine `virt`.
 const LOADED_AT: u64 = 0x4020_0000;
 
-/// The listing of the row `name`.
+/// The path of one operation.
+#[derive(Debug, Default)]
+pub struct Path {
+    /// Each instruction, by function; empty for the boot, which has too many.
+    pub listing: String,
+    /// Functions and how many instructions each ran, the most first.
+    pub parts: Vec<(String, u64)>,
+}
+
+/// The path of the row `name`, in a normal VM or a protected one.
 ///
 /// # Errors
 ///
 /// There is no such row, or the run fails.
-pub fn listing(laboratory: &Laboratory, name: &str, normal: bool) -> Result<String> {
+pub fn path(laboratory: &Laboratory, name: &str, normal: bool) -> Result<Path> {
     let Some(row) = rows::all().find(|row| row.name == name) else {
         let names: Vec<_> = rows::all().map(|row| row.name).collect();
         bail!("no row is called `{name}`; there are {}", names.join(", "));
@@ -50,24 +61,56 @@ pub fn listing(laboratory: &Laboratory, name: &str, normal: bool) -> Result<Stri
     extra.push(log.clone().into());
     let words = format!("only={name} samples={SAMPLES}");
     laboratory.run(subject, Variant::cpus(cpus), &words, &extra)?;
-
-    let guest = Symbols::read(&laboratory.guest)?;
-    let hypervisor = Symbols::read(laboratory.elf(subject))?;
     let trace = Trace::read(&log)?;
     fs::remove_file(&log).ok();
+
+    let guest = fs::read(&laboratory.guest)?;
+    let guest = object::File::parse(&*guest)?;
+    let address = |name: &str| {
+        let found = guest.symbols().find(|symbol| symbol.name() == Ok(name));
+        found.map(|symbol| symbol.address()).with_context(|| format!("no symbol `{name}`"))
+    };
+    let mut names = Names::new(&laboratory.hypervisor.elf)?;
     if name == rows::BOOT {
         // The last: before the MMU is on, EL2 runs at the address at which the guest will be.
-        let entry = guest.address("first_cpu")?;
+        let entry = address("first_cpu")?;
         let began = trace.executed.iter().rposition(|address| *address == entry);
         let before = began.and_then(|at| trace.executed.get(..at)).unwrap_or(&[]);
-        return Ok(by_function(before, &hypervisor));
+        return Ok(Path { listing: String::new(), parts: parts(before, &mut names) });
     }
-    let sample =
-        last_sample(&trace.executed, guest.address("trace_begin")?, guest.address("trace_end")?)
-            .context(
-                "the trace holds no sample; this QEMU may not know -singlestep: use version 7.2",
-            )?;
-    Ok(show(sample, &trace.texts, &hypervisor))
+    let sample = last_sample(&trace.executed, address("trace_begin")?, address("trace_end")?)
+        .context("the trace holds no sample")?;
+    // The other CPU says when it was reached, and goes on with other things.
+    let [started, interrupted] = [address("cpu_on_entry")?, address("ipi_arrived")?];
+    let end = sample.iter().position(|address| [started, interrupted].contains(address));
+    let visits = visits(&sample[..end.unwrap_or(sample.len())]);
+    Ok(Path {
+        listing: listing(&visits, &trace.texts, &mut names),
+        parts: parts(&visits.concat(), &mut names),
+    })
+}
+
+impl Path {
+    /// For a terminal.
+    pub fn plain(&self) -> String {
+        let mut text = self.listing.clone();
+        for (part, count) in &self.parts {
+            let _ = writeln!(text, "{count:8}  {part}");
+        }
+        let sum: u64 = self.parts.iter().map(|(_, count)| count).sum();
+        let _ = writeln!(text, "{sum:8}  together");
+        text
+    }
+}
+
+/// Of the functions at an address, innermost first, the one that wants what is done there: what the
+/// language's library does belongs to its caller, and so does the reading of a register.
+fn author(frames: &[String]) -> &str {
+    let is_ours = |frame: &&String| {
+        frame.contains(" at hyp/") && !frame.contains(" at hyp/src/arch/sysreg.rs:")
+    };
+    let frame = frames.iter().find(is_ours).or(frames.last()).map_or("?", String::as_str);
+    frame.split_once(" at ").map_or(frame, |(function, _)| function)
 }
 
 /// What lies between the last `begin` and the `end` that follows it.
@@ -88,39 +131,39 @@ fn visits(sample: &[u64]) -> Vec<&[u64]> {
     visits
 }
 
-fn show(sample: &[u64], texts: &HashMap<u64, String>, symbols: &Symbols) -> String {
+/// Each instruction of `visits`.
+fn listing(visits: &[&[u64]], texts: &HashMap<u64, String>, names: &mut Names) -> String {
     let mut text = String::new();
-    for visit in visits(sample) {
-        let _ = writeln!(text, "{} instructions at EL2\n", visit.len());
-        let mut inside = "";
-        for address in visit {
-            let function = symbols.function(*address);
-            if function != inside {
-                let _ = writeln!(text, "{function}:");
-                inside = function;
+    for visit in visits {
+        let _ = writeln!(text, "{} instructions at EL2", visit.len());
+        let mut inside = String::new();
+        for address in *visit {
+            let function = names.function(*address);
+            if *function != inside {
+                let _ = writeln!(text, "{function}");
+                inside.clone_from(function);
             }
             let instruction = texts.get(address).map_or("?", String::as_str);
             let _ = writeln!(text, "  {:6x}  {instruction}", address & 0xff_ffff);
         }
-        let _ = writeln!(text, "\n{}", by_function(visit, symbols));
+        text.push('\n');
     }
     text
 }
 
 /// How many instructions each function ran, the most first.
-fn by_function(executed: &[u64], symbols: &Symbols) -> String {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+fn parts(executed: &[u64], names: &mut Names) -> Vec<(String, u64)> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for address in executed {
-        *counts.entry(symbols.function(*address)).or_default() += 1;
+        let function = names.function(*address);
+        match counts.get_mut(function) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(function.clone(), 1)),
+        }
     }
-    let mut order: Vec<_> = counts.into_iter().collect();
-    order.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let mut text = String::new();
-    for (function, count) in order {
-        let _ = writeln!(text, "{count:8}  {function}");
-    }
-    let _ = writeln!(text, "{:8}  together", executed.len());
-    text
+    let mut parts: Vec<_> = counts.into_iter().collect();
+    parts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    parts
 }
 
 /// Addresses in the order of execution, and what they hold.
@@ -130,7 +173,7 @@ struct Trace {
 }
 
 impl Trace {
-    fn read(log: &Path) -> Result<Self> {
+    fn read(log: &std::path::Path) -> Result<Self> {
         let file = File::open(log)
             .with_context(|| format!("QEMU has written no trace to {}", log.display()))?;
         let mut trace = Self { executed: Vec::new(), texts: HashMap::new() };
@@ -156,50 +199,31 @@ impl Trace {
     }
 }
 
-/// The functions of an ELF file.
-struct Symbols(BTreeMap<u64, String>);
-
-impl Symbols {
-    fn read(elf: &Path) -> Result<Self> {
-        let bytes = fs::read(elf).with_context(|| format!("could not read {}", elf.display()))?;
-        let file = object::File::parse(&*bytes)?;
-        let functions = file
-            .symbols()
-            .filter(|symbol| {
-                symbol.is_definition()
-                    && matches!(
-                        symbol.kind(),
-                        SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label
-                    )
-            })
-            .filter_map(|symbol| Some((symbol.address(), symbol.name().ok()?.to_owned())))
-            // Marks of code and data within a function.
-            .filter(|(_, name)| !name.is_empty() && !name.starts_with('$'))
-            .map(|(address, name)| (address, plain(&name)));
-        Ok(Self(functions.collect()))
-    }
-
-    /// The address of `name`.
-    fn address(&self, name: &str) -> Result<u64> {
-        let found = self.0.iter().find(|(_, other)| *other == name);
-        found.map(|(address, _)| *address).with_context(|| format!("no symbol `{name}`"))
-    }
-
-    /// The name of what `address` belongs to; Postern's boot code runs at the address that QEMU
-    /// loads it to.
-    fn function(&self, address: u64) -> &str {
-        let image = self.0.first_key_value().map_or(0, |(address, _)| *address);
-        let address = match address.checked_sub(LOADED_AT) {
-            Some(offset) if address < EL2 && image >= EL2 => image.saturating_add(offset),
-            _ => address,
-        };
-        self.0.range(..=address).next_back().map_or("?", |(_, name)| name)
-    }
+/// Whom instructions belong to.
+struct Names {
+    symbols: Option<Symbolizer>,
+    known: HashMap<u64, String>,
 }
 
-/// A Rust name as it is written.
-fn plain(name: &str) -> String {
-    addr2line::demangle_auto(name.into(), None).into_owned()
+impl Names {
+    fn new(elf: &std::path::Path) -> Result<Self> {
+        Ok(Self { symbols: Some(Symbolizer::open(elf)?), known: HashMap::new() })
+    }
+
+    /// The function that `address` was written in, even if it was inlined: the innermost of our
+    /// own sources, since what the language's library does belongs to its caller.
+    fn function(&mut self, address: u64) -> &String {
+        let symbols = &self.symbols;
+        self.known.entry(address).or_insert_with(|| {
+            // Boot code that runs where QEMU loaded it has its symbols elsewhere.
+            let linked = match address.checked_sub(LOADED_AT) {
+                Some(offset) if address < EL2 => EL2_IMAGE + offset,
+                _ => address,
+            };
+            let frames = symbols.as_ref().map(|all| all.frames(linked)).unwrap_or_default();
+            author(&frames).to_owned()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn instructions_belong_to_our_innermost_function() {
+        let frames = |all: &[&str]| all.iter().map(|frame| (*frame).to_owned()).collect::<Vec<_>>();
+        for (all, function) in [
+            (&["core::x at library/core/src/x.rs:1", "hyp::a at hyp/src/a.rs:2"][..], "hyp::a"),
+            (&["hyp::r at hyp/src/arch/sysreg.rs:9", "hyp::a at hyp/src/a.rs:2"], "hyp::a"),
+            (&["c::copy at x/src/c.rs:1", "memcpy at x/src/m.rs:2"], "memcpy"),
+            (&["vectors"], "vectors"),
+            (&[], "?"),
+        ] {
+            assert_eq!(author(&frames(all)), function);
+        }
+    }
+
+    #[test]
     fn qemus_lines_are_read() {
         let mut trace = Trace { executed: Vec::new(), texts: HashMap::new() };
         for line in [
@@ -234,9 +272,15 @@ mod tests {
         }
         assert_eq!(trace.executed, [0x8000_0000_1234]);
         assert_eq!(trace.texts[&0x8000_0000_1234], "nop");
-        let symbols = Symbols(BTreeMap::from([(0x8000_0000_1200, "f".to_owned())]));
-        let text = show(&trace.executed, &trace.texts, &symbols);
-        assert!(text.starts_with("1 instructions at EL2\n\nf:\n    1234  nop\n"), "{text}");
-        assert!(text.contains("       1  f\n       1  together\n"), "{text}");
+        let known = HashMap::from([(0x8000_0000_1234, "f".to_owned())]);
+        let mut names = Names { symbols: None, known };
+        let path = Path {
+            listing: listing(&visits(&trace.executed), &trace.texts, &mut names),
+            parts: parts(&trace.executed, &mut names),
+        };
+        assert_eq!(
+            path.plain(),
+            "1 instructions at EL2\nf\n    1234  nop\n\n       1  f\n       1  together\n"
+        );
     }
 }

@@ -35,7 +35,8 @@
 .endm
 
 // extern "C" fn(args: *mut [u64; 4]) -> ticks: COUNT times OP with x0 to x3 from args, which also
-// are in x20 to x23; afterwards args[0] is the last x0.
+// are in x20 to x23; afterwards args[0] is the last x0. What is stored or loaded is in a register
+// that calls change, as compiled code mostly has it; EL2 may have saved no other yet.
 .macro piece_body count, op
     save
     mov     x25, x0
@@ -77,7 +78,8 @@ trace_end:
     piece   smc_8, 8, "smc #0"
     piece   load32_8, 8, "ldr w0, [x20]"
     piece   load64_8, 8, "ldr x0, [x20]"
-    piece   store32_8, 8, "str w21, [x20]"
+    piece   store32_8, 8, "str w1, [x20]"
+    piece   store32_preserved_8, 8, "str w21, [x20]"
     piece   store64_1, 1, "str x21, [x20]"
 
 // Eight times MRS of ID_AA64MMFR0_EL1. QEMU charges a trapped register access with what follows it
@@ -141,11 +143,11 @@ abort_to_handler:
     .global sgi_to_handler
 sgi_to_handler:
     save
-    ldr     x20, [x0]
+    ldr     x0, [x0]
     mov     x28, #0
     msr     daifclr, #2
     begin_counting
-    msr     icc_sgi1r_el1, x20
+    msr     icc_sgi1r_el1, x0
     isb
 1:  cbz     x28, 1b
     msr     daifset, #2
@@ -203,10 +205,10 @@ timer_to_wfi:
     .global ipi_to_handler
 ipi_to_handler:
     save
-    ldp     x20, x21, [x0]
+    ldp     x0, x21, [x0]
     str     xzr, [x21]
     begin_counting
-    msr     icc_sgi1r_el1, x20
+    msr     icc_sgi1r_el1, x0
     isb
 1:  yield
     ldr     x22, [x21]

@@ -45,6 +45,8 @@ vectors:
 vectors_ipi:
     bad_vectors 5
     .balign 128
+    .global ipi_arrived
+ipi_arrived:
     mrs     x28, cntvct_el0
     stp     x0, x1, [sp, #-16]!
     end_interrupt
