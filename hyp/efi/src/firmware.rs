@@ -198,6 +198,12 @@ impl Firmware {
         let _ = unsafe { output(console.as_ptr(), text.as_ptr()) };
     }
 
+    /// Waits for so many microseconds.
+    pub(crate) fn wait(&self, microseconds: usize) {
+        // SAFETY: no pointer is passed. A firmware that cannot wait does not.
+        let _ = unsafe { (self.services().stall)(microseconds) };
+    }
+
     /// The memory of this program's image, as its header says.
     pub(crate) fn image(&self) -> Option<PaRange> {
         /// Where an arm64 `Image` has its size and its magic number (Linux,

@@ -26,6 +26,9 @@ const BUNDLE: &str = "postern.bundle";
 /// The name of the file with words for Postern, which need not be there.
 const WORDS: &str = "postern.args";
 
+/// In microseconds.
+const TIME_TO_READ: usize = 3_000_000;
+
 /// Random bytes that the hypervisor gets.
 const SEED: usize = 32;
 
@@ -45,6 +48,8 @@ extern "efiapi" fn efi_main(handle: Handle, system: *mut SystemTable) -> Status 
     console.text(" ");
     console.number(BAD_INPUT.into());
     console.text("\n");
+    // What the firmware does next may clear the screen.
+    firmware.wait(TIME_TO_READ);
     Status::LOAD_ERROR
 }
 

@@ -16,7 +16,7 @@ use crate::board::Table;
 /// A file of the volume.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct File<'a> {
-    /// Folder, or empty for the root.
+    /// Folder, its parts separated by slashes, or empty for the root.
     pub(super) folder: &'a str,
     /// Name within it.
     pub(super) name: &'a str,
@@ -131,8 +131,11 @@ fn fill(mut disk: Cursor<&mut [u8]>, files: &[File<'_>]) -> std::io::Result<u8> 
     format_volume(&mut disk, FormatVolumeOptions::new().volume_label(*b"POSTERN    "))?;
     let volume = FileSystem::new(disk, FsOptions::new())?;
     for file in files {
-        let root = volume.root_dir();
-        let folder = if file.folder.is_empty() { root } else { root.create_dir(file.folder)? };
+        let mut folder = volume.root_dir();
+        for name in file.folder.split('/').filter(|name| !name.is_empty()) {
+            // One that is there already is opened.
+            folder = folder.create_dir(name)?;
+        }
         let mut written = folder.create_file(file.name)?;
         written.write_all(file.bytes)?;
         written.flush()?;
@@ -164,6 +167,8 @@ mod tests {
         let large: Vec<u8> = (0..3_000_001_u32).map(|n| n.to_le_bytes()[1]).collect();
         let files = [
             File { folder: "extlinux", name: "extlinux.conf", bytes: b"default postern\n" },
+            File { folder: "EFI/BOOT", name: "one", bytes: b"1" },
+            File { folder: "EFI/BOOT", name: "two", bytes: b"2" },
             File { folder: "", name: "postern.img", bytes: &large },
         ];
         let mut disk = fat(&files, Table::Mbr, 1 << 20).unwrap();

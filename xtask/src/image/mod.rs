@@ -3,6 +3,7 @@
 
 mod contents;
 mod disk;
+mod efi;
 mod fit;
 mod legacy;
 mod parts;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::contents::Contents;
 use super::disk::{self, File};
-use super::{fit, legacy, text};
+use super::{efi, fit, legacy, text};
 use crate::board::{Board, Facts};
 
 /// What is made for the board.
@@ -16,6 +16,9 @@ pub enum Form {
     /// A disk or card with a FIT, whose `boot.scr` starts it by `bootm` after U-Boot has checked
     /// its SHA-256 hashes.
     FitDisk,
+    /// A disk or card from which EFI firmware starts the image by itself: EDK2, or the EFI loader of
+    /// U-Boot.
+    EfiDisk,
     /// The FIT alone, for boards that load it in their own way.
     Fit,
 }
@@ -34,6 +37,7 @@ pub(super) fn make(
     let facts = board.facts();
     match form {
         Form::Fit => in_fit(contents, facts),
+        Form::EfiDisk => on_card(board, contents, more, &efi::files(contents)),
         Form::FitDisk => {
             let contents_of_fit = without_firmware_tree(contents, facts);
             let fit = in_fit(contents, facts)?;

@@ -1,4 +1,4 @@
-//! Disks for emulated machines that start through U-Boot.
+//! Disks for emulated machines that start through firmware.
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +19,10 @@ pub enum Via {
     UBoot,
     /// U-Boot from a disk, by `boot.scr` and `bootm` of a FIT with hashes.
     UBootFit,
+    /// U-Boot from a disk, as an EFI application.
+    UBootEfi,
+    /// EDK2 from a disk, as an EFI application.
+    Uefi,
 }
 
 impl Via {
@@ -27,7 +31,14 @@ impl Via {
         match self {
             Self::UBoot => Form::Disk,
             Self::UBootFit => Form::FitDisk,
+            Self::UBootEfi | Self::Uefi => Form::EfiDisk,
         }
+    }
+
+    /// What QEMU's machine must be told, unless the caller's words say it: EDK2 passes on either
+    /// ACPI tables or the device tree.
+    pub fn machine_option(self) -> Option<&'static str> {
+        (self == Self::Uefi).then_some("acpi=off")
     }
 }
 
@@ -49,6 +60,10 @@ pub fn board_of(model: &Model, via: Via) -> Result<Board> {
     ensure!(
         board != Board::Rpi4 || via != Via::UBootFit,
         "Debian's U-Boot for the Raspberry Pi takes no FIT (its CONFIG_FIT is off): give --via u-boot"
+    );
+    ensure!(
+        board == Board::Virt || via != Via::Uefi,
+        "there is an EDK2 for QEMU's machine virt only: give --via u-boot-efi"
     );
     Ok(board)
 }
@@ -97,6 +112,8 @@ mod tests {
         for word in ["imx8mp-evk", "virt and raspi4b", "--via"] {
             assert!(refused.contains(word), "{refused}");
         }
+        let no_edk2 = board_of(Model::find("raspi4b").unwrap(), Via::Uefi).unwrap_err();
+        assert!(no_edk2.to_string().contains("u-boot-efi"), "{no_edk2}");
         let no_fit = board_of(Model::find("raspi4b").unwrap(), Via::UBootFit).unwrap_err();
         assert!(no_fit.to_string().contains("CONFIG_FIT"), "{no_fit}");
     }

@@ -59,6 +59,8 @@ pub struct Firmware<'a> {
     pub disk: &'a Path,
     /// The board that it was built for.
     pub board: Board,
+    /// A machine option, `key=value`, that it needs unless the caller's words have the key.
+    pub option: Option<&'static str>,
 }
 
 impl Boot<'_> {
@@ -102,7 +104,9 @@ const SILENCE: &str = "silence";
 impl Machine {
     /// The command that boots `boot` on this machine, its console on standard input and output.
     pub fn command(&self, boot: Boot<'_>, keyboard: Keyboard) -> Command {
-        let mut command = self.bare("");
+        let option = boot.via.and_then(|firmware| firmware.option);
+        let mut command =
+            self.bare(&option.map_or_else(String::new, |option| self.unless_said(option)));
         // A reset asked of the firmware is a fault of ours; it must not loop for ever.
         command.args(["-nodefaults", "-no-reboot", "-display", "none"]);
         for _ in 0..self.model.ports_before_console {
@@ -127,6 +131,13 @@ impl Machine {
         let mut command = self.bare(&format!(",dumpdtb={comma_doubled}"));
         command.args(["-nodefaults", "-display", "none", "-kernel"]).arg(image);
         command
+    }
+
+    /// `option` as one more, unless the caller's words have its key.
+    fn unless_said(&self, option: &str) -> String {
+        let key = |word: &str| word.split('=').next().map(str::to_owned);
+        let said = self.machine.split(',').skip(1).any(|word| key(word) == key(option));
+        if said { String::new() } else { format!(",{option}") }
     }
 
     /// The machine alone, with more machine options.
@@ -208,6 +219,7 @@ mod tests {
             program: Path::new("u-boot.bin"),
             disk: Path::new("a,b.disk"),
             board,
+            option: None,
         };
         let boot = Boot { via: Some(firmware(Board::Virt)), ..boot };
         let words = command_line(&machine("virt", (7, 2)).command(boot, Keyboard::Plain));
@@ -222,5 +234,24 @@ mod tests {
         let end =
             " -serial stdio -kernel u-boot.bin -drive if=sd,format=raw,file=a,,b.disk -icount";
         assert!(words.ends_with(end), "{words}");
+    }
+
+    #[test]
+    fn what_firmware_needs_is_said_unless_the_caller_says_otherwise() {
+        let firmware = Firmware {
+            program: Path::new("efi"),
+            disk: Path::new("disk"),
+            board: Board::Virt,
+            option: Some("acpi=off"),
+        };
+        let boot = Boot { image: Path::new("i"), bundle: None, arguments: "", via: Some(firmware) };
+        for (machine_words, acpi) in
+            [("virt", ",acpi=off"), ("virt,acpi=on", ",acpi=on"), ("virt-7.2,its=off", ",acpi=off")]
+        {
+            let command = machine(machine_words, (7, 2)).command(boot, Keyboard::Plain);
+            let words = command_line(&command);
+            assert_eq!(words.matches(",acpi=").count(), 1, "{words}");
+            assert!(words.contains(acpi), "{words}");
+        }
     }
 }

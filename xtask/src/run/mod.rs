@@ -153,12 +153,13 @@ pub fn command(options: &Options) -> Result<u8> {
             if options.machine.ram.is_none() && !machine.model.has_fixed_ram() {
                 machine.ram = via::ram(machine.ram, fs::metadata(bundle.path())?.len());
             }
-            Some((OnDisk::made("disk", &via::disk(board, way, &boot)?)?, board))
+            Some((OnDisk::made("disk", &via::disk(board, way, &boot)?)?, board, way))
         }
     };
-    if let Some((disk, board)) = &disk {
-        let program = supplies.u_boot(*board)?;
-        boot.via = Some(Firmware { program, disk: disk.path(), board: *board });
+    if let Some((disk, board, way)) = &disk {
+        let program = supplies.firmware(*way, *board)?;
+        let option = way.machine_option();
+        boot.via = Some(Firmware { program, disk: disk.path(), board: *board, option });
     }
     attended::run(&machine, boot, &hypervisor.elf, options.timeout.map(Duration::from_secs))
 }

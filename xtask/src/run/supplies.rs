@@ -8,6 +8,7 @@ use clap::ValueEnum as _;
 
 use super::preset::{Files, What};
 use crate::board::Board;
+use crate::image::via::Via;
 use crate::qemu::{Model, TreeSource};
 use crate::setup::{self, Emulator, FETCHED, Qemu, QemuChoice};
 use crate::{build, guest};
@@ -23,6 +24,7 @@ pub struct Supplies {
     payloads: Vec<(What, Made)>,
     u_boot: OnceLock<Result<PathBuf, String>>,
     u_boot_rpi: OnceLock<Result<PathBuf, String>>,
+    edk2: OnceLock<Result<PathBuf, String>>,
 }
 
 /// Files made once, or why they cannot be.
@@ -42,6 +44,7 @@ impl Supplies {
             payloads: What::value_variants().iter().map(|what| (*what, Made::new())).collect(),
             u_boot: OnceLock::new(),
             u_boot_rpi: OnceLock::new(),
+            edk2: OnceLock::new(),
         }
     }
 
@@ -120,14 +123,17 @@ impl Supplies {
         made.map_err(|why| anyhow!("{why}"))
     }
 
-    /// U-Boot for a machine that stands for `board`, fetched if need be.
+    /// The firmware of the way `via` for a machine that stands for `board`, fetched if need be.
     ///
     /// # Errors
     ///
     /// It cannot be had on this machine.
-    pub fn u_boot(&self, board: Board) -> Result<&Path> {
-        let made = match board {
-            Board::Rpi4 => self.u_boot_rpi.get_or_init(|| setup::ensure_u_boot_rpi().map_err(told)),
+    pub fn firmware(&self, via: Via, board: Board) -> Result<&Path> {
+        let made = match (via, board) {
+            (Via::Uefi, _) => self.edk2.get_or_init(|| setup::ensure_edk2().map_err(told)),
+            (_, Board::Rpi4) => {
+                self.u_boot_rpi.get_or_init(|| setup::ensure_u_boot_rpi().map_err(told))
+            }
             _ => self.u_boot.get_or_init(|| setup::ensure_u_boot().map_err(told)),
         };
         match made {

@@ -144,7 +144,8 @@ fn attempt(
         }
         fs::write(&disk, via::disk(board, way, &boot)?)
             .with_context(|| format!("could not write {}", disk.display()))?;
-        boot.via = Some(Firmware { program: bench.supplies.u_boot(board)?, disk: &disk, board });
+        let program = bench.supplies.firmware(way, board)?;
+        boot.via = Some(Firmware { program, disk: &disk, board, option: way.machine_option() });
     }
     let mut command = machine.command(boot, Keyboard::Plain);
     let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };

@@ -7,6 +7,7 @@
 pub(crate) mod apt;
 mod boards;
 pub(crate) mod cache;
+mod edk2;
 mod emulators;
 pub(crate) mod exec;
 mod host;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 pub(crate) use boards::{ensure_board_trees, has_board_trees};
+pub(crate) use edk2::ensure_edk2;
 pub(crate) use emulators::{Choice as QemuChoice, Emulator, FETCHED, Qemu};
 use host::Need;
 pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
@@ -79,6 +81,7 @@ pub(crate) fn everything() -> Result<()> {
     ensure_cross_gcc()?;
     say("tools for building Linux: all there");
     say(&format!("U-Boot for QEMU: {}", ensure_u_boot()?.display()));
+    say(&format!("EFI firmware for QEMU: {}", ensure_edk2()?.display()));
     Ok(())
 }
 
