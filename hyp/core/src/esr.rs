@@ -97,11 +97,6 @@ const fn bit(value: u64, n: u32) -> bool {
     (value >> n) & 1 != 0
 }
 
-/// The bits of `value` from `shift` on, for a callee that cuts them to its field.
-const fn field(value: u64, shift: u32) -> u16 {
-    ((value >> shift) & 0xf) as u16
-}
-
 /// Why stage 2 refused (Arm ARM, `ESR_EL2` ISS encodings for aborts, DFSC and IFSC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -281,20 +276,32 @@ impl FetchAbort {
 }
 
 /// A system register or system instruction by its encoding.
+///
+/// Its fields lie as in the ISS of exception class 0x18, so that a trap need not move them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SysReg(u16);
+pub struct SysReg(u32);
 
 impl SysReg {
+    const OP0: u32 = 20;
+    const OP2: u32 = 17;
+    const OP1: u32 = 14;
+    const CRN: u32 = 10;
+    const CRM: u32 = 1;
     /// The register `S<op0>_<op1>_C<crn>_C<crm>_<op2>`; each number is cut to its field.
     #[must_use]
     pub const fn new(op0: u16, op1: u16, crn: u16, crm: u16, op2: u16) -> Self {
         Self(
-            ((op0 & 3) << 14)
-                | ((op1 & 7) << 11)
-                | ((crn & 15) << 7)
-                | ((crm & 15) << 3)
-                | (op2 & 7),
+            ((op0 & 3) as u32) << Self::OP0
+                | ((op1 & 7) as u32) << Self::OP1
+                | ((crn & 15) as u32) << Self::CRN
+                | ((crm & 15) as u32) << Self::CRM
+                | ((op2 & 7) as u32) << Self::OP2,
         )
+    }
+
+    #[inline]
+    const fn from_iss(iss: u64) -> Self {
+        Self((iss & 0x003f_fc1e) as u32)
     }
 
     /// For Op0 = 3, Op1 = 0, CRn = 0, CRm = 4 to 7, the AArch64 ID registers: their number in the
@@ -302,39 +309,47 @@ impl SysReg {
     #[inline]
     #[must_use]
     pub const fn id_register(self) -> Option<usize> {
-        const FIRST: SysReg = SysReg::new(3, 0, 0, 4, 0);
-        let number = self.0.wrapping_sub(FIRST.0);
-        if number < 32 { Some(number as usize) } else { None }
+        /// All but CRm bits 1:0 and Op2.
+        const CLASS: u32 = SysReg::new(3, 7, 15, 12, 0).0;
+        if self.0 & CLASS != Self::new(3, 0, 0, 4, 0).0 {
+            return None;
+        }
+        Some(((self.crm() & 3) << 3 | self.op2()) as usize)
     }
 
     /// Op0, 0 to 3.
+    #[inline]
     #[must_use]
     pub const fn op0(self) -> u16 {
-        self.0 >> 14
+        ((self.0 >> Self::OP0) & 3) as u16
     }
 
     /// Op1, 0 to 7.
+    #[inline]
     #[must_use]
     pub const fn op1(self) -> u16 {
-        (self.0 >> 11) & 7
+        ((self.0 >> Self::OP1) & 7) as u16
     }
 
     /// CRn, 0 to 15.
+    #[inline]
     #[must_use]
     pub const fn crn(self) -> u16 {
-        (self.0 >> 7) & 15
+        ((self.0 >> Self::CRN) & 15) as u16
     }
 
     /// CRm, 0 to 15.
+    #[inline]
     #[must_use]
     pub const fn crm(self) -> u16 {
-        (self.0 >> 3) & 15
+        ((self.0 >> Self::CRM) & 15) as u16
     }
 
     /// Op2, 0 to 7.
+    #[inline]
     #[must_use]
     pub const fn op2(self) -> u16 {
-        self.0 & 7
+        ((self.0 >> Self::OP2) & 7) as u16
     }
 }
 
@@ -369,16 +384,11 @@ pub struct SysRegAccess {
 
 impl SysRegAccess {
     /// Decodes the ISS of exception class 0x18; bits above 24 are ignored.
+    #[inline]
     #[must_use]
     pub const fn from_iss(iss: u64) -> Self {
         Self {
-            register: SysReg::new(
-                field(iss, 20),
-                field(iss, 14),
-                field(iss, 10),
-                field(iss, 1),
-                field(iss, 17),
-            ),
+            register: SysReg::from_iss(iss),
             direction: if bit(iss, 0) { Direction::Read } else { Direction::Write },
             rt: ((iss >> 5) & 0x1f) as u8,
         }

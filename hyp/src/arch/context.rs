@@ -13,8 +13,8 @@ use super::{ident, percpu, simd, sysreg, tlb};
 #[derive(Debug)]
 #[repr(C, align(16))]
 pub(crate) struct Frame {
-    /// x0 to x30. In the short lane (`trap_call`, `trap_irq`) and the medium one (`trap_access`,
-    /// `trap_register`) x19 to x28 are stale.
+    /// x0 to x30. In the short lane (`trap_call`, `trap_irq`) x19 to x28 are stale; in the medium
+    /// lane (`trap_access`, `trap_register`) they are, unless the instruction's register is one.
     pub(crate) x: [u64; 31],
     /// Stack that the vectors switch to.
     stack: u64,

@@ -5,7 +5,7 @@
 // So an entry needs no scratch register. Nothing at EL2 unmasks interrupts and nothing nests.
 //
 // The short lane keeps x19 to x28 in place: the handlers preserve them by the procedure call
-// standard. The medium lane does so, too: an instruction that moves one of them takes the long lane.
+// standard. The medium lane does so unless the trapped instruction moves one of them.
 // x29 is cleared, which ends a backtrace here.
 
 .macro save_caller_saved
@@ -20,6 +20,14 @@
     stp     x16, x17, [sp, #(8 * 16)]
     str     x18, [sp, #(8 * 18)]
     stp     x29, x30, [sp, #(8 * 29)]
+.endm
+
+.macro save_callee_saved
+    stp     x19, x20, [sp, #(8 * 19)]
+    stp     x21, x22, [sp, #(8 * 21)]
+    stp     x23, x24, [sp, #(8 * 23)]
+    stp     x25, x26, [sp, #(8 * 25)]
+    stp     x27, x28, [sp, #(8 * 27)]
 .endm
 
 // Leaves x0 = frame and this CPU's stack in sp.
@@ -88,7 +96,7 @@ vectors:
     .balign 128
 
 // x1 = ESR_EL2. An access that the hardware describes, of a load, a store or a system register,
-// needs one register of the guest: the medium lane takes it unless it is among x19 to x28. Its
+// needs one register of the guest: the medium lane saves x19 to x28 only if it is among them. Its
 // handlers return nonzero, with nothing done, for what needs more.
 other_sync:
     lsr     w2, w1, #24             // EC, IL and, of a data abort, ISV
@@ -100,28 +108,33 @@ other_sync:
     ubfx    w4, w1, #5, #5
     cmp     w2, #(0x18 << 2 | 2)
     b.eq    medium_lane
-full_sync:
     adr     x3, {trap_sync}
     b       long_lane
 medium_lane:                        // w4 = the register
     sub     w4, w4, #19
     cmp     w4, #(28 - 19)
-    b.ls    full_sync
+    b.ls    medium_lane_saving
     to_stack
     blr     x3
     ldr     x1, [sp]
     mov     sp, x1
     cbz     x0, restore
+start_over:
     mrs     x1, esr_el2
     adr     x3, {trap_sync}
+    b       long_lane
+medium_lane_saving:
+    save_callee_saved
+    to_stack
+    blr     x3
+    ldr     x1, [sp]
+    mov     sp, x1
+    cbz     x0, enter_frame
+    b       start_over
 
 // x1 = ESR_EL2, x3 = handler.
 long_lane:
-    stp     x19, x20, [sp, #(8 * 19)]
-    stp     x21, x22, [sp, #(8 * 21)]
-    stp     x23, x24, [sp, #(8 * 23)]
-    stp     x25, x26, [sp, #(8 * 25)]
-    stp     x27, x28, [sp, #(8 * 27)]
+    save_callee_saved
     to_stack
     blr     x3
     ldr     x0, [sp]

@@ -100,14 +100,14 @@ pub(crate) enum Lane {
     Long = 1,
 }
 
-/// A data abort whose syndrome describes the access. Of x19 to x28, none is the
-/// access's register.
+/// A data abort whose syndrome describes the access. Of x19 to x28, only the access's register is
+/// sure to be in the frame.
 pub(crate) extern "C" fn trap_access(vcpu: &'static mut Vcpu, esr: u64) -> Lane {
     if faults::described(vcpu, esr) { Lane::Done } else { Lane::Long }
 }
 
-/// A trapped MRS, MSR or system instruction of AArch64 state, which alone has this class. Of x19 to x28, none is its
-/// register.
+/// A trapped MRS, MSR or system instruction of AArch64 state, which alone has this class. Of x19 to
+/// x28, only its register is sure to be in the frame.
 pub(crate) extern "C" fn trap_register(vcpu: &'static mut Vcpu, esr: u64) -> Lane {
     let access = SysRegAccess::from_iss(esr);
     if sysregs::access_at_once(vcpu, &access) || sysregs::access(vcpu, access) {
