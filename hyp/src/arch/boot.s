@@ -118,11 +118,20 @@ clean_invalidate:
     ubfx    x2, x2, #16, #4         // DminLine: log2 of words
     mov     x3, #4
     lsl     x2, x3, x2
-1:  dc      civac, x0
+    sub     x3, x1, x2, lsl #2      // up to here there are four lines more
+1:  cmp     x0, x3
+    b.hi    2f
+    .rept 4
+    dc      civac, x0
     add     x0, x0, x2
-    cmp     x0, x1
-    b.lo    1b
-    dsb     sy
+    .endr
+    b       1b
+2:  cmp     x0, x1
+    b.hs    3f
+    dc      civac, x0
+    add     x0, x0, x2
+    b       2b
+3:  dsb     sy
     ret
 
 // Turns translation off at whatever level this is and settles the regime. Sets x20.

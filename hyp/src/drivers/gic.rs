@@ -133,11 +133,22 @@ pub(crate) fn deactivate(claim: Claim) {
     }
 }
 
+/// [`deactivate`] where the controller is known to be a GICv3.
+#[inline]
+pub(crate) fn deactivate_v3(claim: Claim) {
+    gicv3::deactivate(claim.intid);
+}
+
+/// [`kick`] where the controller is known to be a GICv3.
+#[inline]
+pub(crate) fn kick_v3(cpu: usize) {
+    gicv3::kick(cpu);
+}
+
 /// Sends [`KICK_SGI`] to CPU number `cpu`.
 pub(crate) fn kick(cpu: usize) {
-    match (gicv2::get(), PerCpu::nth(cpu)) {
-        (Some(gic), _) => gic.kick(cpu),
-        (None, Some(cpu)) => gicv3::kick(cpu.mpidr()),
-        (None, None) => {}
+    match gicv2::get() {
+        Some(gic) => gic.kick(cpu),
+        None => gicv3::kick(cpu),
     }
 }

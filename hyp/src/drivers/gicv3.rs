@@ -4,6 +4,8 @@
 //! interrupt drops the priority, and deactivation is a step of its own, which for a guest's timers
 //! the guest takes through the list register.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use arrayvec::ArrayVec;
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
@@ -13,6 +15,7 @@ use super::registers::gicv3::{
     Distributor, FRAMES, GICD_CTLR, GICD_TYPER, GICR_TYPER, GICR_WAKER, Redistributor,
 };
 use crate::arch::cpu::Once;
+use crate::arch::percpu::{self, MAX_CPUS};
 use crate::arch::sysreg::fields::{icc_ctlr, icc_iar1, icc_sgi1r, icc_sre, pfr0};
 use crate::arch::{barrier, cpu, low_half, sysreg, word};
 
@@ -88,6 +91,9 @@ pub(super) fn init_cpu() -> Result<(), GicError> {
     sysreg::set_icc_sre_el1(on);
     barrier::isb();
 
+    if let Some(word) = KICKS.get(percpu::index()) {
+        word.store(kick_word(sysreg::mpidr_el1()), Ordering::Relaxed);
+    }
     let redistributor = own_redistributor()?;
     redistributor.waker.modify(GICR_WAKER::PROCESSOR_SLEEP::CLEAR);
     let mut tries = 1_000_000;
@@ -179,18 +185,29 @@ pub(super) fn deactivate(intid: u32) {
     barrier::isb();
 }
 
-/// Sends [`KICK_SGI`] to the CPU with these affinity fields of MPIDR_EL1.
-pub(super) fn kick(mpidr: u64) {
+/// What each CPU writes to ICC_SGI1R_EL1 to kick that CPU; 0 before its [`init_cpu`].
+static KICKS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+
+/// ICC_SGI1R_EL1 for [`KICK_SGI`] to the CPU with these affinity fields of MPIDR_EL1.
+fn kick_word(mpidr: u64) -> u64 {
     let [aff0, aff1, aff2, _, aff3, ..] = mpidr.to_le_bytes().map(u64::from);
     // RS selects 16 values of Aff0.
-    let value = icc_sgi1r::AFF3.val(aff3).value
+    icc_sgi1r::AFF3.val(aff3).value
         | icc_sgi1r::RS.val(aff0 >> 4).value
         | icc_sgi1r::AFF2.val(aff2).value
         | icc_sgi1r::INTID.val(u64::from(KICK_SGI)).value
         | icc_sgi1r::AFF1.val(aff1).value
-        | icc_sgi1r::TARGET_LIST.val(1 << (aff0 & 0xf)).value;
-    // What the other CPU is to see is written before it is woken.
-    barrier::dsb_ishst();
-    sysreg::set_icc_sgi1r_el1(value);
-    barrier::isb();
+        | icc_sgi1r::TARGET_LIST.val(1 << (aff0 & 0xf)).value
+}
+
+/// Sends [`KICK_SGI`] to CPU number `cpu`, if it has been set up.
+#[inline]
+pub(super) fn kick(cpu: usize) {
+    let word = KICKS.get(cpu).map_or(0, |word| word.load(Ordering::Relaxed));
+    if word != 0 {
+        // What the other CPU is to see is written before it is woken.
+        barrier::dsb_ishst();
+        sysreg::set_icc_sgi1r_el1(word);
+        barrier::isb();
+    }
 }

@@ -31,6 +31,12 @@ pub(crate) fn take_one(vcpu: &Vcpu) -> bool {
             {
                 return false;
             }
+            if claim.intid == gic::KICK_SGI && vm.gic.sgi_arrived(index, &mut VirtualInterface::V3)
+            {
+                gic::deactivate_v3(claim);
+                events::drain();
+                return true;
+            }
         }
         claim
     } else {

@@ -6,10 +6,11 @@ use hyp_core::sysreg::Answer;
 use super::shell::Here;
 use super::vcpu::Vcpu;
 use crate::arch::low_half;
+use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 
 /// Does `access` if that takes nothing but the guest's register: an ID register is read, or the
-/// vCPU sends itself an SGI again. `false`, with nothing done, if not.
+/// vCPU sends an SGI to one vCPU. `false`, with nothing done, if not.
 #[inline]
 pub(crate) fn access_at_once(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
     let register = usize::from(access.rt);
@@ -17,12 +18,16 @@ pub(crate) fn access_at_once(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
         vcpu.frame.set(register, value);
         return true;
     }
-    vcpu.state.view.is_sgi1(access)
-        && vcpu.state.vm.gic.sgi_to_self(
-            vcpu.state.index,
-            vcpu.frame.get(register),
-            &mut VirtualInterface::V3,
-        )
+    if !vcpu.state.view.is_sgi1(access) {
+        return false;
+    }
+    let (vm, index, value) = (vcpu.state.vm, vcpu.state.index, vcpu.frame.get(register));
+    if vm.gic.sgi_to_self(index, value, &mut VirtualInterface::V3) {
+        return true;
+    }
+    let Some(kicks) = vm.gic.sgi_to_one(index, value) else { return false };
+    kicks.iter().for_each(gic::kick_v3);
+    true
 }
 
 /// A trapped MRS, MSR or system instruction. `false`, with nothing done, if it is

@@ -129,6 +129,7 @@ struct Map {
 }
 
 /// Index of `va` in a table of `level`.
+#[inline]
 const fn index(va: usize, level: u32) -> usize {
     (va >> (39 - 9 * level)) & 0x1ff
 }
@@ -174,6 +175,8 @@ impl Map {
     /// Maps whole pages that are not mapped yet, in blocks where both sides allow it.
     fn map(&mut self, va: usize, pa: u64, bytes: usize, kind: Kind) -> Result<(), MapError> {
         let mut done = 0;
+        // The table of the page before, while it is this page's, too.
+        let mut last: Option<&'static Table> = None;
         while done < bytes {
             let at = va + done;
             let from = pa + done as u64;
@@ -181,7 +184,11 @@ impl Map {
                 at.is_multiple_of(BLOCK) && from.is_multiple_of(BLOCK_2M) && bytes - done >= BLOCK;
             let (level, size, shape) =
                 if whole_block { (2, BLOCK, bits::BLOCK) } else { (3, PAGE, bits::TABLE_OR_PAGE) };
-            let table = self.descend(at, level)?;
+            let table = match last.filter(|_| level == 3 && !at.is_multiple_of(BLOCK)) {
+                Some(table) => table,
+                None => self.descend(at, level)?,
+            };
+            last = (level == 3).then_some(table);
             let entry = table.entry(index(at, level)).ok_or(MapError::BadRange)?;
             entry.store(from | kind.attributes() | shape, Ordering::Release);
             done += size;

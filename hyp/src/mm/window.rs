@@ -73,8 +73,7 @@ fn with(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
 pub(super) fn zero(pa: Pa, bytes: usize) {
     with(pa, bytes, |va| {
         // SAFETY: the window maps the range as Normal memory and no reference points into it.
-        unsafe { cache::zero(va, bytes) };
-        cache::clean_invalidate_to_poc(va, bytes);
+        unsafe { cache::zero_to_poc(va, bytes) };
     });
 }
 

@@ -41,7 +41,7 @@ pub use kicks::Kicks;
 pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
 
-use bank::{Bank, PHYSICAL_PPIS, implemented};
+use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
 use bits::{Bits, bit, low, member};
 use core::sync::atomic::{AtomicU32, Ordering};
 use flow::Flow;
@@ -258,6 +258,36 @@ impl<R: RelaxStrategy> Vgic<R> {
         let Some(cpu) = self.cpus.get(vcpu) else { return false };
         value & !INTID == u64::from(member(vcpu))
             && cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, self.groups(), iface)
+    }
+
+    /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names one other and nobody else: what is left
+    /// to do is to kick whom it answers. `None`, with nothing done, if not.
+    #[inline]
+    pub fn sgi_to_one(&self, vcpu: usize, value: u64) -> Option<Kicks> {
+        const INTID: u64 = 0xf << 24;
+        let targets = value & !INTID;
+        let target = targets.trailing_zeros() as usize;
+        if !targets.is_power_of_two() || target >= self.vcpus || target == vcpu {
+            return None;
+        }
+        let sgi = bit(low(value >> 24) & 0xf);
+        // Whoever finds the inbox empty sends the kick; the owner empties it in one go.
+        let was_empty = self.cpus.get(target)?.inbox.fetch_or(sgi, Ordering::AcqRel) == 0;
+        Some(if was_empty { Kicks::NONE.with(target) } else { Kicks::NONE })
+    }
+
+    /// As [`Self::sync`] on a kick, if one SGI waits and all it takes is to write the list register
+    /// that held it before. `false` if there is more to do.
+    #[inline]
+    pub fn sgi_arrived(&self, vcpu: usize, iface: &mut impl CpuInterface) -> bool {
+        let Some(cpu) = self.cpus.get(vcpu) else { return false };
+        let sgi = cpu.inbox.load(Ordering::Acquire);
+        if !sgi.is_power_of_two() || sgi > SGIS || cpu.attention.load(Ordering::Acquire) != 0 {
+            return false;
+        }
+        // The vCPU is not running, so that the same SGI, sent once more meanwhile, is one with this.
+        cpu.bank.lock().revive(sgi.trailing_zeros(), 0, self.groups(), iface)
+            && cpu.inbox.fetch_and(!sgi, Ordering::AcqRel) == sgi
     }
 
     /// The vCPU of a VM with GICv3 wrote `value` to one of the SGI registers.
