@@ -93,7 +93,10 @@ impl Machine {
                 let cpu = &mut self.cpus[vcpu];
                 if self.kicked.contains(vcpu) {
                     self.kicked = self.kicked.without(vcpu);
-                    self.kicked |= self.vgic.sync(vcpu, cpu);
+                    let is_v3 = self.vgic.version() == GicVersion::V3;
+                    if !is_v3 || !self.vgic.sgi_arrived(vcpu, cpu) {
+                        self.kicked |= self.vgic.sync(vcpu, cpu);
+                    }
                     moved = true;
                 }
                 while let Some(intid) = cpu.take_physical() {
@@ -186,9 +189,15 @@ impl Machine {
 
     pub(super) fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) {
         let cpu = &mut self.cpus[vcpu];
-        if register != SgiRegister::Sgi1 || !self.vgic.sgi_to_self(vcpu, value, cpu) {
-            self.kicked |= self.vgic.sgi(vcpu, register, value, cpu);
-        }
+        // As EL2 does: the short roads first.
+        let short = register == SgiRegister::Sgi1;
+        self.kicked |= if short && self.vgic.sgi_to_self(vcpu, value, cpu) {
+            Kicks::NONE
+        } else if let Some(kicks) = short.then(|| self.vgic.sgi_to_one(vcpu, value)).flatten() {
+            kicks
+        } else {
+            self.vgic.sgi(vcpu, register, value, cpu)
+        };
         self.settle();
     }
 
