@@ -115,7 +115,9 @@ pub enum Cause {
     External,
     /// Two TLB entries match: the guest broke the break-before-make rule in its own tables.
     TlbConflict,
-    /// Anything else: alignment, unsupported exclusive or atomic access, parity.
+    /// An exclusive or atomic access to what does not support it (`0b110101`).
+    Unsupported,
+    /// Anything else: alignment, parity, what is implementation-defined.
     Other {
         /// The fault status code, 0 to 0x3f.
         status: u8,
@@ -137,6 +139,7 @@ impl Cause {
             // a parity or ECC error.
             0x10 | 0x13..=0x18 | 0x1b..=0x1f => Self::External,
             0x30 => Self::TlbConflict,
+            0x35 => Self::Unsupported,
             _ => Self::Other { status },
         }
     }

@@ -62,7 +62,7 @@ fn fault_status_codes() {
         (0x15, Cause::External),
         (0x30, Cause::TlbConflict),
         (0x21, Cause::Other { status: 0x21 }),
-        (0x35, Cause::Other { status: 0x35 }),
+        (0x35, Cause::Unsupported),
     ] {
         assert_eq!(Cause::from_status(status), cause, "{status:#x}");
     }

@@ -27,18 +27,50 @@ bitflags::bitflags! {
     }
 }
 
+/// What an abort is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbortCause {
+    /// The bus answered the access itself with an error: an external abort.
+    Access,
+    /// The bus answered the walk of the guest's own tables with an error.
+    Walk {
+        /// Level of the table that the descriptor is in, -1 to 3.
+        level: i8,
+    },
+    /// An exclusive or atomic access to what does not support it.
+    Unsupported,
+}
+
+impl AbortCause {
+    /// The fault status code (Arm ARM, `ESR_EL1`, DFSC and IFSC).
+    const fn status(self) -> u64 {
+        match self {
+            Self::Access => esr::FSC_EXTERNAL,
+            // 0x13 for level -1, 0x14 to 0x17 for 0 to 3.
+            Self::Walk { level } => {
+                esr::FSC_EXTERNAL_ON_WALK.wrapping_add_signed(level as i64) & 0x3f
+            }
+            Self::Unsupported => esr::FSC_UNSUPPORTED_ATOMIC,
+        }
+    }
+}
+
 /// What to make the guest take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exception {
-    /// Synchronous external abort on a load, store or table walk at `address`.
+    /// Synchronous abort on a load or store, or on its table walk, at `address`.
     DataAbort {
         /// The whole faulting virtual address, FAR_EL2.
         address: Va,
+        /// What for.
+        cause: AbortCause,
     },
-    /// Synchronous external abort on the instruction fetch at `address`.
+    /// Synchronous abort on the instruction fetch, or on its table walk, at `address`.
     FetchAbort {
         /// The whole faulting virtual address, FAR_EL2.
         address: Va,
+        /// What for.
+        cause: AbortCause,
     },
     /// The instruction is undefined.
     Undefined,
@@ -55,6 +87,24 @@ pub struct GuestState {
     pub vbar_el1: u64,
     /// SCTLR_EL1.
     pub sctlr_el1: u64,
+}
+
+impl Exception {
+    /// The external abort on a load or store at `address`.
+    #[must_use]
+    pub const fn data_abort(address: Va) -> Self {
+        Self::DataAbort { address, cause: AbortCause::Access }
+    }
+
+    /// The same abort for `cause`. What is no abort stays as it is.
+    #[must_use]
+    pub const fn because(self, cause: AbortCause) -> Self {
+        match self {
+            Self::DataAbort { address, .. } => Self::DataAbort { address, cause },
+            Self::FetchAbort { address, .. } => Self::FetchAbort { address, cause },
+            Self::Undefined => self,
+        }
+    }
 }
 
 /// What to write so that the guest finds itself at its vector.
@@ -77,6 +127,12 @@ pub struct Injection {
 /// SPSR bits (Arm ARM, `SPSR_EL2` for an exception from AArch64 state).
 mod spsr {
     pub(super) const AARCH32: u64 = 1 << 4;
+    /// AArch32: T32 and not A32 is executed.
+    pub(super) const T: u64 = 1 << 5;
+    /// AArch32: data is big-endian.
+    pub(super) const E: u64 = 1 << 9;
+    /// AArch32: IT\[7:2\] in 15:10, IT\[1:0\] in 26:25.
+    pub(super) const IT: u64 = 0x3f << 10 | 3 << 25;
     pub(super) const MODE: u64 = 0x1f;
     pub(super) const EL: u64 = 3 << 2;
     pub(super) const SP_ELX: u64 = 1;
@@ -114,9 +170,13 @@ pub const fn is_aarch32(pstate: u64) -> bool {
     pstate & spsr::AARCH32 != 0
 }
 
-/// Whether a data access at the trap is big-endian (`BigEndian()`; SCTLR_EL1.EE and E0E).
+/// Whether a data access at the trap is big-endian (`BigEndian()`; SCTLR_EL1.EE and E0E, and
+/// PSTATE.E in AArch32 state).
 #[must_use]
 pub const fn is_big_endian(pstate: u64, sctlr_el1: u64) -> bool {
+    if is_aarch32(pstate) {
+        return pstate & spsr::E != 0;
+    }
     let selector = if is_from_el0(pstate) { sctlr::E0E } else { sctlr::EE };
     sctlr_el1 & selector != 0
 }
@@ -132,12 +192,16 @@ pub const fn may_be_big_endian(sctlr_el1: u64) -> bool {
 #[must_use]
 pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeatures) -> Injection {
     let from_el0 = is_from_el0(guest.pstate);
-    let (esr_el1, far_el1) = match (exception, from_el0) {
-        (Exception::DataAbort { address }, false) => (esr::SEA_DATA_EL1, Some(address.get())),
-        (Exception::DataAbort { address }, true) => (esr::SEA_DATA_EL0, Some(address.get())),
-        (Exception::FetchAbort { address }, false) => (esr::SEA_FETCH_EL1, Some(address.get())),
-        (Exception::FetchAbort { address }, true) => (esr::SEA_FETCH_EL0, Some(address.get())),
-        (Exception::Undefined, _) => (esr::UNDEFINED, None),
+    let (esr_el1, far_el1) = match exception {
+        Exception::DataAbort { address, cause } => {
+            let class = if from_el0 { esr::DATA_EL0 } else { esr::DATA_EL1 };
+            (class | cause.status(), Some(address.get()))
+        }
+        Exception::FetchAbort { address, cause } => {
+            let class = if from_el0 { esr::FETCH_EL0 } else { esr::FETCH_EL1 };
+            (class | cause.status(), Some(address.get()))
+        }
+        Exception::Undefined => (esr::UNDEFINED, None),
     };
     Injection {
         esr_el1,
@@ -193,14 +257,27 @@ const fn pstate_at_vector(guest: &GuestState, features: PstateFeatures) -> u64 {
 /// What [`advance`] clears in the PSTATE of AArch64 state.
 pub const COMPLETED: u64 = spsr::SS | spsr::BTYPE;
 
-/// The PC and PSTATE behind the 32-bit instruction at `pc`, which EL2 has carried out or skips.
+/// The PC and PSTATE behind the A64 instruction at `pc`, which EL2 has carried out or skips.
 ///
 /// A completed instruction leaves PSTATE.BTYPE at 0; clearing PSTATE.SS makes a software step
 /// that the guest armed complete (Arm ARM, D2.11, "Software Step exceptions").
 #[must_use]
 pub const fn advance(pc: u64, pstate: u64) -> (u64, u64) {
-    let cleared = if is_aarch32(pstate) { spsr::SS } else { COMPLETED };
-    (pc.wrapping_add(4), pstate & !cleared)
+    (pc.wrapping_add(4), pstate & !COMPLETED)
+}
+
+/// The same in AArch32 state, behind an instruction of two or else four bytes (ESR_EL2.IL of its
+/// trap says which).
+///
+/// In an IT block the next condition comes up (`AArch32.ITAdvance`).
+#[must_use]
+pub const fn advance_aarch32(pc: u64, pstate: u64, is_16bit: bool) -> (u64, u64) {
+    let length = if is_16bit && pstate & spsr::T != 0 { 2 } else { 4 };
+    let it = (pstate >> 10 & 0x3f) << 2 | pstate >> 25 & 3;
+    let it = if it & 7 == 0 { 0 } else { it & 0xe0 | (it << 1) & 0x1f };
+    let pstate = pstate & !(spsr::SS | spsr::IT) | (it >> 2) << 10 | (it & 3) << 25;
+    // There is no address above 4 GiB in AArch32 state.
+    (pc.wrapping_add(length) & 0xffff_ffff, pstate)
 }
 
 /// The PSTATE of a vCPU that starts: EL1h, all exceptions masked (DEN0022, 6.4).

@@ -21,8 +21,8 @@ const ADDRESS: Va = Va(0xffff_0000_0900_0018);
 /// Rows 64 to 69: exception, PSTATE, ESR_EL1, vector offset.
 #[test]
 fn rows_64_to_69() {
-    let data = Exception::DataAbort { address: ADDRESS };
-    let fetch = Exception::FetchAbort { address: ADDRESS };
+    let data = Exception::data_abort(ADDRESS);
+    let fetch = Exception::FetchAbort { address: ADDRESS, cause: AbortCause::Access };
     for (row, exception, pstate, esr_el1, offset) in [
         ("64", data, EL1H, 0x9600_0010, 0x200),
         ("66", data, EL0T, 0x9200_0010, 0x400),
@@ -38,6 +38,25 @@ fn rows_64_to_69() {
         assert_eq!(taken.spsr_el1, pstate, "row {row}");
         assert_eq!(taken.pc, 0xffff_8000_0001_0800 + offset, "row {row}");
         assert_eq!(taken.pstate, 0x3c5, "row {row}");
+    }
+}
+
+/// Row 70 with the level of the walk, and the abort of an exclusive.
+#[test]
+fn aborts_that_are_not_on_the_access() {
+    let data = Exception::data_abort(ADDRESS);
+    let fetch = Exception::FetchAbort { address: ADDRESS, cause: AbortCause::Access };
+    let walk = |level| AbortCause::Walk { level };
+    for (exception, pstate, esr_el1) in [
+        (data.because(walk(-1)), EL1H, 0x9600_0013),
+        (data.because(walk(0)), EL1H, 0x9600_0014),
+        (data.because(walk(3)), EL0T, 0x9200_0017),
+        (fetch.because(walk(1)), EL1H, 0x8600_0015),
+        (fetch.because(walk(2)), EL0T, 0x8200_0016),
+        (data.because(AbortCause::Unsupported), EL1H, 0x9600_0035),
+    ] {
+        let taken = take(exception, &guest(pstate), PstateFeatures::empty());
+        assert_eq!((taken.esr_el1, taken.far_el1), (esr_el1, Some(ADDRESS.0)));
     }
 }
 
@@ -79,12 +98,38 @@ fn a_step_past_an_instruction() {
     assert_eq!(advance(u64::MAX - 3, EL1H).0, 0);
 }
 
+/// ITSTATE as `cond:mask` bytes: 0x06 is two instructions of EQ, 0x08 one.
+fn in_it_block(it: u64) -> u64 {
+    EL0_AARCH32 | 1 << 5 | (it >> 2) << 10 | (it & 3) << 25
+}
+
+#[test]
+fn a_step_past_an_aarch32_instruction() {
+    // A32 instructions have four bytes, whatever the syndrome says.
+    assert_eq!(advance_aarch32(0x1000, EL0_AARCH32 | 1 << 21, false), (0x1004, EL0_AARCH32));
+    assert_eq!(advance_aarch32(0x1000, EL0_AARCH32, true), (0x1004, EL0_AARCH32));
+    // T32 ones two or four.
+    let t32 = in_it_block(0);
+    assert_eq!(advance_aarch32(0x1002, t32, true), (0x1004, t32));
+    assert_eq!(advance_aarch32(0x1002, t32, false), (0x1006, t32));
+    assert_eq!(advance_aarch32(0xffff_fffe, t32, true).0, 0);
+    // ITTE EQ is 0x06 0x0c 0x18 and then over; ITETE of NE ends likewise.
+    for steps in [&[0x06, 0x0c, 0x18, 0][..], &[0x15, 0x0a, 0x14, 0x08, 0][..]] {
+        for pair in steps.windows(2) {
+            let (_, after) = advance_aarch32(0, in_it_block(pair[0]), true);
+            assert_eq!(after, in_it_block(pair[1]), "{:#x}", pair[0]);
+        }
+    }
+}
+
 #[test]
 fn row_78_endianness_by_exception_level() {
     assert!(is_big_endian(EL1H, 1 << 25));
     assert!(!is_big_endian(EL1H, 1 << 24));
     assert!(is_big_endian(EL0T, 1 << 24));
     assert!(!is_big_endian(EL0T, 1 << 25));
+    assert!(is_big_endian(EL0_AARCH32 | 1 << 9, 0));
+    assert!(!is_big_endian(EL0_AARCH32, 1 << 24));
 }
 
 proptest! {

@@ -15,7 +15,7 @@ pub(crate) mod ich;
 pub(crate) mod ident;
 pub(crate) mod percpu;
 pub(crate) mod random;
-mod simd;
+pub(crate) mod simd;
 pub(crate) mod stage2;
 pub(crate) mod symbols;
 pub(crate) mod sysreg;

@@ -1,5 +1,5 @@
 //! The guest's floating point and SIMD registers. EL2 is built without them and never touches
-//! them, except to clear them.
+//! them, except to clear them and where it carries out an instruction that names one.
 
 use core::arch::asm;
 
@@ -29,5 +29,51 @@ pub(crate) fn clear() {
             ".arch_extension nofp",
             options(nomem, nostack, preserves_flags),
         );
+    }
+}
+
+/// V0 to V31 as they are in the hardware.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub(crate) struct Vectors(pub(crate) [u128; 32]);
+
+impl Vectors {
+    /// Reads all of them. Only for a guest that has just executed an instruction on them: the CPU
+    /// has them then.
+    pub(crate) fn read() -> Self {
+        let mut vectors = Self([0; 32]);
+        // SAFETY: the 32 stores fill the array and nothing else; EL2 is little-endian, so that the
+        // bytes are those of a u128.
+        unsafe {
+            asm!(
+                ".arch_extension fp",
+                ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, \
+                 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+                r"str q\n, [{at}, #(16 * \n)]",
+                ".endr",
+                ".arch_extension nofp",
+                at = in(reg) &raw mut vectors.0,
+                options(nostack, preserves_flags),
+            );
+        }
+        vectors
+    }
+
+    /// Writes all of them; see [`Vectors::read`].
+    pub(crate) fn write(&self) {
+        // SAFETY: the compiler has no use for these registers, and the guest they belong to is
+        // stopped at an instruction that changes them.
+        unsafe {
+            asm!(
+                ".arch_extension fp",
+                ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, \
+                 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+                r"ldr q\n, [{at}, #(16 * \n)]",
+                ".endr",
+                ".arch_extension nofp",
+                at = in(reg) &raw const self.0,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
     }
 }

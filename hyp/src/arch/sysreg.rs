@@ -233,6 +233,9 @@ write_missing! {
 // EL1 and EL0, the guest's.
 read! {
     sctlr_el1 = SCTLR_EL1;
+    tcr_el1 = TCR_EL1;
+    ttbr0_el1 = TTBR0_EL1;
+    ttbr1_el1 = TTBR1_EL1;
     vbar_el1 = VBAR_EL1;
     elr_el1 = ELR_EL1;
     par_el1 = PAR_EL1;

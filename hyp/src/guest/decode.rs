@@ -1,86 +1,136 @@
 //! Loads and stores without a syndrome in a normal VM: the instruction is read and decoded.
 
-use hyp_core::esr::Access;
+use hyp_core::addr::Va;
+use hyp_core::esr::{Access, Direction, Width};
 use hyp_core::events::Reason;
-use hyp_core::fault::{Fault, Kind, Verdict, ipa_from_par, judge_decoded};
-use hyp_core::inject::{self, Exception};
-use hyp_core::insn::{self, REGISTER_31};
-use hyp_core::vm::Device;
+use hyp_core::fault::{Denied, Fault, FaultView, Span, admit, ipa_from_par};
+use hyp_core::inject::{self, AbortCause};
+use hyp_core::insn::{self, Effect, Image, Instruction, MOST_BYTES, REGISTER_31, Transfer};
+use hyp_core::vm::Emulated;
 
-use super::emulate;
 use super::inject::{advance, refuse};
-use super::vcpu::Vcpu;
+use super::registers::GuestRegisters;
+use super::shell::Here;
+use super::vcpu::{State, Vcpu};
 use crate::arch::{cpu, sysreg};
-
-/// SPSR_EL2.M of EL1 on its own stack pointer.
-const EL1H: u64 = 0b0_0101;
+use crate::drivers::virtual_interface::VirtualInterface;
 
 /// The access behind `fault` was not described by the hardware. Emulates it if the instruction is
-/// one that can be, else the guest takes an external abort.
+/// one that can be, else the guest takes an abort.
 pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
-    if inject::is_aarch32(sysreg::spsr_el2()) {
-        return no_syndrome(vcpu, fault);
-    }
-    let Some(instruction) = read_instruction(vcpu).and_then(insn::decode) else {
-        return no_syndrome(vcpu, fault);
+    let is_aarch32 = inject::is_aarch32(sysreg::spsr_el2());
+    let instruction = if is_aarch32 { None } else { read_instruction(vcpu).and_then(insn::decode) };
+    let outcome = match instruction {
+        Some(instruction) => carry_out(vcpu, fault, &instruction),
+        None => Err(undecodable(fault)),
     };
-    let base = base_register(vcpu, instruction.base);
-    // Otherwise the fault is that of the second access, or the code changed meanwhile: from a load
-    // to a store, it would get around the guest's own permissions.
-    if instruction.address(base) != fault.va.get() || !is_direction(fault, &instruction.first) {
-        return no_syndrome(vcpu, fault);
+    match outcome {
+        Ok(true) => advance(),
+        // Another CPU has to answer first; nothing was changed.
+        Ok(false) => {}
+        Err(Denied { fault, reason: reason @ Reason::Unsupported }) => {
+            let exception = fault.external_abort().because(AbortCause::Unsupported);
+            refuse(vcpu, &fault, exception, reason);
+        }
+        Err(Denied { fault, reason }) => refuse(vcpu, &fault, fault.external_abort(), reason),
     }
-    // Both are judged before either is done. A pair across two pages may lie anywhere in the
-    // second one's place, so it is left alone.
-    let Some(first) = admit(vcpu, fault, instruction.first) else { return };
-    let second = match instruction.second {
-        None => None,
-        Some(access) => match fault.behind(instruction.first.width.bytes()) {
-            Some(behind) if behind.ipa.page() == fault.ipa.page() => {
-                match admit(vcpu, &behind, access) {
-                    Some(device) => Some((device, access)),
-                    None => return,
-                }
+}
+
+fn undecodable(fault: &Fault) -> Denied {
+    Denied { fault: *fault, reason: Reason::NoSyndrome }
+}
+
+/// `Ok(false)` where the guest has to execute the instruction once more.
+fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Result<bool, Denied> {
+    let (transfer, direction) = match &instruction.effect {
+        Effect::Nothing => return Ok(true),
+        Effect::Exclusive => {
+            let is_device = vcpu.state.vm.device(fault.ipa, 1).is_some();
+            let reason = if is_device { Reason::Unsupported } else { Reason::NoDevice };
+            return Err(Denied { fault: *fault, reason });
+        }
+        Effect::Load(transfer) => (transfer, Some(Direction::Read)),
+        Effect::Store(transfer) => (transfer, Some(Direction::Write)),
+        // Faults as a load or as a store.
+        Effect::Atomic(atomic) => (&atomic.old, None),
+    };
+    let mut registers = GuestRegisters::new(&mut vcpu.frame, transfer.is_vector());
+    let start = instruction.address.resolve(&registers);
+    let is_write = direction != Some(Direction::Read);
+    let translate = |va: Va| ipa_from_par(cpu::translate_el1(va.get(), is_write), va.get());
+    let span = Span::new(fault, start, transfer.bytes(), direction, translate)
+        .ok_or_else(|| undecodable(fault))?;
+    admit(vcpu.state.vm, fault, &span, transfer.pieces())?;
+
+    let big_endian = inject::is_big_endian(sysreg::spsr_el2(), sysreg::sctlr_el1());
+    let state = &vcpu.state;
+    match &instruction.effect {
+        Effect::Load(transfer) => {
+            let Some(image) = load(state, &span, transfer) else { return Ok(false) };
+            transfer.load(&image, big_endian, &mut registers);
+        }
+        Effect::Store(transfer) => {
+            store(state, &span, transfer, &transfer.store(big_endian, &registers));
+        }
+        Effect::Atomic(atomic) => {
+            let Some(old) = load(state, &span, &atomic.old) else { return Ok(false) };
+            if let Some(new) = atomic.replacement(&old, big_endian, &registers) {
+                store(state, &span, &atomic.old, &new);
             }
-            _ => return no_syndrome(vcpu, fault),
-        },
-    };
-    if !emulate::perform(vcpu, first, &instruction.first) {
-        return;
-    }
-    if let Some((device, access)) = second
-        && !emulate::perform(vcpu, device, &access)
-    {
-        return;
-    }
-    if let Some(value) = instruction.written_back(base) {
-        set_base_register(vcpu, instruction.base, value);
-    }
-    advance();
-}
-
-/// Whether `access` goes the way that faulted.
-fn is_direction(fault: &Fault, access: &Access) -> bool {
-    matches!(fault.kind, Kind::Data { direction, .. } if direction == access.direction)
-}
-
-fn no_syndrome(vcpu: &Vcpu, fault: &Fault) {
-    refuse(vcpu, fault, Exception::DataAbort { address: fault.va }, Reason::NoSyndrome);
-}
-
-/// The device that `access` goes to, or `None` after the guest was made to take an abort.
-fn admit(vcpu: &Vcpu, fault: &Fault, access: Access) -> Option<Device> {
-    match judge_decoded(vcpu.state.vm, fault, access) {
-        Verdict::Emulate { device, .. } => Some(device),
-        Verdict::Abort { exception, reason } => {
-            refuse(vcpu, fault, exception, reason);
-            None
+            atomic.old.load(&old, big_endian, &mut registers);
         }
-        _ => {
-            no_syndrome(vcpu, fault);
-            None
+        Effect::Nothing | Effect::Exclusive => {}
+    }
+    instruction.address.write_back(&mut registers);
+    registers.finish();
+    Ok(true)
+}
+
+/// What the pieces of `transfer` read; `None` where another CPU has to answer first.
+fn load(state: &State, span: &Span, transfer: &Transfer) -> Option<Image> {
+    let mut image = [0; MOST_BYTES];
+    for (offset, width) in transfer.pieces() {
+        match piece(state, span, offset, access(Direction::Read, width), 0)? {
+            Emulated::Loaded(value) => {
+                let bytes = value.to_le_bytes().into_iter().zip(0..width.bytes());
+                image.iter_mut().skip(offset).zip(bytes).for_each(|(to, (byte, _))| *to = byte);
+            }
+            Emulated::Stored => {}
+            Emulated::Again => {
+                cpu::yield_now();
+                return None;
+            }
         }
     }
+    Some(image)
+}
+
+/// Stores `image` piece by piece. A store never has to wait for another CPU.
+fn store(state: &State, span: &Span, transfer: &Transfer, image: &Image) {
+    for (offset, width) in transfer.pieces() {
+        let mut value = [0; 8];
+        let bytes = image.iter().skip(offset).zip(0..width.bytes());
+        value.iter_mut().zip(bytes).for_each(|(to, (byte, _))| *to = *byte);
+        let value = u64::from_le_bytes(value);
+        piece(state, span, offset, access(Direction::Write, width), value);
+    }
+}
+
+const fn access(direction: Direction, width: Width) -> Access {
+    Access { direction, width, register: REGISTER_31, sign_extend: false, is_64bit: true }
+}
+
+/// Does `access` at `offset`; `None` where no device is there, which `admit` has ruled out.
+fn piece(
+    state: &State,
+    span: &Span,
+    offset: usize,
+    access: Access,
+    value: u64,
+) -> Option<Emulated> {
+    let device = state.vm.device(span.ipa(offset), access.width.bytes())?;
+    let mut iface = VirtualInterface::here();
+    Some(state.vm.emulate(state.index, device, &access, value, &Here, &mut iface))
 }
 
 /// The instruction at the guest's PC; `None` where its page went away meanwhile.
@@ -90,20 +140,4 @@ fn read_instruction(vcpu: &Vcpu) -> Option<u32> {
     let mut bytes = [0; 4];
     vcpu.state.vm.space.read(ipa, &mut bytes).ok()?;
     Some(u32::from_le_bytes(bytes))
-}
-
-fn base_register(vcpu: &Vcpu, register: u8) -> u64 {
-    match register {
-        REGISTER_31 if sysreg::spsr_el2() & 0x1f == EL1H => sysreg::sp_el1(),
-        REGISTER_31 => sysreg::sp_el0(),
-        other => vcpu.frame.get(usize::from(other)),
-    }
-}
-
-fn set_base_register(vcpu: &mut Vcpu, register: u8, value: u64) {
-    match register {
-        REGISTER_31 if sysreg::spsr_el2() & 0x1f == EL1H => sysreg::set_sp_el1(value),
-        REGISTER_31 => sysreg::set_sp_el0(value),
-        other => vcpu.frame.set(usize::from(other), value),
-    }
 }

@@ -3,10 +3,10 @@
 use hyp_core::addr::{Ipa, Va};
 use hyp_core::esr::{self, DataAbort, Direction, FetchAbort};
 use hyp_core::fault::{
-    AddressSource, Fault, Verdict, address_source, ipa_from_hpfar, ipa_from_par, judge,
+    AddressSource, Fault, Stage1, Verdict, address_source, ipa_from_hpfar, ipa_from_par, judge,
 };
 use hyp_core::guard::DeviceError;
-use hyp_core::inject;
+use hyp_core::inject::{self, AbortCause, Exception};
 use hyp_core::vm::Device;
 
 use super::decode;
@@ -115,6 +115,9 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
             Err(error) => power::crash(vcpu, format_args!("{error}")),
         },
         Verdict::Skip => advance(),
+        Verdict::Abort { exception, reason } if fault.is_on_walk() => {
+            refuse(vcpu, fault, on_walk(vcpu, fault, exception), reason);
+        }
         Verdict::Abort { exception, reason } => refuse(vcpu, fault, exception, reason),
         Verdict::Emulate { device, access } => {
             if emulate::perform(vcpu, device, &access) {
@@ -123,4 +126,21 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         }
         Verdict::Decode => decode::undescribed(vcpu, fault),
     }
+}
+
+/// `exception` with the level of the guest's table that lies at `fault`, where it still does.
+#[cold]
+fn on_walk(vcpu: &Vcpu, fault: &Fault, exception: Exception) -> Exception {
+    let stage1 = Stage1 {
+        tcr: sysreg::tcr_el1(),
+        ttbr0: sysreg::ttbr0_el1(),
+        ttbr1: sysreg::ttbr1_el1(),
+        big_endian: inject::starts_big_endian(sysreg::sctlr_el1()),
+    };
+    let level = stage1.level_of(fault.va, fault.ipa, |ipa| {
+        let mut descriptor = [0; 8];
+        vcpu.state.vm.space.read(ipa, &mut descriptor).ok()?;
+        Some(descriptor)
+    });
+    level.map_or(exception, |level| exception.because(AbortCause::Walk { level }))
 }

@@ -43,7 +43,7 @@ pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: &Access) {
         va: address,
         ipa,
     });
-    take(Exception::DataAbort { address });
+    take(Exception::data_abort(address));
 }
 
 /// Makes the guest take `exception` at the instruction that trapped. Ends the VM if the vCPU has
@@ -81,7 +81,13 @@ pub(crate) fn advance_aarch64() {
 /// Steps past the instruction that trapped.
 #[inline]
 pub(crate) fn advance() {
-    let (pc, pstate) = inject::advance(sysreg::elr_el2(), sysreg::spsr_el2());
+    let (pc, pstate) = (sysreg::elr_el2(), sysreg::spsr_el2());
+    let (pc, pstate) = if inject::is_aarch32(pstate) {
+        // ESR_EL2.IL.
+        inject::advance_aarch32(pc, pstate, sysreg::esr_el2() & (1 << 25) == 0)
+    } else {
+        inject::advance(pc, pstate)
+    };
     sysreg::set_elr_el2(pc);
     context::keep_pstate(pstate);
 }

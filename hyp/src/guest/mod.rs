@@ -14,6 +14,7 @@ mod instance;
 mod interrupts;
 pub(crate) mod launch;
 mod power;
+mod registers;
 mod shell;
 mod stuck;
 mod sysregs;

@@ -5,14 +5,19 @@
 //! VM and names the next step. Nothing here changes state.
 
 mod data;
+mod pieces;
 mod road;
+mod stage1;
 
 pub use data::{load_result, store_value};
-pub use road::{FaultView, LeafState, Verdict, judge, judge_decoded};
+pub use pieces::{Denied, Span, admit};
+pub use road::{FaultView, LeafState, Verdict, judge};
+pub use stage1::Stage1;
 
 use crate::addr::{Ipa, PAGE_SIZE, Va};
 use crate::esr::{Access, Cause, DataAbort, Direction, FetchAbort};
 use crate::events::Touch;
+use crate::inject::{AbortCause, Exception};
 
 /// What an access needs of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,11 +117,26 @@ impl Fault {
         Self { ipa, va, cause: abort.cause, kind, is_fetch: true }
     }
 
-    /// The same fault `bytes` further on: where the second half of a decoded pair goes. `None`
-    /// where an address wraps.
+    /// The external abort that a guest takes for it.
     #[must_use]
-    pub fn behind(&self, bytes: u64) -> Option<Self> {
-        Some(Self { ipa: self.ipa.checked_add(bytes)?, va: self.va.checked_add(bytes)?, ..*self })
+    pub const fn external_abort(&self) -> Exception {
+        let (address, cause) = (self.va, AbortCause::Access);
+        if self.is_fetch {
+            Exception::FetchAbort { address, cause }
+        } else {
+            Exception::DataAbort { address, cause }
+        }
+    }
+
+    /// Whether stage 2 refused a table of the guest's, which then lies in the page of
+    /// [`Fault::ipa`].
+    #[must_use]
+    pub const fn is_on_walk(&self) -> bool {
+        let has_address = matches!(
+            self.cause,
+            Cause::Translation { .. } | Cause::AddressSize | Cause::AccessFlag | Cause::Permission
+        );
+        has_address && matches!(self.kind, Kind::Walk(_))
     }
 }
 
@@ -136,7 +156,9 @@ pub enum AddressSource {
 #[must_use]
 pub const fn address_source(cause: Cause, on_walk: bool, erratum_834220: bool) -> AddressSource {
     match cause {
-        Cause::External | Cause::TlbConflict | Cause::Other { .. } => AddressSource::None,
+        Cause::External | Cause::TlbConflict | Cause::Unsupported | Cause::Other { .. } => {
+            AddressSource::None
+        }
         _ if on_walk => AddressSource::Hpfar,
         Cause::Permission => AddressSource::Translate,
         _ if erratum_834220 => AddressSource::Translate,

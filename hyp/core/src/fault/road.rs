@@ -4,7 +4,7 @@ use super::{Fault, Kind, Use};
 use crate::addr::Ipa;
 use crate::esr::{Access, Cause};
 use crate::events::Reason;
-use crate::inject::Exception;
+use crate::inject::{AbortCause, Exception};
 
 /// What the stage-2 tables say about one page now, some time after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub enum Verdict<D> {
         access: Access,
     },
     /// The hardware did not describe the access: read the instruction, decode it with
-    /// [`crate::insn`] and ask [`judge_decoded`]. Normal VMs only.
+    /// [`crate::insn`] and ask [`super::admit`]. Normal VMs only.
     Decode,
 }
 
@@ -78,6 +78,10 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
     match fault.cause {
         Cause::External => return abort(fault, Reason::External),
         Cause::TlbConflict => return Verdict::InvalidateTlb,
+        Cause::Unsupported => {
+            let exception = fault.external_abort().because(AbortCause::Unsupported);
+            return Verdict::Abort { exception, reason: Reason::Unsupported };
+        }
         Cause::Other { .. } => return abort(fault, Reason::Unsupported),
         Cause::Translation { .. } | Cause::AddressSize | Cause::AccessFlag | Cause::Permission => {}
     }
@@ -111,13 +115,12 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
         Kind::Data { access: None, .. } if view.is_assigned(fault.ipa) => Verdict::MapDevice,
         Kind::Data { access: None, .. } if view.is_protected() => abort(fault, Reason::NoSyndrome),
         Kind::Data { access: None, .. } => Verdict::Decode,
-        Kind::Data { access: Some(access), .. } => judge_decoded(view, fault, access),
+        Kind::Data { access: Some(access), .. } => judge_described(view, fault, access),
     }
 }
 
-/// The answer to a fault off memory whose access is known, be it from the syndrome or from the
-/// instruction.
-pub fn judge_decoded<V: FaultView>(view: &V, fault: &Fault, access: Access) -> Verdict<V::Device> {
+/// The answer to a fault off memory whose access the hardware describes.
+fn judge_described<V: FaultView>(view: &V, fault: &Fault, access: Access) -> Verdict<V::Device> {
     let bytes = access.width.bytes();
     if !is_allowed(view, fault.ipa, bytes) {
         return abort(fault, Reason::Unguarded);
@@ -141,13 +144,7 @@ fn is_allowed<V: FaultView>(view: &V, ipa: Ipa, bytes: u64) -> bool {
     view.is_guarded(ipa) && (last.page() == ipa.page() || view.is_guarded(last))
 }
 
-/// The external abort that belongs to `fault`.
+/// The abort that belongs to `fault`.
 const fn abort<D>(fault: &Fault, reason: Reason) -> Verdict<D> {
-    let address = fault.va;
-    let exception = if fault.is_fetch {
-        Exception::FetchAbort { address }
-    } else {
-        Exception::DataAbort { address }
-    };
-    Verdict::Abort { exception, reason }
+    Verdict::Abort { exception: fault.external_abort(), reason }
 }

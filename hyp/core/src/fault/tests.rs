@@ -1,8 +1,11 @@
 use super::*;
 use crate::esr::{Exit, Width};
 use crate::events::Reason;
-use crate::inject::Exception;
+use crate::inject::{AbortCause, Exception};
 use proptest::prelude::*;
+
+#[path = "pieces_tests.rs"]
+mod pieces;
 
 /// A VM with one page of everything.
 #[derive(Clone, Copy)]
@@ -89,11 +92,14 @@ fn fetch(iss: u64, ipa: u64) -> Fault {
 }
 
 fn data_abort(reason: Reason) -> Verdict<u64> {
-    Verdict::Abort { exception: Exception::DataAbort { address: VA }, reason }
+    Verdict::Abort { exception: Exception::data_abort(VA), reason }
 }
 
 fn fetch_abort(reason: Reason) -> Verdict<u64> {
-    Verdict::Abort { exception: Exception::FetchAbort { address: VA }, reason }
+    Verdict::Abort {
+        exception: Exception::FetchAbort { address: VA, cause: AbortCause::Access },
+        reason,
+    }
 }
 
 const LOAD: u64 = ISV | TRANSLATION;
@@ -182,7 +188,12 @@ fn what_is_mapped_by_now_is_retried_unless_it_refuses() {
 #[test]
 fn faults_that_are_not_about_the_map() {
     assert_eq!(judge(&PROTECTED, &data(0x10, RAM)), data_abort(Reason::External));
-    assert_eq!(judge(&PROTECTED, &data(0x35, DEVICE)), data_abort(Reason::Unsupported));
+    assert_eq!(judge(&PROTECTED, &data(0x3d, DEVICE)), data_abort(Reason::Unsupported));
+    let unsupported = Verdict::Abort {
+        exception: Exception::DataAbort { address: VA, cause: AbortCause::Unsupported },
+        reason: Reason::Unsupported,
+    };
+    assert_eq!(judge(&PROTECTED, &data(0x35, DEVICE)), unsupported);
     assert_eq!(judge(&PROTECTED, &data(0x30, RAM)), Verdict::InvalidateTlb);
 }
 
