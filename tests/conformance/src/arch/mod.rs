@@ -9,5 +9,6 @@ pub(crate) mod mmu;
 pub(crate) mod probe;
 pub(crate) mod registers;
 pub(crate) mod sysreg;
+pub(crate) mod twins;
 
 pub(crate) use guest_runtime::mmio;

@@ -49,6 +49,14 @@ pub(crate) struct Piece {
     pub(crate) at: u64,
 }
 
+impl Piece {
+    /// The code at `code`, in a file of its own, whose instruction under test is `offset` bytes
+    /// further on. It keeps to the rules of `probe.S`.
+    pub(super) const fn at(code: u64, offset: u64) -> Self {
+        Self { code, at: code + offset }
+    }
+}
+
 macro_rules! pieces {
     ($($(#[$doc:meta])* $name:ident, $at:ident;)*) => {
         mod symbols {
@@ -163,7 +171,13 @@ pub(crate) fn run(piece: Piece, address: u64, datum: u64) -> Probe {
 /// Runs `piece` with x8 to x11 as given; see [`run`].
 #[must_use]
 pub(crate) fn run_with(piece: Piece, [x8, x9, x10, x11]: [u64; 4]) -> Probe {
-    let mut probe = Probe { x: [x8, x9, x10, x11, 0, 0, 0, 0], ..Probe::default() };
+    run_all(piece, [x8, x9, x10, x11, 0, 0, 0, 0])
+}
+
+/// Runs `piece` with x8 to x15 as given; see [`run`].
+#[must_use]
+pub(super) fn run_all(piece: Piece, x: [u64; 8]) -> Probe {
+    let mut probe = Probe { x, ..Probe::default() };
     // SAFETY: `probe` is a valid place for what probe.S stores, `code` is one of its pieces, and
     // the pieces keep the registers that the procedure call standard asks for.
     unsafe { symbols::probe_run(piece.code, &raw mut probe) };

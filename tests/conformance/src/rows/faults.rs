@@ -69,7 +69,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("R69", Kinds::VM, "EL0 fetch outside memory", |check, config| {
         user_aborted(check, config, User::Branch, esr::SEA_FETCH_EL0);
     }),
-    Row::new("R70", Kinds::VM, "stage-1 table outside memory", table_outside),
     Row::new("R71", Kinds::GUARD, "load that crosses into an unguarded page", |check, config| {
         // The console has one page; the distributor's first page has nothing before it.
         aborted(check, config, probe::load64(), mmu::NORMAL_WINDOW + config.uart + PAGE - 4);
@@ -82,23 +81,6 @@ pub(crate) const ROWS: &[Row] = &[
         check.that("served, or denied exactly", !got.is_caught() || got.esr == esr::SEA_DATA_EL1);
         check.that("FAR_EL1", !got.is_caught() || got.far == va);
     }),
-    Row::new(
-        "R73",
-        Kinds::ANY_PROTECTED,
-        "accesses without a syndrome to a guarded page",
-        |check, config| {
-            let register = config.gicd + gic::IPRIORITYR + 64;
-            for piece in [
-                probe::load_pair(),
-                probe::store_pair(),
-                probe::load_simd(),
-                probe::load_writeback(),
-            ] {
-                aborted(check, config, piece, register);
-            }
-        },
-    ),
-    Row::new("D1", Kinds::ANY_NORMAL, "accesses without a syndrome to a device", without_syndrome),
     Row::new("R74", Kinds::ALL, "loads of every width, sign-extended or not", widths),
     Row::new("R75", Kinds::ALL, "loads to and stores from the zero register", zero_register),
     Row::new("R76", Kinds::VM, "cache maintenance outside memory is skipped", |check, config| {
@@ -181,39 +163,10 @@ fn exact_aborts() -> u64 {
     exact
 }
 
-fn table_outside(check: &mut Check, config: &Config) {
-    for ipa in [HOLE, config.uart] {
-        mmu::set_remote_table(ipa);
-        let va = mmu::REMOTE_WINDOW + 0x4000_0128;
-        let got = probe::run(probe::load64(), va, DATUM);
-        mmu::set_remote_table(0);
-        check.that("there is an exception", got.is_caught());
-        // DFSC 0x10, or 0x14 + level of the walk that failed.
-        check.one_of("ESR_EL1", got.esr, &[esr::SEA_DATA_EL1, esr::SEA_DATA_EL1 | 5]);
-        check.eq("FAR_EL1", got.far, va);
-        check.eq("ELR_EL1", got.elr, probe::load64().at);
-    }
-}
-
 /// Sets four bytes of priorities, which hold what is written but for the lowest three bits.
 fn priorities(config: &Config) -> (Io, u64) {
     let gic = Gic::set_up(config);
     (gic.dist, gic::IPRIORITYR + 44)
-}
-
-fn without_syndrome(check: &mut Check, config: &Config) {
-    let (dist, offset) = priorities(config);
-    dist.write32(offset, 0x9080_7060);
-    let va = dist.base() + offset;
-    let got = probe::run(probe::load_writeback(), va, DATUM);
-    // Decoded, or denied exactly: nothing in between.
-    if got.is_caught() {
-        check.eq("ESR_EL1", got.esr, esr::SEA_DATA_EL1);
-        check.eq("x8", got.x[Probe::ADDRESS], va);
-    } else {
-        check.eq("x9", got.x[Probe::DATUM], 0x9080_7060);
-        check.eq("x8", got.x[Probe::ADDRESS], va + 4);
-    }
 }
 
 fn widths(check: &mut Check, config: &Config) {

@@ -14,13 +14,15 @@ mod stress;
 mod timer;
 mod trng;
 mod uart;
+mod undescribed;
+mod walks;
 
 use crate::config::Config;
 use crate::tap::Row;
 
 /// Every group. What a reset undoes is looked at first; the guard's group leaves GIC and console
 /// guarded, which the groups behind it need.
-pub(crate) fn all(config: &Config) -> [&'static [Row]; 15] {
+pub(crate) fn all(config: &Config) -> [&'static [Row]; 17] {
     [
         reset::rows(config),
         smccc::ROWS,
@@ -31,6 +33,8 @@ pub(crate) fn all(config: &Config) -> [&'static [Row]; 15] {
         trng::ROWS,
         cpu_view::ROWS,
         faults::ROWS,
+        walks::ROWS,
+        undescribed::ROWS,
         gic::ROWS,
         gic_smp::ROWS,
         timer::ROWS,
