@@ -47,9 +47,13 @@ pub(crate) fn host_id() -> HostId {
         revidr: sysreg::revidr_el1(),
         aidr: sysreg::aidr_el1(),
         pmcr: 0,
+        mpamidr: 0,
     };
     if host.has_pmu() {
         host.pmcr = sysreg::pmcr_el0();
+    }
+    if host.has_mpam() {
+        host.mpamidr = sysreg::mpamidr_el1();
     }
     host
 }

@@ -58,6 +58,9 @@ pub(crate) fn install(regime: &Regime) {
     if let Some(value) = traps.mpam2 {
         sysreg::set_mpam2_el2(value);
     }
+    if let Some(value) = traps.mpamhcr {
+        sysreg::set_mpamhcr_el2(value);
+    }
     // SAFETY: VTCR and VTTBR come as a pair from the VM's own address space.
     unsafe { sysreg::set_vtcr_el2(regime.vtcr) };
     // SAFETY: as above.

@@ -227,6 +227,7 @@ write_missing! {
     set_hdfgrtr2_el2 = "S3_4_C3_C1_0";
     set_hdfgwtr2_el2 = "S3_4_C3_C1_1";
     set_mpam2_el2 = "S3_4_C10_C5_0";
+    set_mpamhcr_el2 = "S3_4_C10_C4_0";
     set_vsesr_el2 = "S3_4_C5_C2_3";
 }
 
@@ -236,6 +237,7 @@ read! {
     tcr_el1 = TCR_EL1;
     ttbr0_el1 = TTBR0_EL1;
     ttbr1_el1 = TTBR1_EL1;
+    mair_el1 = MAIR_EL1;
     vbar_el1 = VBAR_EL1;
     elr_el1 = ELR_EL1;
     par_el1 = PAR_EL1;
@@ -304,6 +306,7 @@ read_missing! {
     revidr_el1 = "revidr_el1";
     aidr_el1 = "aidr_el1";
     pmcr_el0 = "pmcr_el0";
+    mpamidr_el1 = "S3_0_C10_C4_4";
 }
 
 // The AArch64 feature registers; those without a name here by CRm and Op2. Unallocated ones read

@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use std::vec::Vec;
 
 fn cpu(midr: u64, fields: &[(IdRegister, u64)]) -> HostId {
-    let mut host = HostId { registers: [0; ID_REGISTERS], midr, revidr: 0, aidr: 0, pmcr: 0 };
+    let mut host =
+        HostId { registers: [0; ID_REGISTERS], midr, revidr: 0, aidr: 0, pmcr: 0, mpamidr: 0 };
     for &(register, value) in fields {
         host.registers[register as usize] = value;
     }

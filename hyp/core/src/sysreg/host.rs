@@ -46,6 +46,8 @@ pub struct HostId {
     pub aidr: u64,
     /// PMCR_EL0, or 0 where [`HostId::has_pmu`] is false.
     pub pmcr: u64,
+    /// MPAMIDR_EL1, or 0 where [`HostId::has_mpam`] is false.
+    pub mpamidr: u64,
 }
 
 impl HostId {

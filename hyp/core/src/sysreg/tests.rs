@@ -10,6 +10,7 @@ fn machine(fields: &[(IdRegister, u64)]) -> HostId {
         revidr: 0x123,
         aidr: 0x456,
         pmcr: 6 << 11,
+        mpamidr: 0,
     };
     for &(register, value) in fields {
         host.registers[register as usize] = value;
@@ -223,7 +224,30 @@ fn traps_where_everything_is_there() {
     assert_eq!(traps.mdcr, 0xe66 | 1 << 14 | 1 << 17 | 1 << 19 | 1 << 27);
     assert_eq!(traps.hcrx, Some(1 << 6));
     assert_eq!((traps.fine_grained, traps.fine_grained_2), (Some(0), Some(0)));
-    assert_eq!(traps.mpam2, Some(0b11 << 48));
+    assert_eq!((traps.mpam2, traps.mpamhcr), (Some(0b11 << 48), None));
+}
+
+/// MPAM is hidden from the ID registers, so its own ID register has to be undefined as well.
+#[test]
+fn mpamidr_is_hidden_however_the_machine_traps_it() {
+    for (mpamidr, mpam2, mpamhcr) in [
+        (0x3f | 1 << 17, 0b11 << 48, Some(1 << 31)),
+        (0x3f | 1 << 58, 0b11 << 48 | 1 << 58, None),
+        (0x3f | 1 << 58 | 1 << 17, 0b11 << 48 | 1 << 58, Some(1 << 31)),
+        (0x3f, 0b11 << 48, None),
+    ] {
+        let host = HostId { mpamidr, ..everything() };
+        for is_protected in [false, true] {
+            let traps = TrapControls::new(&host, &host, features(is_protected));
+            assert_eq!((traps.mpam2, traps.mpamhcr), (Some(mpam2), mpamhcr));
+            let mpamidr = SysReg::new(3, 0, 10, 4, 4);
+            assert_eq!(view(&host, is_protected).answer(&read(mpamidr)), Answer::Undefined);
+        }
+    }
+    // A machine without MPAM has neither register.
+    let host = HostId { mpamidr: u64::MAX, ..cortex_a72() };
+    let traps = TrapControls::new(&host, &host, features(true));
+    assert_eq!((traps.mpam2, traps.mpamhcr), (None, None));
 }
 
 #[test]

@@ -58,6 +58,12 @@ const CNTHCTL: u64 = 0b11;
 const HCRX_TALLINT: u64 = 1 << 6;
 /// MPAM2_EL2.TRAPMPAM1EL1 and TRAPMPAM0EL1.
 const MPAM2_TRAPS: u64 = 0b11 << 48;
+/// MPAM2_EL2.TIDR, which MPAMIDR_EL1.HAS_TIDR announces: MPAMIDR_EL1 traps.
+const MPAM2_TIDR: u64 = 1 << 58;
+const HAS_TIDR: u64 = 1 << 58;
+/// MPAMHCR_EL2.TRAP_MPAMIDR_EL1, which comes with MPAMIDR_EL1.HAS_HCR: the same on older machines.
+const MPAMHCR_TRAP_MPAMIDR: u64 = 1 << 31;
+const HAS_HCR: u64 = 1 << 17;
 
 /// Values of the EL2 registers that decide what a VM's vCPU may do by itself. To be written
 /// whole on each CPU before the VM runs there.
@@ -84,6 +90,8 @@ pub struct TrapControls {
     pub fine_grained_amu: Option<u64>,
     /// MPAM2_EL2, where it exists.
     pub mpam2: Option<u64>,
+    /// MPAMHCR_EL2, where it exists.
+    pub mpamhcr: Option<u64>,
     /// VPIDR_EL2: what MIDR_EL1 reads as.
     pub vpidr: u64,
 }
@@ -107,7 +115,12 @@ impl TrapControls {
             fine_grained: has_fgt.then_some(0),
             fine_grained_2: (host.fine_grained_traps() >= 2).then_some(0),
             fine_grained_amu: (has_fgt && host.has_activity_monitors()).then_some(0),
-            mpam2: host.has_mpam().then_some(MPAM2_TRAPS),
+            mpam2: host.has_mpam().then(|| {
+                let has_tidr = host.mpamidr & HAS_TIDR != 0;
+                MPAM2_TRAPS | if has_tidr { MPAM2_TIDR } else { 0 }
+            }),
+            mpamhcr: (host.has_mpam() && host.mpamidr & HAS_HCR != 0)
+                .then_some(MPAMHCR_TRAP_MPAMIDR),
             vpidr: host.midr,
         }
     }
