@@ -22,6 +22,10 @@ impl Shell for Here {
         sysreg::sctlr_el1()
     }
 
+    fn mair_el1(&self) -> u64 {
+        sysreg::mair_el1()
+    }
+
     #[inline]
     fn is_interrupt_pending(&self) -> bool {
         cpu::is_interrupt_pending()

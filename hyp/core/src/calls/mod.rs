@@ -80,6 +80,14 @@ pub trait CallServices {
     ///
     /// Unaligned, beyond the address space, memory, or out of table frames.
     fn guard_map(&self, ipa: Ipa) -> Result<(), Refusal>;
+    /// The same with an index into the caller's MAIR_EL1. If there is such an attribute and it is
+    /// a device type, the registers of an assigned device are mapped as that; else as the device
+    /// itself says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CallServices::guard_map`].
+    fn guard_map_as(&self, ipa: Ipa, index: u64) -> Result<(), Refusal>;
     /// Removes the mark at `ipa`.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ struct Vm {
     power: Power,
     enrolled: Cell<bool>,
     guarded: RefCell<BTreeSet<u64>>,
+    /// x2 of the last MAP that handed it on.
+    index: Cell<Option<u64>>,
     shared: RefCell<BTreeSet<u64>>,
     woken: RefCell<Vec<usize>>,
     mitigation: Cell<Mitigation>,
@@ -39,6 +41,7 @@ impl Vm {
             power,
             enrolled: Cell::new(features.contains(Features::STARTS_ENROLLED)),
             guarded: RefCell::default(),
+            index: Cell::new(None),
             shared: RefCell::default(),
             woken: RefCell::default(),
             mitigation: Cell::new(Mitigation::Unaffected),
@@ -94,6 +97,10 @@ impl CallServices for Vm {
         self.check(ipa)?;
         self.guarded.borrow_mut().insert(ipa.0);
         Ok(())
+    }
+    fn guard_map_as(&self, ipa: Ipa, index: u64) -> Result<(), Refusal> {
+        self.index.set(Some(index));
+        self.guard_map(ipa)
     }
     fn guard_unmap(&self, ipa: Ipa) -> Result<(), Refusal> {
         self.guarded.borrow_mut().remove(&ipa.0).then_some(()).ok_or(Refusal::Refused)
@@ -289,7 +296,7 @@ fn rows_36_to_53_map_and_unmap() {
         ("44", LIMIT, MINUS_3),
         ("45", 0xffff_ffff_ffff_f000, MINUS_3),
     ] {
-        // Rows 46 and 47: x2 and x3 do not matter.
+        // Rows 46 and 47: x2 and x3 do not matter, and are not looked at.
         for x2 in [0, 7, JUNK] {
             assert_eq!(vm.hvc(0xc600_0007, x1, x2, x2), [answer, 0, 0, 0], "row {row}");
         }
@@ -320,6 +327,7 @@ fn rows_36_to_53_in_the_list_dialect() {
     let vm = list_2021();
     vm.hvc(0xc600_0003, 0, 0, 0);
     assert_eq!(vm.hvc(0xc600_0004, 0x0900_0000, 4, 0), [0; 4], "row 36");
+    assert_eq!(vm.index.get(), Some(4), "row 47");
     assert_eq!(vm.hvc(0xc600_0004, 0x0900_0008, 0, 0), [MINUS_1, 0, 0, 0], "row 41");
     assert_eq!(vm.hvc(0xc600_0004, RAM, 0, 0), [MINUS_1, 0, 0, 0], "row 42");
     assert_eq!(vm.hvc(0xc600_0005, 0x0900_0abc, 0, 0), [0; 4], "row 52: aligned down");

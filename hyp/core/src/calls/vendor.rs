@@ -47,7 +47,7 @@ fn call_other<S: CallServices>(services: &S, id: FunctionId, x1: u64, x2: u64, x
         return super::not_supported();
     }
     if features.contains(Features::LIST_2021) {
-        call_list_2021(services, id, x1)
+        call_list_2021(services, id, x1, x2)
     } else {
         call_pkvm(services, id, x1, x2, x3)
     }
@@ -78,7 +78,7 @@ fn call_pkvm<S: CallServices>(services: &S, id: FunctionId, x1: u64, x2: u64, x3
     }
 }
 
-fn call_list_2021<S: CallServices>(services: &S, id: FunctionId, x1: u64) -> Outcome {
+fn call_list_2021<S: CallServices>(services: &S, id: FunctionId, x1: u64, x2: u64) -> Outcome {
     let result = match id {
         // Called with whatever x1 to x3 hold.
         list_2021::MMIO_GUARD_INFO => return Outcome::Done([PAGE_SIZE, 0, 0, 0]),
@@ -86,7 +86,8 @@ fn call_list_2021<S: CallServices>(services: &S, id: FunctionId, x1: u64) -> Out
             services.enroll();
             Ok(())
         }
-        list_2021::MMIO_GUARD_MAP if services.is_enrolled() => services.guard_map(Ipa(x1)),
+        // Callers pass all kinds of things in x2; only 0 to 7 are an index.
+        list_2021::MMIO_GUARD_MAP if services.is_enrolled() => services.guard_map_as(Ipa(x1), x2),
         list_2021::MMIO_GUARD_UNMAP if services.is_enrolled() => {
             services.guard_unmap(Ipa(x1).page())
         }

@@ -106,6 +106,22 @@ pub enum DeviceType {
     Gathering,
 }
 
+impl DeviceType {
+    /// The type that attribute `index` of MAIR_EL1 names, if that is a device type and the index
+    /// one of the eight (Arm ARM, `MAIR_EL1`: 0b0000dd00, and 0b0000dd01 with `FEAT_XS`).
+    #[must_use]
+    pub fn from_mair(mair: u64, index: u64) -> Option<Self> {
+        let attribute = mair.to_le_bytes().get(usize::try_from(index).ok()?).copied()?;
+        match attribute {
+            0b0000 | 0b0001 => Some(Self::NonGatheringNonReorderingNoEarly),
+            0b0100 | 0b0101 => Some(Self::NonGatheringNonReordering),
+            0b1000 | 0b1001 => Some(Self::NonGathering),
+            0b1100 | 0b1101 => Some(Self::Gathering),
+            _ => None,
+        }
+    }
+}
+
 /// The memory type of a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemoryType {
@@ -276,6 +292,29 @@ impl Descriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn device_types_by_mair_index() {
+        // Linux on arm64: Normal, tagged, non-cacheable, nGnRnE, nGnRE; then GRE, nGRE, nXS nGnRE.
+        let mair = u64::from_le_bytes([0xff, 0xf0, 0x44, 0x00, 0x04, 0x0c, 0x08, 0x05]);
+        let types = (0..8).map(|index| DeviceType::from_mair(mair, index));
+        assert!(types.eq([
+            None,
+            None,
+            None,
+            Some(DeviceType::NonGatheringNonReorderingNoEarly),
+            Some(DeviceType::NonGatheringNonReordering),
+            Some(DeviceType::Gathering),
+            Some(DeviceType::NonGathering),
+            Some(DeviceType::NonGatheringNonReordering),
+        ]));
+        // Not an index: what old kernels pass is a whole protection value.
+        for index in [8, 11, 16, 1 << 32 | 3, u64::MAX] {
+            assert_eq!(DeviceType::from_mair(0, index), None);
+        }
+        // 0b0000dd1x is reserved.
+        assert_eq!(DeviceType::from_mair(0x02, 0), None);
+    }
 
     // Values put together by hand from the descriptor formats of the Arm ARM.
     #[test]

@@ -10,6 +10,7 @@ use crate::guard::GuardError;
 use crate::ports::Ports;
 use crate::psci::Power;
 use crate::share::ShareError;
+use crate::stage2::DeviceType;
 use crate::vgic::Kicks;
 
 /// A VM on behalf of the vCPU that calls it.
@@ -80,6 +81,11 @@ impl<P: Ports, R: RelaxStrategy, S: Shell> CallServices for Caller<'_, P, R, S> 
         self.vm.space.guard_map(ipa, None).map_err(|error| self.refuse(error))
     }
 
+    fn guard_map_as(&self, ipa: Ipa, index: u64) -> Result<(), Refusal> {
+        let kind = DeviceType::from_mair(self.shell.mair_el1(), index);
+        self.vm.space.guard_map(ipa, kind).map_err(|error| self.refuse(error))
+    }
+
     fn guard_unmap(&self, ipa: Ipa) -> Result<(), Refusal> {
         self.vm.space.guard_unmap(ipa).map_err(|error| self.refuse(error))
     }
@@ -104,3 +110,7 @@ impl<P: Ports, R: RelaxStrategy, S: Shell> CallServices for Caller<'_, P, R, S> 
         Ok(self.vm.space.relinquish(ipa)?)
     }
 }
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

@@ -30,6 +30,8 @@ use crate::vgic::{GicVersion, Kicks, Vgic};
 pub trait Shell {
     /// SCTLR_EL1 of the guest on this CPU.
     fn sctlr_el1(&self) -> u64;
+    /// MAIR_EL1 of the guest on this CPU.
+    fn mair_el1(&self) -> u64;
     /// Whether a physical interrupt waits for this CPU (ISR_EL1).
     fn is_interrupt_pending(&self) -> bool;
     /// Makes the CPUs of these vCPUs look at their interrupts, their starts and their VM's life.
