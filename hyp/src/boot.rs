@@ -10,8 +10,8 @@ use hyp_core::tree::machine::{EnableMethod, Machine, MachineError};
 use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
 
-use crate::arch::boot::EntryKind;
-use crate::arch::{cpu, percpu, sysreg};
+use crate::arch::boot::{EntryKind, Halt, halt};
+use crate::arch::{percpu, sysreg};
 use crate::drivers::gic;
 use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -29,10 +29,10 @@ const UART_SIZE: u64 = 1 << 16;
 pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     mm::el2_map::init(Pa(image));
     // Without a tree there is no console to complain on.
-    let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { cpu::park() };
+    let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { halt(Halt::NoTree) };
     let machine = Machine::from_tree(tree).unwrap_or_else(|error| {
         // What is left of the tree may tell where to say so.
-        let salvaged = Machine::salvage(tree).unwrap_or_else(|| cpu::park());
+        let salvaged = Machine::salvage(tree).unwrap_or_else(|| halt(Halt::DamagedTree));
         start_console(&salvaged);
         refuse(&salvaged, format_args!("{error}"))
     });
@@ -115,7 +115,6 @@ fn model(tree: &[u8]) -> Option<&str> {
 }
 
 fn start_console(machine: &Machine<'_>) {
-    let Some(console) = machine.console else { return };
     let level = match machine.boot_argument("log") {
         Some("error") => LevelFilter::Error,
         Some("warn") => LevelFilter::Warn,
@@ -123,11 +122,13 @@ fn start_console(machine: &Machine<'_>) {
         Some("trace") => LevelFilter::Trace,
         _ => LevelFilter::Info,
     };
+    console::init(level);
+    let Some(console) = machine.console else { return };
     let (base, size) = (console.registers.base(), console.registers.size());
     if let Ok(mapped) = mm::el2_map::device(base, size.min(UART_SIZE))
         && let Some(uart) = Uart::new(&console, mapped)
     {
-        console::init(uart, level);
+        console::attach(uart);
     }
 }
 

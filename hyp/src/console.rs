@@ -46,7 +46,7 @@ struct Terminal {
 impl Terminal {
     /// Moves what the FIFO takes; the rest follows by interrupt, or at once before [`go_live`].
     fn drain(&mut self) {
-        let Some(uart) = UART.get() else { return };
+        let Some(uart) = UART.get() else { return self.forget() };
         uart.fill(|| self.console.pop());
         if self.live {
             // Whoever drains the last byte, the guest's rest is fetched by the interrupt.
@@ -54,6 +54,16 @@ impl Terminal {
             uart.set_interrupts(self.listening, more);
         } else {
             self.drain_polled();
+        }
+    }
+
+    /// Without a UART nobody waits for the output, and the guest must not wait for somebody: only
+    /// what came last is kept, for a debugger.
+    fn forget(&mut self) {
+        while self.console.room() < LINE {
+            if self.console.pop().is_none() {
+                return;
+            }
         }
     }
 
@@ -65,13 +75,22 @@ impl Terminal {
     }
 }
 
-/// Starts logging to `uart`.
-pub(crate) fn init(uart: Uart, level: LevelFilter) {
+/// Starts logging. Until there is a UART, what came last waits in memory.
+pub(crate) fn init(level: LevelFilter) {
     TERMINAL.lock().console.set_frequency(timer::frequency());
-    UART.call_once(|| uart);
     // Fails only if there is a logger already: this one.
     let _ = log::set_logger(&Logger);
     log::set_max_level(level);
+}
+
+/// Gives the terminal its UART.
+pub(crate) fn attach(uart: Uart) {
+    UART.call_once(|| uart);
+}
+
+/// Whether there is a UART.
+pub(crate) fn is_attached() -> bool {
+    UART.get().is_some()
 }
 
 /// From here on the UART's interrupt calls [`interrupt`]. Not where there is none: then output goes

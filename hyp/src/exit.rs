@@ -2,10 +2,17 @@
 
 use core::fmt;
 
+use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
+
+use crate::arch::boot::{Halt, halt};
 use crate::{console, firmware};
 
 /// Says the machine-readable last word and switches the machine off. Codes: `hyp_abi::exit`.
 pub(crate) fn exit(code: u8) -> ! {
+    if matches!(code, BAD_INPUT | HYP_FAILED) && !console::is_attached() {
+        // Switched off, the machine would not even show that something was wrong.
+        halt(Halt::Unheard);
+    }
     console::last_words(format_args!("{} {code}\n", hyp_abi::exit::EXIT_PREFIX));
     firmware::system_off()
 }

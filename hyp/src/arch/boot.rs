@@ -27,6 +27,36 @@ impl EntryKind {
     }
 }
 
+/// Why a CPU stands in `park` of `boot.s` with nothing said: the number in x0, for a debugger.
+/// `docs/debugging.md` lists them for its users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub(crate) enum Halt {
+    /// The image does not lie at a page boundary.
+    Unaligned = 1,
+    /// The image lies at or above 2^47.
+    TooHigh = 2,
+    /// Entered at EL3.
+    El3 = 3,
+    /// A CPU that came from a spin table is none that was called.
+    Unlisted = 4,
+    /// A CPU other than the boot CPU came, but not at EL2.
+    NotEl2 = 5,
+    /// There is no device tree where x0 pointed at the start.
+    NoTree = 6,
+    /// There is a tree, but its header is damaged.
+    DamagedTree = 7,
+    /// EL2 gave up with a message, and there is no console to print it on.
+    Unheard = 8,
+}
+
+/// Stops this CPU for good where a debugger finds it: see [`Halt`].
+#[expect(unsafe_code, reason = "a debugger looks into a register")]
+pub(crate) fn halt(why: Halt) -> ! {
+    // SAFETY: goes to an endless loop that needs neither stack nor memory.
+    unsafe { core::arch::asm!("b park", in("x0") why as u64, options(noreturn)) };
+}
+
 /// The CPUs that wait at a spin table, by number: affinity and [`LISTED`]. `boot.s` searches it
 /// before the MMU is on.
 pub(crate) static SPIN_LIST: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
@@ -56,6 +86,11 @@ macro_rules! entry_code {
                 LISTED = const $crate::arch::boot::LISTED,
                 AFFINITY = const hyp_abi::psci::MPIDR_AFFINITY,
                 MAX_CPUS = const $crate::arch::percpu::MAX_CPUS,
+                HALT_UNALIGNED = const $crate::arch::boot::Halt::Unaligned as u64,
+                HALT_TOO_HIGH = const $crate::arch::boot::Halt::TooHigh as u64,
+                HALT_EL3 = const $crate::arch::boot::Halt::El3 as u64,
+                HALT_UNLISTED = const $crate::arch::boot::Halt::Unlisted as u64,
+                HALT_NOT_EL2 = const $crate::arch::boot::Halt::NotEl2 as u64,
                 MAIN_TOP = const crate::arch::percpu::MAIN_TOP,
             );
         }

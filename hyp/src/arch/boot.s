@@ -59,10 +59,12 @@ boot_entry:
     mov     x19, x0
     mov     x22, #0
     adr     x21, head
+    mov     x0, #{HALT_UNALIGNED}
     tst     x21, #0xfff
     b.ne    park                    // not loaded as the header asks
-    lsr     x0, x21, #47
-    cbnz    x0, park                // the flat page would meet the image's address
+    mov     x0, #{HALT_TOO_HIGH}
+    lsr     x1, x21, #47
+    cbnz    x1, park                // the flat page would meet the image's address
 
     // Firmware may have left dirty lines over the image and its zero-filled part. Those would
     // be lost, or land later over what is written past them with the MMU off.
@@ -89,10 +91,13 @@ spin_entry:
     mov     x0, #0
 1:  add     x0, x0, #1
     cmp     x0, #{MAX_CPUS}
-    b.hs    park
+    b.hs    2f
     ldr     x3, [x2, x0, lsl #3]
     cmp     x3, x1
     b.ne    1b
+    b       secondary_entry
+2:  mov     x0, #{HALT_UNLISTED}
+    b       park
 
 // PSCI CPU_ON lands here, MMU off, at EL2; x0 = index of this CPU.
 .global secondary_entry
@@ -101,12 +106,14 @@ secondary_entry:
     mov     x22, x0
     adr     x21, head
     bl      leave_mmu
+    mov     x0, #{HALT_NOT_EL2}
     cbnz    x20, park               // not at EL2 like the boot CPU
     bl      enter_mmu
     ldr     x0, =secondary_high
     br      x0
 
-// Nothing can be said: the tree is not readable yet or the state not one we know.
+// Nothing can be said: there is no console, or not yet. x0 tells a debugger why (`Halt` in boot.rs),
+// x19 the tree, x21 where the image lies.
 .global park
 park:
     wfe
@@ -136,9 +143,10 @@ clean_invalidate:
 
 // Turns translation off at whatever level this is and settles the regime. Sets x20.
 leave_mmu:
-    mrs     x0, CurrentEL
-    ubfx    x0, x0, #2, #2
-    cmp     x0, #2
+    mov     x0, #{HALT_EL3}
+    mrs     x1, CurrentEL
+    ubfx    x1, x1, #2, #2
+    cmp     x1, #2
     b.hi    park                    // EL3: no firmware below us, so no PSCI either
     b.lo    1f
 
