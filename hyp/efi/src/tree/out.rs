@@ -24,7 +24,8 @@ pub(super) const END_NODE: u32 = 2;
 const PROP: u32 = 3;
 pub(super) const END: u32 = 9;
 
-/// The tree being written.
+/// The tree being written. The first thing that goes wrong is kept, and what follows it is lost:
+/// who writes asks in the end.
 pub(super) struct Out<'a> {
     /// Room for it.
     pub(super) bytes: &'a mut [u8],
@@ -32,55 +33,65 @@ pub(super) struct Out<'a> {
     pub(super) at: usize,
     /// Where new names will be in the strings block.
     pub(super) names: usize,
+    /// What went wrong.
+    pub(super) error: Option<RewriteError>,
 }
 
 impl Out<'_> {
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), RewriteError> {
+    pub(super) fn put(&mut self, bytes: &[u8]) {
         let end = self.at.saturating_add(bytes.len());
-        let place = self.bytes.get_mut(self.at..end).ok_or(RewriteError::NoRoom)?;
+        let Some(place) = self.bytes.get_mut(self.at..end) else {
+            return self.fail(RewriteError::NoRoom);
+        };
         // As `copy_from_slice`, which is larger by the message for lengths that differ.
         place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         self.at = end;
-        Ok(())
     }
 
-    pub(super) fn word(&mut self, word: u32) -> Result<(), RewriteError> {
-        self.put(&word.to_be_bytes())
+    pub(super) fn fail(&mut self, error: RewriteError) {
+        self.error.get_or_insert(error);
     }
 
-    pub(super) fn number(&mut self, number: usize) -> Result<(), RewriteError> {
-        self.word(u32::try_from(number).map_err(|_| RewriteError::NoRoom)?)
+    pub(super) fn word(&mut self, word: u32) {
+        self.put(&word.to_be_bytes());
     }
 
-    pub(super) fn pad(&mut self) -> Result<(), RewriteError> {
-        let end = self.at.checked_next_multiple_of(4).ok_or(RewriteError::NoRoom)?;
-        self.bytes.get_mut(self.at..end).ok_or(RewriteError::NoRoom)?.fill(0);
-        self.at = end;
-        Ok(())
+    /// A number of the header or of a token, which fits where the tree itself fits.
+    pub(super) fn number(&mut self, number: usize) {
+        match u32::try_from(number) {
+            Ok(word) => self.word(word),
+            Err(_) => self.fail(RewriteError::NoRoom),
+        }
     }
 
-    pub(super) fn begin(&mut self, name: &[u8]) -> Result<(), RewriteError> {
-        self.word(BEGIN_NODE)?;
-        self.put(name)?;
-        self.put(&[0])?;
-        self.pad()
+    fn pad(&mut self) {
+        while !self.at.is_multiple_of(4) && self.error.is_none() {
+            self.put(&[0]);
+        }
+    }
+
+    pub(super) fn begin(&mut self, name: &[u8]) {
+        self.word(BEGIN_NODE);
+        self.put(name);
+        self.put(&[0]);
+        self.pad();
     }
 
     /// A property whose name is at `name` of the strings, its value in pieces.
-    pub(super) fn property(&mut self, name: usize, value: &[&[u8]]) -> Result<(), RewriteError> {
-        self.word(PROP)?;
-        self.number(value.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len())))?;
-        self.number(name)?;
-        value.iter().try_for_each(|piece| self.put(piece))?;
-        self.pad()
+    pub(super) fn property(&mut self, name: usize, value: &[&[u8]]) {
+        self.word(PROP);
+        self.number(value.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len())));
+        self.number(name);
+        value.iter().for_each(|piece| self.put(piece));
+        self.pad();
     }
 
     /// A number of so many cells.
-    pub(super) fn cell(&mut self, cells: u32, number: u64) -> Result<(), RewriteError> {
-        if cells == 2 {
-            self.put(&number.to_be_bytes())
-        } else {
-            self.word(u32::try_from(number).map_err(|_| RewriteError::Cells)?)
+    pub(super) fn cell(&mut self, cells: u32, number: u64) {
+        match u32::try_from(number) {
+            _ if cells == 2 => self.put(&number.to_be_bytes()),
+            Ok(word) if cells == 1 => self.word(word),
+            _ => self.fail(RewriteError::Cells),
         }
     }
 }
