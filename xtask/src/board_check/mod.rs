@@ -13,6 +13,7 @@ mod text;
 mod tests;
 
 use std::fs;
+use std::io::{ErrorKind, Write as _, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -72,10 +73,17 @@ pub struct Options {
 /// A file cannot be read, or is damaged.
 pub fn command(options: &Options) -> Result<u8> {
     let report = options.check()?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    let shown = if options.json {
+        serde_json::to_string_pretty(&report)? + "\n"
     } else {
-        print!("{}", text::render(&report));
+        text::render(&report)
+    };
+    // Who reads only the head of it has what he wants.
+    match stdout().write_all(shown.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            return Err(error).context("cannot write the report");
+        }
+        _ => {}
     }
     Ok(if report.boots { exit::GUEST_OFF } else { exit::GUEST_FAILED })
 }

@@ -13,6 +13,8 @@ pub enum Form {
     /// A disk or card whose `extlinux.conf` names image, bundle and tree; U-Boot starts them by
     /// `booti`. A `boot.scr` does the same where U-Boot cannot take the former.
     Disk,
+    /// The same without `extlinux.conf`: U-Boot follows `boot.scr`, which says every address.
+    ScriptDisk,
     /// A disk or card with a FIT, whose `boot.scr` starts it by `bootm` after U-Boot has checked
     /// its SHA-256 hashes.
     FitDisk,
@@ -44,15 +46,14 @@ pub(super) fn make(
             let script = legacy::script(&text::fit_script(&contents_of_fit, facts))?;
             on_card(board, contents, more, &[(text::FIT, &fit), (text::SCRIPT, &script)])
         }
-        Form::Disk => {
+        Form::Disk | Form::ScriptDisk => {
             let bundle = contents.bundle.map(legacy::ramdisk).transpose()?;
             let script = legacy::script(&text::script(contents, facts))?;
             let menu = text::menu(contents, facts);
-            let mut files = vec![
-                (text::MENU, menu.as_bytes()),
-                (text::SCRIPT, &script),
-                (text::IMAGE, contents.image),
-            ];
+            let mut files = vec![(text::SCRIPT, &*script), (text::IMAGE, contents.image)];
+            if form == Form::Disk {
+                files.push((text::MENU, menu.as_bytes()));
+            }
             files.extend(bundle.as_deref().map(|bundle| (text::BUNDLE, bundle)));
             on_card(board, contents, more, &files)
         }

@@ -17,6 +17,8 @@ use crate::qemu::{Boot, MODELS, Model};
 pub enum Via {
     /// U-Boot from a disk, by `extlinux.conf` and `booti`.
     UBoot,
+    /// U-Boot from a disk, by `boot.scr` and `booti`.
+    UBootScript,
     /// U-Boot from a disk, by `boot.scr` and `bootm` of a FIT with hashes.
     UBootFit,
     /// U-Boot from a disk, as an EFI application.
@@ -30,6 +32,7 @@ impl Via {
     fn form(self) -> Form {
         match self {
             Self::UBoot => Form::Disk,
+            Self::UBootScript => Form::ScriptDisk,
             Self::UBootFit => Form::FitDisk,
             Self::UBootEfi | Self::Uefi => Form::EfiDisk,
         }
