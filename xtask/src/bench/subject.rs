@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 use super::output::Output;
-use crate::qemu::{Boot, Ending, Keyboard, Machine, Model, Session, watch_for_stop};
+use crate::qemu::{Boot, Ending, Keyboard, Machine, Memory, Model, Session, watch_for_stop};
 use crate::run::console::Lines;
 use crate::run::preset;
 use crate::setup::Qemu;
@@ -130,16 +130,13 @@ impl Laboratory {
             cpu: "cortex-a72".to_owned(),
             smp: variant.cpus,
             ram: RAM,
+            memory: Memory::Plain,
             tree: None,
             extra: ICOUNT.iter().map(Into::into).collect(),
         };
         machine.extra.extend_from_slice(extra);
         if variant.is_large {
             machine.ram = 64 << 30;
-            // Reserved nowhere: a host need not have it.
-            machine.machine.push_str(",memory-backend=ram");
-            let backend = "memory-backend-ram,id=ram,size=64G,reserve=off";
-            machine.extra.extend(["-object".into(), backend.into()]);
         }
         let path = self.folder.join(format!("{}.bundle", std::process::id()));
         let boot = match subject {

@@ -31,10 +31,62 @@ pub struct Machine {
     pub smp: u32,
     /// Bytes of RAM.
     pub ram: u64,
+    /// How the RAM is made.
+    pub memory: Memory,
     /// Device tree in place of QEMU's own.
     pub tree: Option<PathBuf>,
     /// What follows `--` on our command line: to QEMU untouched.
     pub extra: Vec<OsString>,
+}
+
+/// How RAM is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// In one piece, of the host's memory as far as it is used.
+    #[default]
+    Plain,
+    /// As nodes of these sizes, one behind the other.
+    Banks(Vec<u64>),
+    /// In one piece, of this file.
+    File(PathBuf),
+}
+
+impl Memory {
+    /// More than this is taken from the host only as it is used: many a host has less.
+    const PROMISED: u64 = 8 << 30;
+
+    /// Words for QEMU.
+    fn arguments(&self, ram: u64) -> Vec<String> {
+        let option = |name: &str, value: String| [format!("-{name}"), value];
+        let late = "memory-backend-ram,reserve=off";
+        match self {
+            Self::Plain if ram <= Self::PROMISED => Vec::new(),
+            Self::Plain => [
+                option("object", format!("{late},id=ram,size={ram}")),
+                option("machine", "memory-backend=ram".to_owned()),
+            ]
+            .concat(),
+            Self::Banks(banks) => banks
+                .iter()
+                .enumerate()
+                .flat_map(|(n, size)| {
+                    [
+                        option("object", format!("{late},id=bank{n},size={size}")),
+                        option("numa", format!("node,memdev=bank{n}")),
+                    ]
+                    .concat()
+                })
+                .collect(),
+            Self::File(path) => {
+                // A comma in a path is doubled in QEMU's options.
+                let path = path.display().to_string().replace(',', ",,");
+                let file =
+                    format!("memory-backend-file,id=ram,share=on,size={ram},mem-path={path}");
+                [option("object", file), option("machine", "memory-backend=ram".to_owned())]
+                    .concat()
+            }
+        }
+    }
 }
 
 /// What the machine starts.
@@ -152,7 +204,9 @@ impl Machine {
         }
         command.args(["-smp", &self.smp.to_string()]);
         // In MiB, rounded up: QEMU's own granule for RAM.
-        command.args(["-m", &format!("{}M", self.ram.div_ceil(1 << 20))]);
+        let ram = self.ram.next_multiple_of(1 << 20);
+        command.args(["-m", &format!("{}M", ram >> 20)]);
+        command.args(self.memory.arguments(ram));
         if sound.is_some() {
             command.args(["-audiodev", &format!("none,id={SILENCE}")]);
         }
@@ -167,13 +221,18 @@ mod tests {
 
     fn machine(machine: &str, version: (u32, u32)) -> Machine {
         Machine {
-            qemu: Qemu { program: PathBuf::from("qemu-system-aarch64"), version },
+            qemu: Qemu {
+                program: PathBuf::from("qemu-system-aarch64"),
+                version,
+                shown_version: String::new(),
+            },
             model: Model::find(machine).unwrap(),
             machine: machine.to_owned(),
             gic: 3,
             cpu: "cortex-a72".to_owned(),
             smp: 2,
             ram: (512 << 20) + 1,
+            memory: Memory::Plain,
             tree: None,
             extra: vec![OsString::from("-icount")],
         }
@@ -197,6 +256,27 @@ mod tests {
         let new = words("xlnx-zcu102", (10, 0));
         assert!(new.contains("xlnx-zcu102,virtualization=on,audiodev=silence -smp"), "{new}");
         assert!([old, new].iter().all(|words| words.contains(" -audiodev none,id=silence ")));
+    }
+
+    #[test]
+    fn memory_is_in_one_piece_in_banks_or_in_a_file() {
+        let words = |memory: &Memory, ram| memory.arguments(ram).join(" ");
+        assert_eq!(words(&Memory::Plain, 1 << 30), "");
+        assert_eq!(
+            words(&Memory::Plain, 64 << 30),
+            "-object memory-backend-ram,reserve=off,id=ram,size=68719476736 \
+             -machine memory-backend=ram"
+        );
+        assert_eq!(
+            words(&Memory::Banks(vec![1, 2]), 3),
+            "-object memory-backend-ram,reserve=off,id=bank0,size=1 -numa node,memdev=bank0 \
+             -object memory-backend-ram,reserve=off,id=bank1,size=2 -numa node,memdev=bank1"
+        );
+        assert_eq!(
+            words(&Memory::File("a,b".into()), 4),
+            "-object memory-backend-file,id=ram,share=on,size=4,mem-path=a,,b \
+             -machine memory-backend=ram"
+        );
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Fixed {
     pub gic: u8,
     /// Bytes of RAM, where there is no choice.
     pub ram: Option<u64>,
+    /// Most bytes of RAM.
+    pub most_ram: Option<u64>,
 }
 
 /// Where the device tree of a machine comes from.
@@ -72,7 +74,15 @@ pub static MODELS: [Model; 5] = [
         name: "xlnx-zcu102",
         since: (7, 2),
         options: &["virtualization=on"],
-        fixed: Some(Fixed { smp: 4, cpus: 4, cpu: "cortex-a53", gic: 2, ram: None }),
+        // QEMU has more in another place, but lists it in the tree where devices are.
+        fixed: Some(Fixed {
+            smp: 4,
+            cpus: 4,
+            cpu: "cortex-a53",
+            gic: 2,
+            ram: None,
+            most_ram: Some(2 * GIB),
+        }),
         tree: TreeSource::Board("zynqmp-zcu102-rev1.0.dtb"),
         ports_before_console: 0,
         u_boot: None,
@@ -84,7 +94,14 @@ pub static MODELS: [Model; 5] = [
         since: (7, 2),
         options: &[],
         // Two Cortex-R5 beside them, which the tree does not list.
-        fixed: Some(Fixed { smp: 4, cpus: 2, cpu: "cortex-a72", gic: 3, ram: None }),
+        fixed: Some(Fixed {
+            smp: 4,
+            cpus: 2,
+            cpu: "cortex-a72",
+            gic: 3,
+            ram: None,
+            most_ram: None,
+        }),
         tree: TreeSource::QemuWithoutSeed,
         ports_before_console: 0,
         u_boot: None,
@@ -95,7 +112,14 @@ pub static MODELS: [Model; 5] = [
         name: "imx8mp-evk",
         since: (10, 0),
         options: &[],
-        fixed: Some(Fixed { smp: 4, cpus: 4, cpu: "cortex-a53", gic: 3, ram: None }),
+        fixed: Some(Fixed {
+            smp: 4,
+            cpus: 4,
+            cpu: "cortex-a53",
+            gic: 3,
+            ram: None,
+            most_ram: None,
+        }),
         tree: TreeSource::Board("imx8mp-evk.dtb"),
         // The console is UART2.
         ports_before_console: 1,
@@ -107,7 +131,14 @@ pub static MODELS: [Model; 5] = [
         name: "raspi4b",
         since: (9, 0),
         options: &[],
-        fixed: Some(Fixed { smp: 4, cpus: 4, cpu: "cortex-a72", gic: 2, ram: Some(2 * GIB) }),
+        fixed: Some(Fixed {
+            smp: 4,
+            cpus: 4,
+            cpu: "cortex-a72",
+            gic: 2,
+            ram: Some(2 * GIB),
+            most_ram: None,
+        }),
         tree: TreeSource::Board("bcm2711-rpi-4-b.dtb"),
         // The console is the mini UART.
         ports_before_console: 1,

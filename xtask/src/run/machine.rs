@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::qemu::{Machine, Model};
+use crate::qemu::{Machine, Memory, Model};
 use crate::setup::Qemu;
 use crate::units::shown_size;
 
@@ -39,18 +39,35 @@ pub struct Words {
 }
 
 impl Words {
+    /// Model of its CPUs.
+    pub fn cpu(&self) -> &str {
+        let fixed = self.model.fixed.as_ref().map(|fixed| fixed.cpu);
+        fixed.or(self.cpu.as_deref()).unwrap_or(CPU)
+    }
+
+    /// Version of its interrupt controller.
+    pub fn gic(&self) -> u8 {
+        let fixed = self.model.fixed.as_ref().map(|fixed| fixed.gic);
+        fixed.or(self.gic).unwrap_or(GIC)
+    }
+
+    /// Bytes of RAM; nothing if that is left to the VMs.
+    pub fn ram(&self) -> Option<u64> {
+        self.model.fixed.as_ref().and_then(|fixed| fixed.ram).or(self.ram)
+    }
+
     /// The machine on `qemu` for VMs that need `needs`.
     pub fn machine(&self, qemu: Qemu, needs: Needs) -> Machine {
         let fixed = self.model.fixed.as_ref();
-        let cpu = fixed.map(|fixed| fixed.cpu.to_owned()).or_else(|| self.cpu.clone());
         Machine {
             qemu,
             model: self.model,
             machine: self.machine.clone(),
-            gic: fixed.map(|fixed| fixed.gic).or(self.gic).unwrap_or(GIC),
-            cpu: cpu.unwrap_or_else(|| CPU.to_owned()),
+            gic: self.gic(),
+            cpu: self.cpu().to_owned(),
             smp: fixed.map(|fixed| fixed.smp).or(self.smp).unwrap_or(needs.cpus),
-            ram: fixed.and_then(|fixed| fixed.ram).or(self.ram).unwrap_or(needs.ram),
+            ram: self.ram().unwrap_or(needs.ram),
+            memory: Memory::Plain,
             tree: None,
             extra: Vec::new(),
         }
@@ -78,6 +95,15 @@ impl Words {
                 needs.cpus
             );
         }
+        if let Some(most) = fixed.and_then(|fixed| fixed.most_ram) {
+            let wanted = self.ram.unwrap_or(needs.ram);
+            ensure!(
+                wanted <= most,
+                "the machine {} has {} of RAM at most: give less with --ram, and --mem to the VM",
+                self.model.name,
+                shown_size(most)
+            );
+        }
         if let Some(ram) = fixed.and_then(|fixed| fixed.ram) {
             ensure!(
                 self.ram.is_none_or(|wanted| wanted == ram),
@@ -103,5 +129,34 @@ impl Words {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(machine: &str, ram: Option<u64>) -> Words {
+        let model = Model::find(machine).unwrap();
+        Words { machine: machine.to_owned(), model, gic: None, cpu: None, smp: None, ram }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        const GIB: u64 = 1 << 30;
+        let needs = |cpus, ram| Needs { cpus, ram };
+        for (machine, ram, needs, reason) in [
+            ("xlnx-zcu102", Some(4 * GIB), needs(1, GIB), "2 GiB of RAM at most"),
+            ("xlnx-zcu102", None, needs(1, 3 * GIB), "2 GiB of RAM at most"),
+            ("xlnx-zcu102", None, needs(5, GIB), "has 4"),
+            ("raspi4b", Some(GIB), needs(1, GIB), "leave --ram out"),
+            ("raspi4b", None, needs(1, 3 * GIB), "--mem"),
+            ("virt", Some(GIB), needs(1, 2 * GIB), "--ram gives 1 GiB"),
+        ] {
+            let text = words(machine, ram).check(needs).unwrap_err().to_string();
+            assert!(text.contains(reason), "{machine}: {text}");
+        }
+        words("xlnx-zcu102", Some(2 * GIB)).check(needs(4, GIB)).unwrap();
+        words("virt", None).check(needs(8, 64 * GIB)).unwrap();
     }
 }

@@ -1,7 +1,6 @@
 //! Scenario files: `tests/scenarios/*.toml`.
 //!
-//! A file describes one run, or with `[[case]]` several that differ in a few words: each case is
-//! laid over the file, tables key by key, lists joined, everything else replaced.
+//! A file describes one run, or with `[[case]]` several that differ in a few words.
 //! `docs/running.md` describes every key.
 
 use std::path::{Path, PathBuf};
@@ -9,12 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Table;
 
+use super::cases;
 use super::judge::Expectation;
 use super::loader::Loader;
 use super::machine_tree::TreeDamage;
 use super::pattern::Pattern;
+use super::reserve::Reserve;
 use super::script::Step;
 use super::tap;
 use crate::image::via::Via;
@@ -45,6 +46,12 @@ pub struct Scenario {
     pub limit: Duration,
     /// The machine cannot switch itself off: the run ends with EL2's last line.
     pub stays_on: bool,
+    /// Left out unless everything is asked for.
+    pub is_long: bool,
+    /// The rows that the scenario of this name demands are demanded here, too.
+    pub rows_of: Option<String>,
+    /// It is a row of the matrix of platforms, with this to say about it.
+    pub row: Option<String>,
 }
 
 /// The machine, as the file says it.
@@ -73,6 +80,12 @@ pub struct MachineWords {
     pub tree: Option<TreeDamage>,
     /// What enters EL2 in QEMU's place.
     pub loader: Option<Loader>,
+    /// RAM as nodes of these sizes instead of one; each is a memory node in the tree.
+    pub banks: Vec<String>,
+    /// Memory that firmware has reserved and nobody may change.
+    pub reserve: Vec<Reserve>,
+    /// EL2 fills free memory with a pattern first; not for more memory than the host has.
+    pub poison: bool,
 }
 
 impl Default for MachineWords {
@@ -89,6 +102,9 @@ impl Default for MachineWords {
             qemu: Vec::new(),
             tree: None,
             loader: None,
+            banks: Vec::new(),
+            reserve: Vec::new(),
+            poison: true,
         }
     }
 }
@@ -141,6 +157,9 @@ struct Written {
     damage: Option<Damage>,
     #[serde(default)]
     stays_on: bool,
+    #[serde(default)]
+    long: bool,
+    row: Option<String>,
     #[serde(default, rename = "type")]
     script: Vec<Step>,
     #[serde(default)]
@@ -157,6 +176,7 @@ struct WrittenExpectation {
     allow: Vec<Pattern>,
     backtrace: Vec<Pattern>,
     rows: Vec<String>,
+    rows_of: Option<String>,
 }
 
 /// Every scenario in the files of `folder`, by name.
@@ -187,27 +207,29 @@ pub fn load(folder: &Path) -> Result<Vec<Scenario>> {
     Ok(scenarios)
 }
 
+/// Gives `scenarios` the rows that they demand by naming another of `known`.
+///
+/// # Errors
+///
+/// There is no scenario of that name, or it demands no rows.
+pub fn borrow_rows(scenarios: &mut [Scenario], known: &[Scenario]) -> Result<()> {
+    for scenario in scenarios {
+        let Some(lender) = &scenario.rows_of else { continue };
+        let found = known.iter().find(|other| other.name == *lender);
+        let rows = found.map(|other| &other.expect.rows).filter(|rows| !rows.is_empty());
+        let rows = rows
+            .with_context(|| format!("{}: `{lender}` is no scenario with rows", scenario.name))?;
+        scenario.expect.rows.extend(rows.iter().cloned());
+    }
+    Ok(())
+}
+
 /// The scenarios in one file; paths in it count from `folder`.
 fn parse(stem: &str, text: &str, folder: &Path) -> Result<Vec<Scenario>> {
-    let mut base: Table = text.parse()?;
-    let cases = match base.remove("case") {
-        None => return Ok(vec![scenario(stem.to_owned(), base, folder)?]),
-        Some(Value::Array(cases)) => cases,
-        Some(_) => bail!("`case` must be written [[case]]"),
-    };
-    let mut scenarios: Vec<Scenario> = Vec::new();
-    for case in cases {
-        let Value::Table(mut case) = case else { bail!("`case` must be written [[case]]") };
-        let Some(Value::String(name)) = case.remove("name") else { bail!("a case has no `name`") };
-        let name = format!("{stem}/{name}");
-        if scenarios.iter().any(|other| other.name == name) {
-            bail!("{name} is there twice");
-        }
-        let mut whole = base.clone();
-        lay_over(&mut whole, case);
-        scenarios.push(scenario(name.clone(), whole, folder).with_context(|| name)?);
-    }
-    Ok(scenarios)
+    cases::expand(stem, text.parse()?)?
+        .into_iter()
+        .map(|(name, table)| scenario(name.clone(), table, folder).with_context(|| name))
+        .collect()
 }
 
 fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
@@ -238,6 +260,9 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         },
         limit: Duration::from_secs(written.time_limit),
         stays_on: written.stays_on,
+        is_long: written.long,
+        rows_of: expect.rows_of,
+        row: written.row,
     })
 }
 
@@ -251,86 +276,6 @@ fn check(payload: Option<What>, vm: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Lays `over` on `base`.
-fn lay_over(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
-            (Some(Value::Array(below)), Value::Array(above)) => below.extend(above),
-            (_, value) => {
-                base.insert(key, value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = r#"
-        summary = "what it proves"
-        time_limit = 60
-        payload = "conformance"
-        [machine]
-        cpu = "max"
-        [vm]
-        protected = true
-        mem = "64M"
-        [expect]
-        lines = ["one", { regex = "t.o" }]
-        rows = ["R1-R3"]
-        [[type]]
-        after = "$ "
-        send = "exit\n"
-        [[case]]
-        name = "small"
-        [[case]]
-        name = "large"
-        vm = { cpus = 4 }
-        machine = { smp = 8 }
-        expect = { rows = ["G1"], exit = 1 }
-    "#;
-
-    #[test]
-    fn cases_are_laid_over_the_file() {
-        let found = parse("file", FILE, Path::new("folder")).unwrap();
-        let [small, large] = &found[..] else { panic!("{found:?}") };
-        assert_eq!((small.name.as_str(), large.name.as_str()), ("file/small", "file/large"));
-        assert_eq!(large.expect.rows, ["G1", "R1", "R2", "R3"].map(str::to_owned).into());
-        assert_eq!((small.expect.rows.len(), small.expect.exit, large.expect.exit), (3, 0, 1));
-        assert_eq!((large.machine.smp, large.machine.cpu.as_deref()), (Some(8), Some("max")));
-        assert_eq!((small.script.len(), large.expect.lines.len()), (1, 2));
-        assert_eq!(large.limit, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn what_is_no_scenario_is_refused_with_a_reason() {
-        for (from, to, reason) in [
-            ("summary =", "sumary =", "sumary"),
-            ("\"what it proves\"", "\"\"", "summary"),
-            ("\"max\"", "3", "string"),
-            ("\"one\"", "\"\"", "empty"),
-            ("t.o", "t(o", "unclosed"),
-            ("R1-R3", "R3-R1", "range"),
-            ("\"64M\"", "\"64Q\"", "size"),
-            ("\"large\"", "\"small\"", "twice"),
-            ("name = \"large\"", "", "name"),
-            ("\"conformance\"", "\"solaris\"", "solaris"),
-        ] {
-            let broken = FILE.replace(from, to);
-            assert_ne!(broken, FILE, "{from}");
-            let error = parse("file", &broken, Path::new("folder")).unwrap_err();
-            assert!(format!("{error:#}").contains(reason), "{from} -> {to}: {error:#}");
-        }
-    }
-
-    #[test]
-    fn the_files_of_the_project_are_scenarios() {
-        let all = load(&crate::workspace::root().join("tests/scenarios")).unwrap();
-        assert!(!all.is_empty());
-        for scenario in all {
-            assert!(scenario.limit > Duration::ZERO, "{}", scenario.name);
-        }
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,11 +1,14 @@
 //! `cargo xtask qemu-test`: every scenario on the emulator, with a verdict line each.
 
+mod cases;
 mod file;
 mod judge;
 mod loader;
 mod machine_tree;
+mod matrix;
 mod pattern;
 mod perform;
+mod reserve;
 mod script;
 mod tap;
 
@@ -24,6 +27,7 @@ use crate::setup::QemuChoice;
 use crate::vm_desc::VmDesc;
 use crate::{build, workspace};
 use file::Scenario;
+use matrix::Row;
 use perform::Outcome;
 
 /// Options of `qemu-test`.
@@ -38,6 +42,10 @@ pub struct Options {
     /// device trees.
     #[arg(long)]
     all: bool,
+    /// Run the matrix of platforms instead, which takes long and fetches what it needs, and write
+    /// its table into docs/platforms.md. With a filter the other rows stay as they are.
+    #[arg(long, conflicts_with = "all")]
+    matrix: bool,
     /// Scenarios that run at the same time [default: one per host CPU].
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZero<usize>>,
@@ -49,17 +57,29 @@ pub struct Options {
 }
 
 impl Options {
-    /// The scenarios that the filter lets through.
+    /// The scenarios that the options ask for.
     fn scenarios(&self) -> Result<Vec<Scenario>> {
-        let mut scenarios = file::load(&workspace::root().join("tests/scenarios"))?;
+        let folder = workspace::root().join("tests/scenarios");
+        let mut scenarios = if self.matrix { Vec::new() } else { file::load(&folder)? };
+        if self.matrix || self.all {
+            scenarios.extend(matrix::load()?);
+        }
         let filter = self.filter.as_deref().unwrap_or_default();
         scenarios.retain(|scenario| scenario.name.contains(filter));
+        let before = scenarios.len();
+        scenarios.retain(|scenario| self.takes_all() || !scenario.is_long);
         if scenarios.is_empty() {
             bail!(
-                "no scenario has `{filter}` in its name; `cargo xtask qemu-test --list` shows all"
+                "no scenario has `{filter}` in its name{}; `cargo xtask qemu-test --list` shows all",
+                if before > 0 { " that does not take long: add --all" } else { "" }
             );
         }
         Ok(scenarios)
+    }
+
+    /// Nothing is left out because it takes long or must be fetched.
+    fn takes_all(&self) -> bool {
+        self.all || self.matrix
     }
 }
 
@@ -98,7 +118,11 @@ pub fn command(options: &Options) -> Result<u8> {
         }
         return Ok(0);
     }
-    Ok(run(options)?.conclude())
+    let (tally, rows) = perform_all(options)?;
+    if options.matrix {
+        matrix::write(&rows)?;
+    }
+    Ok(tally.conclude())
 }
 
 /// Runs the scenarios, printing a verdict line for each.
@@ -107,6 +131,11 @@ pub fn command(options: &Options) -> Result<u8> {
 ///
 /// As [`command`].
 pub fn run(options: &Options) -> Result<Tally> {
+    Ok(perform_all(options)?.0)
+}
+
+/// Runs the scenarios; the answer also has the rows of the matrix that are among them.
+fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
     let mut scenarios = options.scenarios()?;
     watch_for_stop()?;
     let hypervisor = build::hypervisor()?;
@@ -119,7 +148,7 @@ pub fn run(options: &Options) -> Result<Tally> {
     for scenario in &scenarios {
         let words = &scenario.machine;
         let model = words.words()?.model;
-        if options.all || supplies.absent(model, words.emulator).is_none() {
+        if options.takes_all() || supplies.absent(model, words.emulator).is_none() {
             let _ = supplies.emulator(model, words.emulator);
         }
     }
@@ -131,15 +160,18 @@ pub fn run(options: &Options) -> Result<Tally> {
     let jobs =
         options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let jobs = jobs.min(scenarios.len());
-    let bench = Bench { hypervisor, supplies, logs, may_fetch: options.all };
+    let bench = Bench { hypervisor, supplies, logs, may_fetch: options.takes_all() };
     let queue = Mutex::new(VecDeque::from(scenarios));
-    let tally = Mutex::new(Tally::default());
+    let results = Mutex::new((Tally::default(), Vec::new()));
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(scenario) = next(&queue) {
                     let outcome = perform::perform(&scenario, &bench);
-                    report(&scenario, &outcome, &tally);
+                    let row = matrix::row(&scenario, &outcome, &bench.supplies);
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.1.extend(row);
+                    report(&scenario, &outcome, &mut results.0);
                 }
             });
         }
@@ -147,7 +179,7 @@ pub fn run(options: &Options) -> Result<Tally> {
     if stop_asked() {
         bail!("interrupted");
     }
-    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// What all runs share.
@@ -189,9 +221,8 @@ fn next(queue: &Mutex<VecDeque<Scenario>>) -> Option<Scenario> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// Counts and prints one verdict; the lock keeps the lines of parallel runs apart.
-fn report(scenario: &Scenario, outcome: &Outcome, tally: &Mutex<Tally>) {
-    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+/// Counts and prints one verdict; who has the tally keeps the lines of parallel runs apart.
+fn report(scenario: &Scenario, outcome: &Outcome, tally: &mut Tally) {
     match outcome {
         Outcome::Passed { checks, seconds } => {
             tally.passed += 1;

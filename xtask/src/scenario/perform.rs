@@ -13,14 +13,16 @@ use super::Bench;
 use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
 use super::machine_tree;
+use super::reserve;
 use super::script::Script;
 use crate::bundle;
 use crate::image::via;
-use crate::qemu::{Boot, Firmware, Keyboard, Session};
+use crate::qemu::{Boot, Firmware, Keyboard, Memory, Session};
 use crate::run::Needs;
 use crate::run::console::Lines;
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
+use crate::units::parse_size;
 use crate::vm_desc::VmDesc;
 
 /// Most complaints and last lines shown of one run; the log has the rest.
@@ -116,8 +118,21 @@ fn attempt(
     }
     let tree = log.with_extension("dtb");
     let image = &*bench.hypervisor.image;
+    let ram = log.with_extension("ram");
+    if !words.banks.is_empty() {
+        let banks = words.banks.iter().map(|bank| parse_size(bank)).collect::<Result<Vec<_>>>()?;
+        machine.ram = banks.iter().sum();
+        machine.memory = Memory::Banks(banks);
+    }
+    if !words.reserve.is_empty() {
+        reserve::fill(&ram, machine.ram, &words.reserve)?;
+        machine.memory = Memory::File(ram.clone());
+    }
     let changed = match words.tree {
         Some(damage) => Some(machine_tree::damaged(&machine, image, damage, &tree)?),
+        None if !words.reserve.is_empty() => {
+            Some(reserve::tell(&machine.plain_tree(image, &tree)?, &words.reserve)?)
+        }
         None => machine.completed_tree(image, &tree)?,
     };
     if let Some(changed) = changed {
@@ -128,11 +143,11 @@ fn attempt(
     if let Some(loader) = words.loader {
         loader.write(&bench.hypervisor.image, &loaded)?;
     }
-    let arguments = format!("{POISON} {}", words.boot_args);
+    let arguments = format!("{} {}", if words.poison { POISON } else { "" }, words.boot_args);
     let mut boot = Boot {
         image: if words.loader.is_some() { &loaded } else { &bench.hypervisor.image },
         bundle: bytes.is_some().then_some(&*path),
-        arguments: arguments.trim_end(),
+        arguments: arguments.trim(),
         via: None,
     };
     // Beside the log as well.
@@ -173,6 +188,12 @@ fn attempt(
         verdict.complaints.push(format!("the console never said {pattern}"));
     }
     verdict.checks += scenario.script.len();
+    if !words.reserve.is_empty() {
+        let (changed, compared) = reserve::compare(&ram, &words.reserve)?;
+        writeln!(out, "{compared} bytes of memory compared")?;
+        verdict.complaints.extend(changed);
+        verdict.checks += 2 * words.reserve.len();
+    }
     let names = names(&bench.hypervisor.elf, &lines);
     judge_crash(&scenario.expect, &names, &mut verdict);
     for name in names {
@@ -184,7 +205,7 @@ fn attempt(
     }
     if verdict.complaints.is_empty() {
         writeln!(out, "PASSED: {} checks", verdict.checks)?;
-        for made in [&path, &tree, &loaded, &disk] {
+        for made in [&path, &tree, &ram, &loaded, &disk] {
             fs::remove_file(made).ok();
         }
     }

@@ -112,8 +112,8 @@ impl Choice {
             Self::Known(emulator) => emulator.ensure()?,
             Self::Program(path) => path.clone(),
         };
-        let version = super::version_of(&program)?;
-        Ok(Qemu { program, version })
+        let (version, shown_version) = super::version_of(&program)?;
+        Ok(Qemu { program, version, shown_version })
     }
 
     /// Whether using it fetches nothing.
@@ -140,6 +140,8 @@ pub(crate) struct Qemu {
     pub(crate) program: PathBuf,
     /// Major and minor number of its version.
     pub(crate) version: (u32, u32),
+    /// The whole of its version, for people.
+    pub(crate) shown_version: String,
 }
 
 /// Fills the new folder with the program, its libraries and its data, all on one level.

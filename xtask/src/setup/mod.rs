@@ -120,7 +120,7 @@ pub(crate) fn for_boards() -> Result<()> {
 pub(crate) fn ensure_qemu() -> Result<PathBuf> {
     host::ensure(&[QEMU_PACKAGE], "to run and test the hypervisor")?;
     let Some(path) = exec::on_path(QEMU) else { bail!("{QEMU} is not on PATH after set-up") };
-    let (major, minor) = version_of(&path)?;
+    let ((major, minor), _) = version_of(&path)?;
     if (major, minor) < OLDEST_QEMU {
         bail!(
             "{} is QEMU {major}.{minor}, but {}.{} or newer is needed: install a newer \
@@ -133,17 +133,17 @@ pub(crate) fn ensure_qemu() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Major and minor number of the emulator `program`.
+/// Version of the emulator `program`: major and minor number, and the whole of it.
 ///
 /// # Errors
 /// It cannot be started, or it is no QEMU.
-fn version_of(program: &Path) -> Result<(u32, u32)> {
+fn version_of(program: &Path) -> Result<((u32, u32), String)> {
     let banner = exec::output(
         Command::new(program).arg("--version"),
         Duration::from_secs(30),
         "install qemu-system-arm again, or give a working emulator with --qemu",
     )?;
-    let Some(version) = qemu_version(&banner) else {
+    let Some((version, shown)) = qemu_version(&banner) else {
         bail!(
             "tried: {} --version\ncame back: {}\nto do: install qemu-system-arm or give a working \
              emulator with --qemu",
@@ -151,7 +151,7 @@ fn version_of(program: &Path) -> Result<(u32, u32)> {
             banner.trim()
         )
     };
-    Ok(version)
+    Ok((version, shown.to_owned()))
 }
 
 /// The C compiler for guests, installed when missing; the name to call it by.
@@ -171,11 +171,13 @@ pub(crate) fn ensure_cross_gcc() -> Result<()> {
     host::ensure(&KERNEL_TOOLS, "to build mainline Linux for the guest")
 }
 
-/// The major and minor number in what `qemu-system-aarch64 --version` prints.
-fn qemu_version(banner: &str) -> Option<(u32, u32)> {
+/// The version in what `qemu-system-aarch64 --version` prints: major and minor number, and the
+/// whole of it.
+fn qemu_version(banner: &str) -> Option<((u32, u32), &str)> {
     let (_, version) = banner.split_once("version ")?;
+    let version = version.split_whitespace().next()?;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    Some(((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?), version))
 }
 
 #[cfg(test)]
@@ -185,8 +187,8 @@ mod tests {
     #[test]
     fn qemu_banners() {
         let debian = "QEMU emulator version 7.2.19 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright";
-        assert_eq!(qemu_version(debian), Some((7, 2)));
-        assert_eq!(qemu_version("QEMU emulator version 10.0.0-rc1"), Some((10, 0)));
+        assert_eq!(qemu_version(debian), Some(((7, 2), "7.2.19")));
+        assert_eq!(qemu_version("QEMU emulator version 10.0.0-rc1"), Some(((10, 0), "10.0.0-rc1")));
         assert_eq!(qemu_version("no such thing"), None);
     }
 

@@ -1,0 +1,67 @@
+use super::*;
+
+const FILE: &str = r#"
+    summary = "what it proves"
+    time_limit = 60
+    payload = "conformance"
+    [machine]
+    cpu = "max"
+    [vm]
+    protected = true
+    mem = "64M"
+    [expect]
+    lines = ["one", { regex = "t.o" }]
+    rows = ["R1-R3"]
+    [[type]]
+    after = "$ "
+    send = "exit\n"
+    [[case]]
+    name = "small"
+    [[case]]
+    name = "large"
+    vm = { cpus = 4 }
+    machine = { smp = 8 }
+    expect = { rows = ["G1"], exit = 1 }
+"#;
+
+#[test]
+fn cases_are_laid_over_the_file() {
+    let found = parse("file", FILE, Path::new("folder")).unwrap();
+    let [small, large] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((small.name.as_str(), large.name.as_str()), ("file/small", "file/large"));
+    assert_eq!(large.expect.rows, ["G1", "R1", "R2", "R3"].map(str::to_owned).into());
+    assert_eq!((small.expect.rows.len(), small.expect.exit, large.expect.exit), (3, 0, 1));
+    assert_eq!((large.machine.smp, large.machine.cpu.as_deref()), (Some(8), Some("max")));
+    assert_eq!((small.script.len(), large.expect.lines.len()), (1, 2));
+    assert_eq!(large.limit, Duration::from_secs(60));
+}
+
+#[test]
+fn what_is_no_scenario_is_refused_with_a_reason() {
+    for (from, to, reason) in [
+        ("summary =", "sumary =", "sumary"),
+        ("\"what it proves\"", "\"\"", "summary"),
+        ("\"max\"", "3", "string"),
+        ("\"one\"", "\"\"", "empty"),
+        ("t.o", "t(o", "unclosed"),
+        ("R1-R3", "R3-R1", "range"),
+        ("\"64M\"", "\"64Q\"", "size"),
+        ("\"large\"", "\"small\"", "twice"),
+        ("name = \"large\"", "", "name"),
+        ("\"conformance\"", "\"solaris\"", "solaris"),
+    ] {
+        let broken = FILE.replace(from, to);
+        assert_ne!(broken, FILE, "{from}");
+        let error = parse("file", &broken, Path::new("folder")).unwrap_err();
+        assert!(format!("{error:#}").contains(reason), "{from} -> {to}: {error:#}");
+    }
+}
+
+#[test]
+fn the_files_of_the_project_are_scenarios() {
+    let all = load(&crate::workspace::root().join("tests/scenarios")).unwrap();
+    assert!(!all.is_empty());
+    for scenario in all {
+        assert!(scenario.limit > Duration::ZERO, "{}", scenario.name);
+    }
+}
