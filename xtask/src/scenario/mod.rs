@@ -10,7 +10,7 @@ mod pattern;
 mod perform;
 mod reserve;
 mod script;
-mod tap;
+pub mod tap;
 
 use std::collections::VecDeque;
 use std::num::NonZero;

@@ -143,6 +143,19 @@ fn an_assigned_device_is_mapped_when_it_is_guarded() {
     assert_eq!(vm.oracle(ipa.0).map(|walk| walk.memattr), Ok(0));
 }
 
+/// Row 63: nothing turns a guarded granule into memory before UNMAP.
+#[test]
+fn r63_marks_keep_memory_out() {
+    let vm = Vm::new(PROTECTED);
+    let hole = 0x0c00_0000;
+    vm.space.guard_map(Ipa(hole), None).unwrap();
+    assert!(vm.space.populate(Ipa(hole), || false).is_err());
+    assert!(vm.space.load(Ipa(hole), &[1, 2, 3, 4]).is_err());
+    assert!(vm.space.share(Ipa(hole), || false).is_err());
+    assert!(vm.space.is_guarded(Ipa(hole)));
+    assert!(vm.oracle(hole).is_err());
+}
+
 #[test]
 fn enrolling_unmaps_devices_that_were_only_touched() {
     let vm = Vm::new(NORMAL);

@@ -256,6 +256,8 @@ read_piece read_trblimitr, s3_0_c9_c11_0
 read_piece read_trcoslsr, s2_1_c1_c1_4
 read_piece read_amcr, s3_3_c13_c2_0
 write_piece write_id, s3_0_c0_c4_0
+read_piece read_sctlr2, s3_0_c1_c0_3
+write_piece write_sctlr2, s3_0_c1_c0_3
 piece clean_set_way
     dc      isw, xzr
     ret

@@ -140,6 +140,8 @@ pieces! {
     read_amcr, read_amcr;
     write_id, write_id;
     clean_set_way, clean_set_way;
+    read_sctlr2, read_sctlr2;
+    write_sctlr2, write_sctlr2;
 }
 
 /// Registers that are undefined in a protected VM: PMU, debug, trace, profiling, AMU.

@@ -35,6 +35,7 @@ read! {
     id_aa64dfr0_el1 = "id_aa64dfr0_el1";
     id_aa64mmfr0_el1 = "id_aa64mmfr0_el1";
     id_aa64mmfr1_el1 = "id_aa64mmfr1_el1";
+    id_aa64mmfr3_el1 = "s3_0_c0_c7_3";
     id_aa64pfr0_el1 = "id_aa64pfr0_el1";
     id_aa64pfr1_el1 = "id_aa64pfr1_el1";
     id_aa64isar0_el1 = "id_aa64isar0_el1";

@@ -1,4 +1,4 @@
-//! Rows 127 to 130: what a vCPU shows of itself.
+//! Rows 80 and 127 to 130: what a vCPU shows of itself.
 
 use crate::arch::{probe, sysreg};
 use crate::config::{Config, Kinds};
@@ -7,6 +7,11 @@ use crate::tap::{Check, Row};
 
 /// The rows.
 pub(crate) const ROWS: &[Row] = &[
+    Row::new("R80", Kinds::VM, "SCTLR2_EL1, and with it EASE, is not offered", |check, _| {
+        check.eq("ID_AA64MMFR3_EL1.SCTLRX", (sysreg::id_aa64mmfr3_el1() >> 4) & 0xf, 0);
+        undefined(check, probe::read_sctlr2());
+        undefined(check, probe::write_sctlr2());
+    }),
     Row::new(
         "R127",
         Kinds::ANY_PROTECTED,

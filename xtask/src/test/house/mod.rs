@@ -1,5 +1,6 @@
 //! Rules of the house that no compiler lint knows; `docs/architecture.md` gives the reasons.
 
+mod conformance;
 mod files;
 mod source;
 mod text;
@@ -32,6 +33,8 @@ const RULES: &[(&str, Check)] = &[
     ("no path of one machine", text::machine_paths),
     ("no registry named in the tree", text::registries),
     ("links between documents lead somewhere", text::links),
+    ("each row of the ABI is shown or excused", conformance::rows),
+    ("the conformance guest runs in every configuration", conformance::matrix),
 ];
 
 mod source_rules;
