@@ -33,6 +33,7 @@ fn impossible_words_are_refused() {
         (&["--board", "rpi4", "--form", "fit-disk"], &["CONFIG_FIT", "--u-boot"]),
         (&["--board", "virt", "--boot-args", "a'b"], &["--boot-args", "quotes"]),
         (&["--board", "virt", "--kernel", "gone"], &["gone"]),
+        (&["--board", "virt", "--bundle", no_tree], &["notes.dtb", "bundle"]),
         (&["--board", "virt", "--form", "tape"], &["tape", "fit-disk"]),
     ] {
         let words = [words, &["-o", out]].concat();

@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use hyp_core::bundle::{Bundle, crc32};
 use hyp_core::tree::Tree;
 
 use crate::board::{Board, Facts};
@@ -66,7 +67,7 @@ pub fn command(options: &Options) -> Result<()> {
     let tree = options.tree()?;
     let u_boot = options.u_boot()?;
     let (bundle, needs) = match options.selection.bundle(&Supplies::new(None))? {
-        Selected::Given(path) => (read(&path)?, String::new()),
+        Selected::Given(path) => (given_bundle(&path)?, String::new()),
         Selected::Made(bundle) => {
             let ram = shown_size(ram(bundle.machine_ram, u64::try_from(bundle.bytes.len())?));
             (bundle.bytes, format!("; needs {} CPUs and {ram} of RAM", bundle.cpus))
@@ -150,6 +151,15 @@ impl Options {
             None => Ok(None),
         }
     }
+}
+
+/// A finished bundle, which may be anything that somebody found.
+fn given_bundle(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
+    if let Err(error) = Bundle::open(&bytes, crc32::update) {
+        bail!("{}: {error}", path.display());
+    }
+    Ok(bytes)
 }
 
 fn board_trees() -> Result<PathBuf> {
