@@ -10,6 +10,7 @@ pub mod esr;
 pub mod exit;
 pub mod psci;
 pub mod smccc;
+pub mod trace;
 pub mod trng;
 pub mod vendor;
 pub mod vm_type;

@@ -1,4 +1,8 @@
+use super::queue::SLOTS;
+use super::sites::SITES;
 use super::*;
+use crate::addr::{Ipa, Va};
+use core::sync::atomic::Ordering;
 use std::string::ToString;
 use std::vec::Vec;
 
