@@ -18,7 +18,7 @@ use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::fail;
 use crate::handover::Handover;
 use crate::smp::StartError;
-use crate::{console, entropy, firmware, machine, mm, smp};
+use crate::{console, entropy, firmware, machine, mm, smp, trace};
 
 /// Bytes of EL2's heap.
 const HEAP_SIZE: u64 = 1 << 20;
@@ -84,6 +84,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     machine::note_cpu();
     start_cpus(&machine);
     describe(&memory);
+    trace::init(machine.boot_argument("trace"), &mut memory);
     if let Some(how) = machine.boot_argument("crash") {
         mm::provoke::crash(how);
         fail(HYP_FAILED, format_args!("nothing came of postern.crash={how}"));

@@ -93,6 +93,16 @@ pub(crate) fn is_attached() -> bool {
     UART.get().is_some()
 }
 
+/// Writes a line for programs that read along, whatever the log's level is.
+pub(crate) fn announce(text: fmt::Arguments<'_>) {
+    let mut line = ArrayString::<LINE>::new();
+    // A line that is too long is cut.
+    let _ = write!(Cut(&mut line), "{text}");
+    let mut terminal = TERMINAL.lock();
+    terminal.console.log_line(&line, timer::now());
+    terminal.drain();
+}
+
 /// From here on the UART's interrupt calls [`interrupt`]. Not where there is none: then output goes
 /// on being polled.
 pub(crate) fn go_live() {

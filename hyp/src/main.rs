@@ -39,6 +39,9 @@ mod mm;
 mod panic;
 #[cfg(target_os = "none")]
 mod smp;
+#[cfg(target_os = "none")]
+#[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
+mod trace;
 
 #[cfg(target_os = "none")]
 arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::boot::secondary_main);

@@ -5,9 +5,12 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use hyp_abi::trace::Kind;
+
 use crate::arch::{backtrace, cpu, percpu, sysreg};
 use crate::console::last_words;
 use crate::exit::exit;
+use crate::trace;
 
 /// Set by the first CPU that crashes; later ones, and a crash within the crash, only stop.
 static CRASHED: AtomicBool = AtomicBool::new(false);
@@ -32,6 +35,7 @@ fn begin() {
 /// Prints where it happened, who called, then the frames from `fp` on, and ends. In a function
 /// without a frame of its own the caller is only in x30, otherwise the two say the same.
 fn end(pc: u64, lr: u64, fp: u64) -> ! {
+    trace::write(Kind::Crash, pc, [sysreg::esr_el2(), sysreg::far_el2(), lr, 0, 0]);
     last_words(format_args!("[postern] ERROR: backtrace: {pc:#x} {lr:#x}"));
     for address in backtrace::from(fp) {
         last_words(format_args!(" {address:#x}"));

@@ -11,6 +11,7 @@ use hyp_core::vm::Emulated;
 use super::inject::{advance, refuse};
 use super::registers::GuestRegisters;
 use super::shell::Here;
+use super::tracing;
 use super::vcpu::{State, Vcpu};
 use crate::arch::{cpu, sysreg};
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -129,6 +130,9 @@ fn piece(
     value: u64,
 ) -> Option<Emulated> {
     let device = state.vm.device(span.ipa(offset), access.width.bytes())?;
+    if state.is_traced {
+        tracing::first_use(state, span.ipa(offset), &access, value);
+    }
     let mut iface = VirtualInterface::here();
     Some(state.vm.emulate(state.index, device, &access, value, &Here, &mut iface))
 }

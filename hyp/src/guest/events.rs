@@ -1,17 +1,56 @@
 //! What guests did wrong: recorded on the trap path, printed where interrupts are served.
 
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hyp_abi::exit::BAD_INPUT;
 use hyp_core::events::{Event, EventLog};
 use log::{info, warn};
 
+use super::tracing;
 use crate::arch::percpu;
-use crate::console;
 use crate::drivers::gic;
+use crate::exit::fail;
+use crate::{console, trace};
 
 static EVENTS: EventLog = EventLog::new();
+/// Somebody wants to know more of each event than the console tells.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+/// A run in which a guest broke a rule is to fail.
+static DENY: AtomicBool = AtomicBool::new(false);
+/// How often guests broke a rule in such a run.
+static VIOLATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Does as the boot argument `deny` says. Once it is known what is traced.
+pub(crate) fn init(argument: Option<&str>) {
+    match argument {
+        None | Some("off") => {}
+        Some("unguarded") => DENY.store(true, Ordering::Relaxed),
+        Some(other) => {
+            fail(BAD_INPUT, format_args!("postern.deny={other}: write unguarded or off"))
+        }
+    }
+    WATCHED.store(DENY.load(Ordering::Relaxed) || trace::is_on(), Ordering::Relaxed);
+}
+
+/// How often guests did what was to be denied.
+pub(crate) fn denied() -> u64 {
+    VIOLATIONS.load(Ordering::Relaxed)
+}
+
+#[cold]
+fn watched(event: &Event) {
+    tracing::refused(event);
+    if DENY.load(Ordering::Relaxed) && event.reason.breaks_a_rule() {
+        VIOLATIONS.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// Records `event`. The first one of its site makes this CPU interrupt itself, so that the line is
 /// made after the trap and not on its path.
 pub(crate) fn record(event: Event) {
+    if WATCHED.load(Ordering::Relaxed) {
+        watched(&event);
+    }
     if EVENTS.record(event) {
         gic::kick(percpu::index());
     }

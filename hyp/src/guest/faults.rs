@@ -7,6 +7,7 @@ use hyp_core::fault::{
 };
 use hyp_core::guard::DeviceError;
 use hyp_core::inject::{self, AbortCause, Exception};
+use hyp_core::memory::Populated;
 use hyp_core::vm::Device;
 
 use super::decode;
@@ -14,6 +15,7 @@ use super::emulate;
 use super::inject::{advance, advance_aarch64, refuse, refuse_unguarded};
 use super::power;
 use super::stuck;
+use super::tracing;
 use super::vcpu::Vcpu;
 use crate::arch::{cpu, sysreg, tlb};
 
@@ -22,7 +24,7 @@ use crate::arch::{cpu, sysreg, tlb};
 #[inline]
 pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> bool {
     let Some(access) = esr::plain_access(esr) else { return false };
-    if vcpu.state.erratum_834220 || inject::is_aarch32(sysreg::spsr_el2()) {
+    if vcpu.state.long_road || inject::is_aarch32(sysreg::spsr_el2()) {
         return false;
     }
     let ipa = ipa_from_hpfar(sysreg::hpfar_el2(), sysreg::far_el2());
@@ -101,17 +103,18 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
     match judge(vm, fault) {
         Verdict::Retry => {}
         Verdict::InvalidateTlb => tlb::invalidate_all_guests_local(),
-        Verdict::Populate => {
-            if let Err(error) = vm.space.populate(fault.ipa, cpu::is_interrupt_pending) {
-                power::crash(
-                    vcpu,
-                    format_args!("memory at IPA {} cannot be backed: {error}", fault.ipa),
-                );
-            }
-        }
+        Verdict::Populate => match vm.space.populate(fault.ipa, cpu::is_interrupt_pending) {
+            Ok(Populated::Mapped) => tracing::populated(fault),
+            Ok(Populated::Busy | Populated::Interrupted) => {}
+            Err(error) => power::crash(
+                vcpu,
+                format_args!("memory at IPA {} cannot be backed: {error}", fault.ipa),
+            ),
+        },
         Verdict::MapDevice => match vm.space.map_device(fault.ipa) {
             // The VM enrolled meanwhile: the guest comes again and is refused.
-            Ok(()) | Err(DeviceError::NotGuarded(_)) => {}
+            Err(DeviceError::NotGuarded(_)) => {}
+            Ok(()) => tracing::device_mapped(fault),
             Err(error) => power::crash(vcpu, format_args!("{error}")),
         },
         Verdict::Skip => advance(),
@@ -120,6 +123,7 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         }
         Verdict::Abort { exception, reason } => refuse(vcpu, fault, exception, reason),
         Verdict::Emulate { device, access } => {
+            tracing::access(vcpu, fault.ipa, &access);
             if emulate::perform(vcpu, device, &access) {
                 advance();
             }

@@ -7,7 +7,7 @@ use hyp_core::fault::{Fault, Kind};
 use hyp_core::inject::{self, Exception, GuestState};
 
 use super::vcpu::Vcpu;
-use super::{events, stuck};
+use super::{events, stuck, tracing};
 use crate::arch::{context, sysreg};
 
 /// Makes the guest take `exception` for `fault` and records why.
@@ -26,6 +26,9 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
         va: fault.va,
         ipa: fault.ipa,
     });
+    if vcpu.state.is_traced {
+        tracing::tell_callers(vcpu);
+    }
     inject(vcpu, exception);
 }
 
@@ -50,6 +53,9 @@ pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: &Access) {
 /// done nothing else for a long time.
 pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
     stuck::watch(vcpu, true);
+    if vcpu.state.is_traced && exception == Exception::Undefined {
+        tracing::undefined();
+    }
     take(exception);
 }
 

@@ -1,11 +1,11 @@
 //! Physical interrupts, which all come to EL2.
 
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
-use hyp_core::vgic::{GicVersion, Kicks};
+use hyp_core::vgic::Kicks;
 
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{events, stuck};
+use super::{events, stuck, tracing};
 use crate::arch::percpu;
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -22,7 +22,7 @@ const HYP_TIMER: u32 = 26;
 #[inline]
 pub(crate) fn take_one(vcpu: &Vcpu) -> bool {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    let claim = if vm.gic.version() == GicVersion::V3 {
+    let claim = if vcpu.state.short_interrupts {
         let claim = gic::acknowledge_v3();
         if let Some(claim) = claim {
             gic::drop_priority_v3(claim);
@@ -65,6 +65,9 @@ pub(crate) fn serve(vcpu: &Vcpu) {
 
 /// Serves the interrupt `claim`, whose priority has been dropped.
 fn handle(vcpu: &Vcpu, claim: gic::Claim) {
+    if vcpu.state.is_traced {
+        tracing::interrupt(claim.intid);
+    }
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
     let mut iface = VirtualInterface::here();
     let kicks = match claim.intid {
@@ -77,6 +80,7 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
         HYP_TIMER => {
             console::timer_fired();
             stuck::look(vcpu);
+            tracing::tell_counts();
             Kicks::NONE
         }
         intid if intid == gic::maintenance_intid() => vm.gic.maintenance(index, &mut iface),

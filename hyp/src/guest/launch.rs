@@ -19,6 +19,7 @@ use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
 use hyp_core::sysreg::{CpuView, TrapControls};
 use hyp_core::tree::machine::{Gic, Machine};
+use hyp_core::vgic::GicVersion;
 use hyp_core::vm::Runaway;
 use hyp_core::vm_type::{ProtectedGate, VmType};
 use log::{info, warn};
@@ -26,20 +27,21 @@ use log::{info, warn};
 use super::instance::{self, Instance};
 use super::vcpu::{self, GuestVm, State};
 use super::vm::load;
-use super::{interrupts, power};
+use super::{events, interrupts, power, tracing};
 use crate::arch::stage2::{self, Regime};
 use crate::arch::{cpu, crc32, ident, percpu};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::handover::Handover;
 use crate::mm::ports::Hardware;
-use crate::{console, entropy, machine, smp};
+use crate::{console, entropy, machine, smp, trace};
 
 static VMIDS: VmidAllocator = VmidAllocator::new();
 
 /// Makes the VM of the bundle and runs it, for ever.
 pub(crate) fn start(boot: Handover<'_>) -> ! {
     let facts = machine::settle(boot.machine.console.and_then(|console| console.interrupt));
+    events::init(boot.machine.boot_argument("deny"));
     entropy::init(boot.seed);
     let bundle = Bundle::open(boot.bundle, crc32::update)
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
@@ -132,6 +134,7 @@ fn create(
         }
     }
     place_devices(&mut layout, machine, description.vcpus).unwrap_or_else(|error| bad(&error));
+    tracing::made(&description, features, &layout);
     let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(&error));
     let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(&error));
     let hardware = Hardware::new(frames.base(), frames.size())
@@ -237,7 +240,10 @@ fn run_cpu(index: usize) -> ! {
         index,
         vm: &instance.vm,
         view: Box::leak(Box::new(instance.view.on(&own))),
+        short_interrupts: gic::version() == GicVersion::V3 && !trace::is_on(),
+        long_road: machine::has_erratum_834220() || trace::is_on(),
         erratum_834220: machine::has_erratum_834220(),
+        is_traced: trace::is_on(),
         runaway: Cell::new(Runaway::new()),
     };
     power::run(Box::leak(Box::new(vcpu::new(state))))

@@ -18,6 +18,7 @@ mod registers;
 mod shell;
 mod stuck;
 mod sysregs;
+mod tracing;
 pub(crate) mod traps;
 mod vcpu;
 mod vm;

@@ -6,17 +6,18 @@
 
 use core::fmt;
 
+use hyp_abi::trace::Kind;
 use hyp_core::psci::{self, Start};
 use hyp_core::vgic::CpuInterface;
 use hyp_core::vm::{Left, Runaway, Stop};
 
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{instance, interrupts, stuck, vm};
+use super::{instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
 use crate::arch::{cpu, stage2, sysreg};
-use crate::console;
 use crate::drivers::virtual_interface::VirtualInterface;
+use crate::{console, trace};
 
 /// Waits for the vCPU's start and enters the guest.
 pub(crate) fn run(vcpu: &'static mut Vcpu) -> ! {
@@ -58,6 +59,7 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     };
     vcpu.state.runaway.set(Runaway::new());
     console::arm_look();
+    trace::write(Kind::VcpuOn, start.entry, [start.context, 0, 0, 0, 0]);
     context::enter_reset(vcpu, &entry)
 }
 
@@ -85,6 +87,8 @@ pub(crate) fn leave(vcpu: &'static mut Vcpu) -> ! {
     let mut iface = VirtualInterface::here();
     let kicks = vcpu.state.vm.gic.vcpu_off(index, &mut iface);
     vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);
+    tracing::tell_counts();
+    trace::write(Kind::VcpuOff, 0, [0; 5]);
     vcpu.state.vm.power.turn_off(index);
     out(vcpu);
     run(vcpu)

@@ -4,6 +4,7 @@ use hyp_core::esr::SysRegAccess;
 use hyp_core::sysreg::Answer;
 
 use super::shell::Here;
+use super::tracing;
 use super::vcpu::Vcpu;
 use crate::arch::low_half;
 use crate::drivers::gic;
@@ -18,7 +19,8 @@ pub(crate) fn access_at_once(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
         vcpu.frame.set(register, value);
         return true;
     }
-    if !vcpu.state.view.is_sgi1(access) {
+    // One that is to be counted goes the long way.
+    if !vcpu.state.view.is_sgi1(access) || vcpu.state.is_traced {
         return false;
     }
     let (vm, index, value) = (vcpu.state.vm, vcpu.state.index, vcpu.frame.get(register));
@@ -36,7 +38,11 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) -> bool {
     let register = usize::from(access.rt);
     // What follows needs one only where the GIC is made of system registers.
     let mut iface = VirtualInterface::V3;
-    match vcpu.state.view.answer(&access) {
+    let answer = vcpu.state.view.answer(&access);
+    if vcpu.state.is_traced {
+        tracing::register(matches!(answer, Answer::Sgi(_)));
+    }
+    match answer {
         Answer::Value(value) => vcpu.frame.set(register, value),
         Answer::Ignored => {}
         Answer::Undefined => return false,

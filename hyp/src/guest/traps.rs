@@ -13,7 +13,7 @@ use hyp_core::vm::{Caller, Stop};
 use super::inject::{advance, advance_aarch64, inject, take};
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{events, faults, interrupts, power, stuck, sysregs};
+use super::{events, faults, interrupts, power, stuck, sysregs, tracing};
 use crate::arch::{stage2, sysreg};
 
 /// HVC or SMC from AArch64. x19 to x28 are not in the frame.
@@ -26,6 +26,10 @@ pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) {
     let is_smc = esr & (1 << 26) != 0;
     match calls::answer(&services, is_smc, imm, regs) {
         Outcome::Done(results) => {
+            if vcpu.state.is_traced {
+                let [x0, x1, ..] = results;
+                tracing::call(vcpu, x0, x1, is_smc);
+            }
             set_results(vcpu, results);
             if is_smc {
                 advance_aarch64();
@@ -44,6 +48,9 @@ fn set_results(vcpu: &mut Vcpu, results: [u64; 4]) {
 
 #[cold]
 fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) {
+    if vcpu.state.is_traced && !matches!(outcome, Outcome::Undefined | Outcome::Replay) {
+        tracing::call(vcpu, 0, 0, is_smc);
+    }
     match outcome {
         Outcome::Done(_) => {}
         Outcome::Suspend => {
@@ -58,6 +65,7 @@ fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) {
         Outcome::SystemReset => power::stop(vcpu, Stop::Reset),
         Outcome::Undefined => {
             stuck::watch(vcpu, false);
+            tracing::undefined();
             take(Exception::Undefined);
         }
         Outcome::Replay => {

@@ -24,8 +24,16 @@ pub(crate) struct State {
     pub(crate) vm: &'static GuestVm,
     /// Its system registers as it sees them.
     pub(crate) view: &'static CpuView,
+    /// Accesses are not answered on the short road: HPFAR_EL2 cannot be relied on, or they are
+    /// traced.
+    pub(crate) long_road: bool,
+    /// Interrupts are taken from a GICv3, and nobody counts them: those that come often have a
+    /// short way.
+    pub(crate) short_interrupts: bool,
     /// HPFAR_EL2 cannot be relied on (Cortex-A57 erratum 834220).
     pub(crate) erratum_834220: bool,
+    /// What it does is traced.
+    pub(crate) is_traced: bool,
     /// Whether it still gets anywhere.
     pub(crate) runaway: Cell<Runaway>,
 }

@@ -4,17 +4,18 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
+use hyp_abi::trace::Kind;
 use hyp_core::memory::TableUse;
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::{Shell, Stop};
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 
-use super::events;
 use super::instance::{self, Instance};
 use super::shell::Here;
+use super::{events, tracing};
 use crate::arch::cpu::Once;
 use crate::exit::{exit, fail};
-use crate::{entropy, mm};
+use crate::{entropy, mm, trace};
 
 /// Copies what the VM's description names into its memory.
 pub(crate) fn load(instance: &Instance) {
@@ -41,14 +42,32 @@ pub(crate) fn load(instance: &Instance) {
 /// Carries out what the VM was stopped for. By the last vCPU out.
 pub(crate) fn carry_out(stop: Stop) {
     events::drain();
+    trace::write(Kind::VmStopped, 0, [stop_code(stop), 0, 0, 0, 0]);
     let Some(instance) = instance::get() else { return };
     match stop {
         Stop::Off => {
             info!("VM {} powered off", instance.description.name);
-            exit(GUEST_OFF)
+            let denied = events::denied();
+            if denied == 0 {
+                exit(GUEST_OFF)
+            }
+            error!(
+                "VM {} broke a rule {denied} time(s), which postern.deny=unguarded forbids; the \
+                 event lines above name each place",
+                instance.description.name
+            );
+            exit(GUEST_FAILED)
         }
         Stop::Crash => exit(GUEST_FAILED),
         Stop::Reset => reset(instance),
+    }
+}
+
+const fn stop_code(stop: Stop) -> u64 {
+    match stop {
+        Stop::Off => hyp_abi::trace::Stop::Off as u64,
+        Stop::Reset => hyp_abi::trace::Stop::Reset as u64,
+        Stop::Crash => hyp_abi::trace::Stop::Crash as u64,
     }
 }
 
@@ -71,6 +90,7 @@ fn check_held(instance: &Instance) {
     let TableUse { memory, marks } = instance.vm.space.table_use();
     let held = Held { memory, marks, heap: mm::heap::used() };
     let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    tracing::reset(resets.into());
     debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
     let first = *HELD.call_once(|| held);
     if held != first {

@@ -247,6 +247,16 @@ pub(crate) fn read_only(pa: Pa, bytes: u64) -> Result<&'static [u8], MapError> {
     Ok(unsafe { core::slice::from_raw_parts(va as *const u8, word(bytes)) })
 }
 
+/// Maps memory that EL2 writes and somebody outside reads.
+///
+/// The caller has taken the range out of what can be allocated and gives it up.
+pub(crate) fn words(pa: Pa, bytes: u64) -> Result<&'static [AtomicU64], MapError> {
+    let va = owned(pa.page(), bytes)?;
+    // SAFETY: just mapped as Normal memory for these bytes, for ever, at the start of a page; all of
+    // it is only accessed as atomics, for which any bytes are valid.
+    Ok(unsafe { core::slice::from_raw_parts(va as *const AtomicU64, word(bytes / 8)) })
+}
+
 /// Maps memory that EL2 keeps for itself; returns its address.
 ///
 /// The caller has taken the range out of what can be allocated and hands it to one owner.

@@ -1,0 +1,287 @@
+//! What a traced VM does, for the trace. Nothing here is called for a VM that is not traced, but for
+//! what happens once in a VM's life.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use hyp_abi::smccc::{FunctionId, owner};
+use hyp_abi::trace::{Kind, Range};
+use hyp_abi::vendor::{list_2021, pkvm};
+use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
+use hyp_core::addr::Ipa;
+use hyp_core::bundle::{Dialect, VmDescription};
+use hyp_core::esr::{Access, Direction};
+use hyp_core::events::Event;
+use hyp_core::events::trace::{Groups, SeenPages};
+use hyp_core::fault::{Fault, ipa_from_par};
+use hyp_core::features::Features;
+use hyp_core::memory::SpaceLayout;
+
+use super::vcpu::{State, Vcpu};
+use crate::arch::{cpu, percpu, sysreg, timer};
+use crate::drivers::gic;
+use crate::trace;
+
+/// Pages of emulated devices that have been used.
+static USED: SeenPages = SeenPages::new();
+/// Calls after which a page may not be guarded any more, in either dialect.
+const UNGUARDS: [FunctionId; 3] =
+    [pkvm::MMIO_GUARD_UNMAP, pkvm::MMIO_RGUARD_UNMAP, list_2021::MMIO_GUARD_UNMAP];
+static CPUS: [PerCpu; percpu::MAX_CPUS] = [const { PerCpu::new() }; percpu::MAX_CPUS];
+
+/// What is remembered about a CPU between records.
+struct PerCpu {
+    vectors: AtomicU64,
+    /// When it was counted last.
+    counted: AtomicU64,
+    counts: [AtomicU32; 8],
+}
+
+impl PerCpu {
+    const fn new() -> Self {
+        Self {
+            vectors: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+            counts: [const { AtomicU32::new(0) }; 8],
+        }
+    }
+}
+
+/// What is counted, in the order of [`Kind::Counts`].
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    Call = 0,
+    Access = 1,
+    Sgi = 2,
+    Register = 3,
+    Timer = 4,
+    Kick = 5,
+    Maintenance = 6,
+    Other = 7,
+}
+
+fn count(what: Counted) {
+    let cpu = CPUS.get(percpu::index());
+    if let Some(count) = cpu.and_then(|cpu| cpu.counts.get(what as usize)) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Makes a record about an instruction of the guest, after one about its vectors if they moved.
+fn write(kind: Kind, pc: u64, arguments: [u64; 5]) {
+    let vectors = sysreg::vbar_el1();
+    let known = CPUS.get(percpu::index()).map(|cpu| cpu.vectors.swap(vectors, Ordering::Relaxed));
+    if known != Some(vectors) {
+        trace::write(Kind::Vectors, 0, [vectors, 0, 0, 0, 0]);
+    }
+    trace::write(kind, pc, arguments);
+}
+
+/// A VM was made.
+pub(crate) fn made(description: &VmDescription<'_>, features: Features, layout: &SpaceLayout) {
+    if !trace::is_on() {
+        return;
+    }
+    let mut name = [0; 5];
+    for (word, bytes) in name.iter_mut().zip(description.name.as_bytes().chunks(8)) {
+        let mut padded = [0; 8];
+        for (to, from) in padded.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        *word = u64::from_le_bytes(padded);
+    }
+    trace::write(Kind::VmName, 0, name);
+    let dialect = u64::from(description.dialect == Dialect::List2021);
+    let guard = u64::from(features.contains(Features::GUARD));
+    let shape = description.vcpus as u64 & 0xff | dialect << 8 | guard << 9;
+    let entry = description.entry.get();
+    let type_word = description.type_word;
+    trace::write(Kind::VmMade, 0, [entry, description.x0(), shape, type_word, 0]);
+    for memory in &description.memory {
+        range(memory.base(), memory.size(), Range::Memory);
+    }
+    for image in description.images.iter().chain([&description.tree.image]) {
+        range(image.ipa, image.data.len() as u64, Range::Loaded);
+    }
+    for window in &layout.emulated {
+        range(window.ipa.base(), window.ipa.size(), Range::Emulated);
+    }
+    for device in &layout.devices {
+        range(device.ipa.base(), device.ipa.size(), Range::Assigned);
+    }
+    for guarded in &layout.guarded {
+        range(guarded.base(), guarded.size(), Range::Guarded);
+    }
+}
+
+fn range(base: Ipa, bytes: u64, range: Range) {
+    trace::write(Kind::VmRange, 0, [base.get(), bytes, range as u64, 0, 0]);
+}
+
+/// A VM starts over for the `count`th time.
+pub(crate) fn reset(count: u64) {
+    if trace::is_on() {
+        USED.forget();
+        trace::write(Kind::VmReset, 0, [count, 0, 0, 0, 0]);
+    }
+}
+
+/// A call of `vcpu`, whose registers are still those it called with, is answered by `x0` and `x1`.
+#[cold]
+#[inline(never)]
+pub(crate) fn call(vcpu: &Vcpu, x0: u64, x1: u64, is_smc: bool) {
+    count(Counted::Call);
+    let [function, a, b, c, ..] = vcpu.frame.x;
+    let id = FunctionId::from_x0(function);
+    let is_guard = id.owner() == owner::VENDOR_HYP
+        && (pkvm::HYP_MEMINFO.function()..=pkvm::MMIO_RGUARD_UNMAP.function())
+            .contains(&id.function());
+    let wanted = if is_guard { Groups::CALLS | Groups::GUARD } else { Groups::CALLS };
+    if !trace::has(wanted) {
+        return;
+    }
+    // ELR_EL2 is behind an HVC and at an SMC.
+    let back = if is_smc { 0 } else { 4 };
+    let pc = sysreg::elr_el2().wrapping_sub(back);
+    write(Kind::Call, pc, [u64::from(id.0) | x1 << 32, a, b, c, x0]);
+    if is_guard {
+        tell_callers_of(vcpu, pc);
+        if UNGUARDS.contains(&id) {
+            // The next use of that page is a first one.
+            USED.forget();
+        }
+    }
+}
+
+/// Tells who called the function that trapped, after a record about its instruction.
+#[cold]
+#[inline(never)]
+pub(crate) fn tell_callers(vcpu: &Vcpu) {
+    tell_callers_of(vcpu, sysreg::elr_el2());
+}
+
+/// Tells x30 and the return addresses on the guest's stack, as far as frames are chained by x29
+/// (AAPCS64, 6.4.6): the caller's frame, then the return address. Everything there is an allegation.
+fn tell_callers_of(vcpu: &Vcpu, pc: u64) {
+    let [.., mut frame, link] = vcpu.frame.x;
+    let mut callers = [link, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for place in callers.iter_mut().skip(1) {
+        let Some([caller, address]) = frame_at(vcpu, frame) else { break };
+        *place = address;
+        if caller <= frame {
+            break;
+        }
+        frame = caller;
+    }
+    let [a, b, c, d, e, more @ ..] = callers;
+    trace::write(Kind::Callers, pc, [a, b, c, d, e]);
+    if more.iter().any(|address| *address != 0) {
+        trace::write(Kind::Callers, pc, more);
+    }
+}
+
+/// The two words at `va` of the guest; `None` where it has no memory there.
+fn frame_at(vcpu: &Vcpu, va: u64) -> Option<[u64; 2]> {
+    if va == 0 || !va.is_multiple_of(16) {
+        return None;
+    }
+    let ipa = ipa_from_par(cpu::translate_el1(va, false), va)?;
+    let mut bytes = [0; 16];
+    vcpu.state.vm.space.read(ipa, &mut bytes).ok()?;
+    let word = |at: usize| bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
+    Some([word(0)?, word(8)?])
+}
+
+/// A check failed.
+pub(crate) fn refused(event: &Event) {
+    if trace::has(Groups::FAULTS) {
+        let Event { reason, touch, bytes, pc, va, ipa, .. } = *event;
+        let kind = u64::from_le_bytes([reason as u8, touch as u8, bytes, 0, 0, 0, 0, 0]);
+        write(Kind::Refused, pc, [ipa.get(), va.get(), kind, sysreg::esr_el2(), 0]);
+    }
+}
+
+/// The guest is about to be made to take an undefined-instruction exception.
+pub(crate) fn undefined() {
+    if trace::has(Groups::FAULTS) {
+        write(Kind::Undefined, sysreg::elr_el2(), [sysreg::esr_el2(), 0, 0, 0, 0]);
+    }
+}
+
+/// Memory was backed for `fault`.
+pub(crate) fn populated(fault: &Fault) {
+    if trace::has(Groups::MEMORY) {
+        let arguments = [fault.ipa.get(), fault.va.get(), 0, 0, 0];
+        write(Kind::Populated, sysreg::elr_el2(), arguments);
+    }
+}
+
+/// The page of a real device was mapped for `fault`.
+pub(crate) fn device_mapped(fault: &Fault) {
+    if trace::has(Groups::DEVICES) {
+        write(Kind::DeviceMapped, sysreg::elr_el2(), [fault.ipa.get(), 0, 0, 0, 0]);
+    }
+}
+
+/// `access` to an emulated register at `ipa` is about to be done. Only on the long road, which is the
+/// only one for a VM that is traced.
+pub(crate) fn access(vcpu: &Vcpu, ipa: Ipa, access: &Access) {
+    if !vcpu.state.is_traced {
+        return;
+    }
+    let value = match access.direction {
+        Direction::Write => vcpu.frame.get(usize::from(access.register)) & access.width.mask(),
+        Direction::Read => 0,
+    };
+    if first_use(&vcpu.state, ipa, access, value) {
+        tell_callers(vcpu);
+    }
+}
+
+/// As [`access`], for a traced vCPU whose store of `value` is known already. Whether there is a
+/// record about it.
+#[cold]
+#[inline(never)]
+pub(crate) fn first_use(state: &State, ipa: Ipa, access: &Access, value: u64) -> bool {
+    count(Counted::Access);
+    if !trace::has(Groups::DEVICES) || !USED.is_first(ipa) {
+        return false;
+    }
+    let is_store = u64::from(access.direction == Direction::Write);
+    let is_guarded = u64::from(state.vm.space.is_guarded(ipa));
+    let arguments = [ipa.get(), is_store, access.width.bytes(), value, is_guarded];
+    write(Kind::DeviceUsed, sysreg::elr_el2(), arguments);
+    true
+}
+
+/// A trapped system register, that of an SGI or another.
+#[cold]
+#[inline(never)]
+pub(crate) fn register(is_sgi: bool) {
+    count(if is_sgi { Counted::Sgi } else { Counted::Register });
+}
+
+/// A physical interrupt.
+#[cold]
+#[inline(never)]
+pub(crate) fn interrupt(intid: u32) {
+    count(match intid {
+        VTIMER_INTID | PTIMER_INTID => Counted::Timer,
+        gic::KICK_SGI => Counted::Kick,
+        intid if intid == gic::maintenance_intid() => Counted::Maintenance,
+        _ => Counted::Other,
+    });
+}
+
+/// Tells what this CPU has counted since the last time.
+pub(crate) fn tell_counts() {
+    let Some(cpu) = CPUS.get(percpu::index()) else { return };
+    if !trace::has(Groups::COUNTS) {
+        return;
+    }
+    let now = timer::now();
+    let ticks = now.wrapping_sub(cpu.counted.swap(now, Ordering::Relaxed));
+    let [a, b, c, d, e, f, g, h] =
+        cpu.counts.each_ref().map(|count| u64::from(count.swap(0, Ordering::Relaxed)));
+    let ticks = ticks.min(u64::from(u32::MAX));
+    trace::write(Kind::Counts, 0, [a | b << 32, c | d << 32, e | f << 32, g | h << 32, ticks]);
+}

@@ -1,0 +1,55 @@
+//! The trace of this run, if somebody asked for one: see [`hyp_abi::trace`].
+//!
+//! Records are made where little time matters: by refused accesses, calls of a traced VM, starts
+//! and stops. Without a trace that is one look at a flag, and at none on the way of a plain call.
+
+use core::fmt;
+
+use hyp_abi::exit::BAD_INPUT;
+use hyp_abi::trace::{ANNOUNCEMENT, ARGUMENTS, Kind};
+use hyp_core::events::trace::{Groups, Trace, TraceRecord};
+use hyp_core::memory::FreeMemory;
+
+use crate::arch::cpu::Once;
+use crate::arch::{percpu, timer};
+use crate::exit::fail;
+use crate::{console, mm};
+
+static TRACE: Once<Trace<'static>> = Once::new();
+
+/// Begins the trace that the boot argument asks for, in memory that nobody gets back, and says where
+/// it lies.
+pub(crate) fn init(argument: Option<&str>, memory: &mut FreeMemory) {
+    let Some(argument) = argument else { return };
+    let bad = |error: &dyn fmt::Display| -> ! {
+        fail(BAD_INPUT, format_args!("postern.trace={argument}: {error}"))
+    };
+    let groups = Groups::parse(argument).unwrap_or_else(|error| bad(&error));
+    if groups.is_empty() {
+        return;
+    }
+    let bytes = Trace::bytes(percpu::online_count());
+    let place = memory.allocate(bytes, 1).unwrap_or_else(|error| bad(&error));
+    let words = mm::el2_map::words(place.base(), place.size()).unwrap_or_else(|error| bad(&error));
+    TRACE.call_once(|| Trace::new(words, place.base(), timer::frequency(), groups));
+    console::announce(format_args!("{ANNOUNCEMENT} {:#x}", place.base().get()));
+}
+
+/// Whether records of any of these groups are made.
+pub(crate) fn has(groups: Groups) -> bool {
+    TRACE.get().is_some_and(|trace| trace.groups().intersects(groups))
+}
+
+/// Whether there is a trace.
+pub(crate) fn is_on() -> bool {
+    TRACE.get().is_some()
+}
+
+/// Makes a record, if there is a trace. vCPU n runs on CPU n.
+#[cold]
+#[inline(never)]
+pub(crate) fn write(kind: Kind, pc: u64, arguments: [u64; ARGUMENTS]) {
+    let Some(trace) = TRACE.get() else { return };
+    let cpu = u8::try_from(percpu::index()).unwrap_or(u8::MAX);
+    trace.push(&TraceRecord { kind, vm: 0, vcpu: cpu, cpu, time: timer::now(), pc, arguments });
+}
