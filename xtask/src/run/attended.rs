@@ -16,12 +16,19 @@ use crate::symbolize::Symbolizer;
 /// Exit status after Ctrl-C or a kill, as shells have it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Boots and waits for the end; the answer is the exit status that belongs to it.
+/// Boots and waits for the end; the answer is the exit status that belongs to it. `hear` is told
+/// each line of the console.
 ///
 /// # Errors
 ///
 /// QEMU cannot be started, or standard output is gone.
-pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration>) -> Result<u8> {
+pub fn run(
+    machine: &Machine,
+    boot: Boot<'_>,
+    elf: &Path,
+    limit: Option<Duration>,
+    hear: &impl Fn(&str),
+) -> Result<u8> {
     watch_for_stop()?;
     let terminal = Terminal::remember();
     let keyboard = terminal.keyboard();
@@ -44,6 +51,7 @@ pub fn run(machine: &Machine, boot: Boot<'_>, elf: &Path, limit: Option<Duration
         drop(out);
         for line in lines.feed(piece) {
             last.hear(&line);
+            hear(&line);
             for name in explain(&mut symbols, elf, &line) {
                 eprintln!("[xtask]   {name}");
             }

@@ -6,6 +6,7 @@ pub mod console;
 mod gdb;
 mod machine;
 pub mod preset;
+mod recording;
 mod selection;
 mod supplies;
 mod terminal;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result};
 
 pub use machine::{Needs, Words};
 pub use preset::What;
+pub use recording::{DENY, RecordOptions, TRACE_ALL, beside};
 pub use selection::{Selected, Selection};
 pub use supplies::Supplies;
 pub use vm_options::VmOptions;
@@ -45,6 +47,8 @@ pub struct Options {
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true,
         default_missing_value = gdb::PORT, value_parser = clap::value_parser!(u16).range(1..))]
     gdb: Option<u16>,
+    #[command(flatten)]
+    record: RecordOptions,
     /// Everything after `--` goes to QEMU untouched.
     #[arg(last = true, value_name = "QEMU ARGUMENT")]
     qemu_arguments: Vec<OsString>,
@@ -140,10 +144,11 @@ pub fn command(options: &Options) -> Result<u8> {
             .with_context(|| format!("could not write {}", tree.path().display()))?;
         machine.tree = Some(tree.path().to_owned());
     }
+    let arguments = options.record.boot_words(&options.machine.boot_args);
     let mut boot = Boot {
         image: &hypervisor.image,
         bundle: Some(bundle.path()),
-        arguments: &options.machine.boot_args,
+        arguments: &arguments,
         via: None,
     };
     let disk = match options.machine.via {
@@ -161,7 +166,16 @@ pub fn command(options: &Options) -> Result<u8> {
         let option = way.machine_option();
         boot.via = Some(Firmware { program, disk: disk.path(), board: *board, option });
     }
-    attended::run(&machine, boot, &hypervisor.elf, options.timeout.map(Duration::from_secs))
+    // Once all else about the machine is settled.
+    let kernel = options.selection.kernel(&supplies)?;
+    let recording = options.record.prepare(&mut machine, kernel.as_deref(), &hypervisor.elf)?;
+    let hear = |line: &str| recording.iter().for_each(|recording| recording.hear(line));
+    let limit = options.timeout.map(Duration::from_secs);
+    let status = attended::run(&machine, boot, &hypervisor.elf, limit, &hear)?;
+    match recording {
+        Some(recording) => recording.finish(status),
+        None => Ok(status),
+    }
 }
 
 /// A file that QEMU reads.

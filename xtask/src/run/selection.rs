@@ -56,6 +56,18 @@ impl Selection {
         Ok(Selected::Made(bundle::build(&vms)?))
     }
 
+    /// The file with the payload of the first VM, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::bundle`].
+    pub fn kernel(&self, supplies: &Supplies) -> Result<Option<PathBuf>> {
+        if self.bundle.is_some() {
+            return Ok(None);
+        }
+        Ok(self.vms(supplies)?.into_iter().next().map(|vm| vm.kernel))
+    }
+
     fn vms(&self, supplies: &Supplies) -> Result<Vec<VmDesc>> {
         if let Some(file) = &self.vm_file {
             return vm_desc::read(file);

@@ -52,6 +52,8 @@ pub struct Scenario {
     pub rows_of: Option<String>,
     /// It is a row of the matrix of platforms, with this to say about it.
     pub row: Option<String>,
+    /// As `run --deny-unguarded`.
+    pub deny_unguarded: bool,
 }
 
 /// The machine, as the file says it.
@@ -160,6 +162,8 @@ struct Written {
     #[serde(default)]
     long: bool,
     row: Option<String>,
+    #[serde(default)]
+    deny_unguarded: bool,
     #[serde(default, rename = "type")]
     script: Vec<Step>,
     #[serde(default)]
@@ -175,6 +179,8 @@ struct WrittenExpectation {
     forbid: Vec<Pattern>,
     allow: Vec<Pattern>,
     backtrace: Vec<Pattern>,
+    trace: Vec<Pattern>,
+    report: Vec<Pattern>,
     rows: Vec<String>,
     rows_of: Option<String>,
 }
@@ -256,6 +262,8 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
             forbid: expect.forbid,
             allow: expect.allow,
             backtrace: expect.backtrace,
+            trace: expect.trace,
+            report: expect.report,
             rows: tap::rows(&expect.rows).map_err(|wrong| anyhow!(wrong))?,
         },
         limit: Duration::from_secs(written.time_limit),
@@ -263,6 +271,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         is_long: written.long,
         rows_of: expect.rows_of,
         row: written.row,
+        deny_unguarded: written.deny_unguarded,
     })
 }
 

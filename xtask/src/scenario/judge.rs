@@ -25,6 +25,10 @@ pub struct Expectation {
     /// Functions and places in this order, others between, to which the addresses of EL2's crash
     /// report lead.
     pub backtrace: Vec<Pattern>,
+    /// Lines of the trace as JSON in this order, others between.
+    pub trace: Vec<Pattern>,
+    /// Lines of the guard report as text in this order, others between.
+    pub report: Vec<Pattern>,
     /// Rows that the guest reports as passed, exactly these.
     pub rows: BTreeSet<String>,
 }
@@ -65,7 +69,7 @@ pub fn judge(expect: &Expectation, ending: Ending, lines: &[String]) -> Verdict 
 }
 
 /// The first of `patterns` that is not found in `lines` behind those before it.
-fn in_order(patterns: &[Pattern], lines: &[String]) -> Option<String> {
+pub fn in_order(patterns: &[Pattern], lines: &[String]) -> Option<String> {
     let mut rest = lines.iter();
     let missing = patterns.iter().find(|pattern| !rest.any(|line| pattern.is_in(line)))?;
     let earlier = lines.iter().any(|line| missing.is_in(line));
@@ -83,6 +87,11 @@ pub fn judge_crash(expect: &Expectation, names: &[String], verdict: &mut Verdict
 }
 
 impl Expectation {
+    /// Whether it looks at the trace or at the guard report.
+    pub fn is_recorded(&self) -> bool {
+        !self.trace.is_empty() || !self.report.is_empty()
+    }
+
     /// A warning or event that the scenario names, as allowed or as demanded.
     fn foresees(&self, line: &str) -> bool {
         [&self.allow, &self.lines, &self.anywhere].into_iter().flatten().any(|p| p.is_in(line))

@@ -8,6 +8,7 @@ mod machine_tree;
 mod matrix;
 mod pattern;
 mod perform;
+mod recorded;
 mod reserve;
 mod script;
 pub mod tap;

@@ -13,13 +13,14 @@ use super::Bench;
 use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
 use super::machine_tree;
+use super::recorded::Recorded;
 use super::reserve;
 use super::script::Script;
 use crate::bundle;
 use crate::image::via;
 use crate::qemu::{Boot, Firmware, Keyboard, Memory, Session};
-use crate::run::Needs;
 use crate::run::console::Lines;
+use crate::run::{DENY, Needs, TRACE_ALL};
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 use crate::units::parse_size;
@@ -103,6 +104,7 @@ fn attempt(
     bench: &Bench,
     log: &Path,
 ) -> Result<(Verdict, Vec<String>)> {
+    let kernel = vm.kernel.clone();
     let bundle = bundle::build(&[vm])?;
     let words = &scenario.machine;
     let described = words.words()?;
@@ -143,7 +145,12 @@ fn attempt(
     if let Some(loader) = words.loader {
         loader.write(&bench.hypervisor.image, &loaded)?;
     }
-    let arguments = format!("{} {}", if words.poison { POISON } else { "" }, words.boot_args);
+    let mut arguments = Vec::new();
+    arguments.extend(words.poison.then_some(POISON));
+    arguments.extend(scenario.expect.is_recorded().then_some(TRACE_ALL));
+    arguments.extend(scenario.deny_unguarded.then_some(DENY));
+    arguments.push(&words.boot_args);
+    let arguments = arguments.join(" ");
     let mut boot = Boot {
         image: if words.loader.is_some() { &loaded } else { &bench.hypervisor.image },
         bundle: bytes.is_some().then_some(&*path),
@@ -162,6 +169,11 @@ fn attempt(
         let program = bench.supplies.firmware(way, board)?;
         boot.via = Some(Firmware { program, disk: &disk, board, option: way.machine_option() });
     }
+    // Once all else about the machine is settled.
+    let recorded = match scenario.expect.is_recorded() {
+        true => Some(Recorded::prepare(&mut machine, &kernel)?),
+        false => None,
+    };
     let mut command = machine.command(boot, Keyboard::Plain);
     let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };
     command.stdin(keyboard).stderr(Stdio::piped());
@@ -178,7 +190,12 @@ fn attempt(
     }
     let ending = session.run(|piece| {
         out.write_all(piece)?;
-        lines.extend(cutter.feed(piece));
+        for line in cutter.feed(piece) {
+            if let Some(recorded) = &recorded {
+                recorded.hear(&line);
+            }
+            lines.push(line);
+        }
         Ok(script.hear(piece))
     })?;
     lines.extend(cutter.finish());
@@ -196,6 +213,9 @@ fn attempt(
     }
     let names = names(&bench.hypervisor.elf, &lines);
     judge_crash(&scenario.expect, &names, &mut verdict);
+    if let Some(recorded) = recorded {
+        recorded.judge(&scenario.expect, log, &mut verdict)?;
+    }
     for name in names {
         writeln!(out, "{name}")?;
         lines.push(name);

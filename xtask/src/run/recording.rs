@@ -1,0 +1,196 @@
+//! What is kept of a run beside its console: the trace, the guard report.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use hyp_abi::exit;
+
+use crate::qemu::Machine;
+use crate::report::Report;
+use crate::symbolize::Symbolizer;
+use crate::trace::{Names, Recorder, Recording, Symbols};
+
+/// What to keep of a run, and what not to put up with.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Record")]
+pub struct RecordOptions {
+    /// Write what the hypervisor records about the VM to this file: lines of JSON if its name ends
+    /// in .json or .jsonl, else text. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    trace: Vec<PathBuf>,
+    /// Write which pages the guest guarded and shared, who did and when, and what came of it: JSON
+    /// for .json, a map of the address space for .svg, else text. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    guard_report: Vec<PathBuf>,
+    /// ELF file or System.map with the guest's symbols, for both of them [default: the payload if
+    /// it is an ELF file, or the System.map beside it].
+    #[arg(long, value_name = "FILE")]
+    symbols: Option<PathBuf>,
+    /// End with status 1 if the guest broke a rule, such as by an access to a page that it did not
+    /// guard, also if it powers off as if nothing had happened.
+    #[arg(long)]
+    deny_unguarded: bool,
+}
+
+impl RecordOptions {
+    /// Whether anything is to be written.
+    fn is_recording(&self) -> bool {
+        !self.trace.is_empty() || !self.guard_report.is_empty()
+    }
+
+    /// Words for EL2, before those of the caller, `words`: the last one counts.
+    pub fn boot_words(&self, words: &str) -> String {
+        let mut all = Vec::new();
+        if !self.trace.is_empty() {
+            all.push(TRACE_ALL);
+        } else if !self.guard_report.is_empty() {
+            all.push(TRACE_GUARD);
+        }
+        if self.deny_unguarded {
+            all.push(DENY);
+        }
+        if !words.is_empty() {
+            all.push(words);
+        }
+        all.join(" ")
+    }
+
+    /// Gets ready to record `machine`, which runs `kernel` if that is known; `None` if nothing is to
+    /// be recorded.
+    ///
+    /// # Errors
+    ///
+    /// Symbols that cannot be read, or a file that cannot be written.
+    pub fn prepare(
+        &self,
+        machine: &mut Machine,
+        kernel: Option<&Path>,
+        el2: &Path,
+    ) -> Result<Option<Prepared<'_>>> {
+        if !self.is_recording() {
+            ensure!(
+                self.symbols.is_none(),
+                "--symbols is for --trace and --guard-report; give one of them"
+            );
+            return Ok(None);
+        }
+        // What cannot be written is found before the run and not after it.
+        for path in self.trace.iter().chain(&self.guard_report) {
+            fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let guest = match &self.symbols {
+            Some(path) => Some(Names::open(path)?),
+            None => kernel.and_then(beside).and_then(|path| Names::open(&path).ok()),
+        };
+        let symbols = Symbols { guest, el2: Some(Symbolizer::open(el2)?) };
+        Ok(Some(Prepared { options: self, recorder: Recorder::new(machine)?, symbols }))
+    }
+}
+
+/// Boot argument for all that can be traced.
+pub const TRACE_ALL: &str = "postern.trace=on";
+/// What a guard report needs.
+pub const TRACE_GUARD: &str = "postern.trace=guard,faults,memory,devices";
+/// A run in which the guest broke a rule fails.
+pub const DENY: &str = "postern.deny=unguarded";
+
+/// A run that is to be recorded.
+pub struct Prepared<'a> {
+    options: &'a RecordOptions,
+    recorder: Recorder,
+    symbols: Symbols,
+}
+
+impl Prepared<'_> {
+    /// Listens to a line of the console.
+    pub fn hear(&self, line: &str) {
+        self.recorder.hear(line);
+    }
+
+    /// The run has ended with `status`: writes what is to be written. The answer is the status of
+    /// this program.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be written.
+    pub fn finish(self, status: u8) -> Result<u8> {
+        let read = match self.recorder.finish() {
+            Ok(read) => read,
+            Err(error) => {
+                eprintln!("[xtask] {error:#}");
+                return Ok(if status == exit::GUEST_OFF { exit::HYP_FAILED } else { status });
+            }
+        };
+        let recording = Recording::new(read, self.symbols);
+        if let Some(shortcoming) = recording.shortcoming() {
+            eprintln!("[xtask] {shortcoming}");
+        }
+        for path in &self.options.trace {
+            recording.write(path)?;
+            eprintln!("[xtask] trace: {} records in {}", recording.records.len(), path.display());
+        }
+        let report = Report::new(&recording);
+        for path in &self.options.guard_report {
+            report.write(path)?;
+            eprintln!("[xtask] guard report: {} in {}", report.summary(), path.display());
+        }
+        Ok(status)
+    }
+}
+
+/// Symbols that come with `kernel`: in itself, or in a `System.map` in the same folder.
+pub fn beside(kernel: &Path) -> Option<PathBuf> {
+    let mut magic = [0; 4];
+    let is_elf = fs::File::open(kernel).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == *b"\x7fELF";
+    if is_elf {
+        return Some(kernel.to_owned());
+    }
+    let map = kernel.with_file_name("System.map");
+    map.is_file().then_some(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(trace: bool, report: bool, deny: bool) -> RecordOptions {
+        let file = |wanted: bool| wanted.then(|| PathBuf::from("f")).into_iter().collect();
+        RecordOptions {
+            trace: file(trace),
+            guard_report: file(report),
+            deny_unguarded: deny,
+            symbols: None,
+        }
+    }
+
+    #[test]
+    fn the_callers_words_come_last() {
+        for (options, words) in [
+            (options(false, false, false), "x"),
+            (options(true, true, false), "postern.trace=on x"),
+            (
+                options(false, true, true),
+                "postern.trace=guard,faults,memory,devices postern.deny=unguarded x",
+            ),
+        ] {
+            assert_eq!(options.boot_words("x"), words);
+        }
+        assert_eq!(options(false, false, true).boot_words(""), "postern.deny=unguarded");
+    }
+
+    #[test]
+    fn symbols_are_found_in_the_payload_or_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("Image");
+        assert_eq!(beside(&image), None);
+        fs::write(&image, "MZ and more").unwrap();
+        assert_eq!(beside(&image), None);
+        fs::write(folder.path().join("System.map"), "").unwrap();
+        assert_eq!(beside(&image), Some(folder.path().join("System.map")));
+        fs::write(&image, b"\x7fELF and more").unwrap();
+        assert_eq!(beside(&image), Some(image));
+    }
+}
