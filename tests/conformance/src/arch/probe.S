@@ -198,6 +198,39 @@ aarch32_load32_at:
     .inst   0xe5989000              // A32: ldr r9, [r8]
     .inst   0xeafffffe              // A32: b .
 
+// Loads in AArch32 state at EL0, with the MMU off, and back with SVC. A32, and T32 in an IT block.
+.macro aarch32_piece name, pstate_low, pstate_high
+piece \name
+    mrs     x10, sctlr_el1
+    bic     x11, x10, #1
+    bic     x11, x11, #4
+    msr     sctlr_el1, x11
+    isb
+    adr     x11, \name\()_at
+    msr     elr_el1, x11
+    mov     x11, #\pstate_low
+    movk    x11, #\pstate_high, lsl #16
+    msr     spsr_el1, x11
+    isb
+    eret
+    .balign 4
+    .global \name\()_at
+\name\()_at:
+.endm
+aarch32_piece a32_loads, 0x1d0, 0
+    .inst   0xe5989000              // ldr   r9, [r8]
+    .inst   0xe5d8a001              // ldrb  r10, [r8, #1]
+    .inst   0xef000000              // svc   #0
+aarch32_piece t32_loads, 0x1f0, 0x4000 // Z is set
+    .hword  0x4640                  // mov   r0, r8
+    .hword  0xbf0c                  // ite   eq
+    .hword  0x6801                  // ldreq r1, [r0]
+    .hword  0x2100                  // movne r1, #0
+    .hword  0x4689                  // mov   r9, r1
+    .hword  0xf898, 0xa001          // ldrb.w r10, [r8, #1]
+    .hword  0xdf00                  // svc   #0
+    .balign 4
+
 // Big-endian store and load, with the MMU off: SCTLR_EL1.EE rules table walks as well.
 piece store32_big_endian
     mrs     x10, sctlr_el1

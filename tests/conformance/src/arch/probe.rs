@@ -72,6 +72,8 @@ macro_rules! pieces {
                 pub(super) fn store32_big_endian_at();
                 pub(super) fn load32_big_endian_at();
                 pub(super) fn aarch32_load32_at();
+                pub(super) fn a32_loads_at();
+                pub(super) fn t32_loads_at();
                 pub(super) fn user();
                 pub(super) fn user_load32();
                 pub(super) fn user_store32();
@@ -121,6 +123,8 @@ pieces! {
     store32_big_endian, store32_big_endian_at;
     load32_big_endian, load32_big_endian_at;
     aarch32_load32, aarch32_load32_at;
+    a32_loads, a32_loads_at;
+    t32_loads, t32_loads_at;
     read_pmcr, read_pmcr;
     write_pmcr, write_pmcr;
     read_pmccntr, read_pmccntr;

@@ -41,7 +41,7 @@ vectors:
     irq_vector
     bad_vector 0x500
     bad_vector 0x580
-    bad_vector 0x600
+    sync_vector 0x600
     bad_vector 0x680
     bad_vector 0x700
     bad_vector 0x780

@@ -90,7 +90,28 @@ pub(crate) const ROWS: &[Row] = &[
             check.eq("MAP", config.map(config.gicd), 0);
         },
     ),
+    Row::new("D6", Kinds::ANY_NORMAL, "loads of an AArch32 user program", |check, config| {
+        let registers = Registers::bytes(config);
+        registers.io.write32(registers.offset, 0x9080_7060);
+        for piece in [probe::a32_loads(), probe::t32_loads()] {
+            let got = probe::run(piece, registers.base(), DATUM);
+            // A CPU without AArch32 takes an illegal return in its place.
+            let class = got.esr >> 26;
+            check.one_of("ESR_EL1.EC", class, &[SVC32, ILLEGAL_STATE]);
+            if class == ILLEGAL_STATE {
+                continue;
+            }
+            check.eq("vector", got.vector, 0x600);
+            check.eq("word", got.x[Probe::DATUM], 0x9080_7060);
+            check.eq("byte", got.x[2], 0x70);
+        }
+        registers.restore();
+    }),
 ];
+
+/// Exception classes of ESR_EL1.
+const ILLEGAL_STATE: u64 = 0x0e;
+const SVC32: u64 = 0x11;
 
 fn undescribed() -> [Piece; 7] {
     let [word, byte, pair] = twins::exclusives();
