@@ -49,8 +49,9 @@ pub struct Facts {
     /// Where the image then runs, and where a FIT has it put: at or above `image`, a multiple of
     /// 2 MiB, to which `booti` moves it if need be.
     pub load: u64,
-    /// Where U-Boot reads a tree to: `fdt_addr_r`, or where the tree already is.
-    pub tree: u64,
+    /// Where U-Boot reads a tree to: `fdt_addr_r`, or where the tree already is. `None` if only
+    /// the firmware knows.
+    pub tree: Option<u64>,
     /// Where U-Boot reads the bundle, or a FIT, to: `ramdisk_addr_r`.
     pub bundle: u64,
     /// U-Boot moves itself to the end of the memory bank that holds `image`, or to this address
@@ -84,7 +85,7 @@ const VIRT: Facts = Facts {
     title: "QEMU's virt machine",
     image: 0x4040_0000,
     load: 0x4040_0000,
-    tree: 0x4000_0000,
+    tree: Some(0x4000_0000),
     bundle: 0x4400_0000,
     u_boot_below: GIB_4,
     source: "board/emulation/qemu-arm/qemu-arm.env",
@@ -100,7 +101,7 @@ const ZCU102: Facts = Facts {
     title: "ZCU102 (Zynq UltraScale+)",
     image: 0x1800_0000,
     load: 0x1800_0000,
-    tree: 0x4000_0000,
+    tree: Some(0x4000_0000),
     bundle: 0x0210_0000,
     u_boot_below: 0x8000_0000,
     source: "include/configs/xilinx_zynqmp.h",
@@ -119,7 +120,7 @@ const VERSAL: Facts = Facts {
     title: "Versal (VCK190, VMK180)",
     image: 0x1800_0000,
     load: 0x1800_0000,
-    tree: 0x4000_0000,
+    tree: Some(0x4000_0000),
     bundle: 0x0210_0000,
     u_boot_below: 0x8000_0000,
     source: "include/configs/xilinx_versal.h",
@@ -138,8 +139,7 @@ const RPI4: Facts = Facts {
     title: "Raspberry Pi 4 Model B",
     image: 0x0008_0000,
     load: 0x0020_0000,
-    // The firmware chooses; U-Boot would read one to here.
-    tree: 0x0260_0000,
+    tree: None,
     bundle: 0x0270_0000,
     u_boot_below: 0x3b40_0000,
     source: "board/raspberrypi/rpi/rpi.env",
@@ -160,7 +160,7 @@ const IMX8MP: Facts = Facts {
     title: "i.MX 8M Plus EVK",
     image: 0x4048_0000,
     load: 0x4060_0000,
-    tree: 0x4300_0000,
+    tree: Some(0x4300_0000),
     bundle: 0x4380_0000,
     // `bootm_size` in the same place; U-Boot itself goes higher.
     u_boot_below: GIB_4,
@@ -224,7 +224,10 @@ mod tests {
             assert!(facts.load.is_multiple_of(2 * MIB), "{board}");
             assert_eq!(facts.load, facts.image.next_multiple_of(2 * MIB), "{board}");
             assert!(facts.partition.is_multiple_of(MIB), "{board}");
-            assert!(facts.tree.is_multiple_of(8) && facts.bundle.is_multiple_of(8), "{board}");
+            assert!(facts.bundle.is_multiple_of(8), "{board}");
+            assert!(facts.tree.is_none_or(|tree| tree.is_multiple_of(8)), "{board}");
+            // Where U-Boot has to read the tree, it needs to know to where.
+            assert!(facts.tree.is_some() || facts.firmware_has_tree, "{board}");
         }
     }
 }

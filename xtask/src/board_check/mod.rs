@@ -103,7 +103,7 @@ pub fn complaints(board: Board, tree: &[u8], image: &[u8], bundle: &[u8]) -> Res
         image_size: image_size(image)?,
         bundle_at: Some(facts.bundle),
         bundle_size: u64::try_from(bundle.len() + LEGACY.1)?,
-        tree_at: Some(facts.tree),
+        tree_at: facts.tree,
         facts: Some(facts),
     };
     look(&mut machine, &loads, &[], Some(bundle), &mut report)?;
@@ -147,7 +147,7 @@ impl Options {
             image_at,
             bundle_at: self.bundle_addr.or(facts.map(|facts| facts.bundle)),
             bundle_size,
-            tree_at: self.tree_addr.or(facts.map(|facts| facts.tree)),
+            tree_at: self.tree_addr.or(facts.and_then(|facts| facts.tree)),
             facts,
             ..Loads::default()
         };
@@ -178,6 +178,11 @@ fn look(
     if loads.image_at.is_none() {
         let text = "neither --board nor --image-addr is given, so nothing is said about where \
                     things are loaded";
+        report.find(Severity::Note, "addresses", text);
+    }
+    if loads.tree_at.is_none() && loads.facts.is_some() {
+        let text = "where the tree lies is the firmware's choice: `printenv fdt_addr` at U-Boot's \
+                    prompt says it, and --tree-addr has it checked";
         report.find(Severity::Note, "addresses", text);
     }
     match bundle {

@@ -93,7 +93,7 @@ fn checked(tree: &[u8], board: Option<Board>, change: impl FnOnce(&mut Loads)) -
         image_size: 0x10_0000,
         bundle_at: facts.map(|facts| facts.bundle),
         bundle_size: SOME_BUNDLE,
-        tree_at: facts.map(|facts| facts.tree),
+        tree_at: facts.and_then(|facts| facts.tree),
         facts,
     };
     change(&mut loads);
@@ -146,6 +146,8 @@ fn memory_that_firmware_fills_in_is_reckoned_with() {
     let image = report.places.iter().find(|place| place.what == "image").unwrap();
     assert_eq!(image.span.from, 0x20_0000);
     assert!(!stops(&report).iter().any(|text| text.contains("overlap")), "{:?}", report.findings);
+    assert!(report.findings.iter().any(|one| one.text.contains("--tree-addr")));
+    assert!(!report.places.iter().any(|place| place.what == "tree"));
     // No PSCI is no obstacle.
     assert!(report.boots, "{:?}", report.findings);
     let without = checked(&tree, None, |_| {});

@@ -36,10 +36,10 @@ pub(super) fn script(contents: &Contents<'_>, facts: &Facts) -> String {
     let load = |address: u64, file: &str| format!("{} {address:#x} {file}\n", load());
     let mut script = arguments(contents);
     script.push_str(&load(facts.image, IMAGE));
-    let tree = match u_boot_tree(contents, facts) {
-        Some(tree) => {
-            script.push_str(&load(facts.tree, tree));
-            format!("{:#x}", facts.tree)
+    let tree = match u_boot_tree(contents, facts).zip(facts.tree) {
+        Some((tree, address)) => {
+            script.push_str(&load(address, tree));
+            format!("{address:#x}")
         }
         None => own_tree(facts).to_owned(),
     };
