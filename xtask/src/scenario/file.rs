@@ -3,6 +3,7 @@
 //! A file describes one run, or with `[[case]]` several that differ in a few words.
 //! `docs/running.md` describes every key.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Scenario {
     pub is_long: bool,
     /// The rows that the scenario of this name demands are demanded here, too.
     pub rows_of: Option<String>,
+    /// But not these.
+    pub rows_without: BTreeSet<String>,
     /// It is a row of the matrix of platforms, with this to say about it.
     pub row: Option<String>,
     /// As `run --deny-unguarded`.
@@ -183,6 +186,7 @@ struct WrittenExpectation {
     report: Vec<Pattern>,
     rows: Vec<String>,
     rows_of: Option<String>,
+    rows_without: Vec<String>,
 }
 
 /// Every scenario in the files of `folder`, by name.
@@ -217,7 +221,7 @@ pub fn load(folder: &Path) -> Result<Vec<Scenario>> {
 ///
 /// # Errors
 ///
-/// There is no scenario of that name, or it demands no rows.
+/// There is no scenario of that name, it demands no rows, or not those that are left out.
 pub fn borrow_rows(scenarios: &mut [Scenario], known: &[Scenario]) -> Result<()> {
     for scenario in scenarios {
         let Some(lender) = &scenario.rows_of else { continue };
@@ -225,7 +229,11 @@ pub fn borrow_rows(scenarios: &mut [Scenario], known: &[Scenario]) -> Result<()>
         let rows = found.map(|other| &other.expect.rows).filter(|rows| !rows.is_empty());
         let rows = rows
             .with_context(|| format!("{}: `{lender}` is no scenario with rows", scenario.name))?;
-        scenario.expect.rows.extend(rows.iter().cloned());
+        let without = &scenario.rows_without;
+        if let Some(row) = without.difference(rows).next() {
+            bail!("{}: `{lender}` does not demand {row} anyway", scenario.name);
+        }
+        scenario.expect.rows.extend(rows.difference(without).cloned());
     }
     Ok(())
 }
@@ -270,6 +278,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         stays_on: written.stays_on,
         is_long: written.long,
         rows_of: expect.rows_of,
+        rows_without: tap::rows(&expect.rows_without).map_err(|wrong| anyhow!(wrong))?,
         row: written.row,
         deny_unguarded: written.deny_unguarded,
     })
