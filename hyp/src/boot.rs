@@ -11,7 +11,7 @@ use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
 
 use crate::arch::boot::{EntryKind, Halt, halt};
-use crate::arch::{percpu, sysreg};
+use crate::arch::{percpu, sysreg, timer};
 use crate::drivers::gic;
 use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -54,6 +54,15 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
                  choose another CPU model"
             ),
         ),
+    }
+    if timer::frequency() == 0 {
+        refuse(
+            &machine,
+            format_args!(
+                "firmware has left CNTFRQ_EL0 at 0, and only EL3 can set it to the rate of the \
+                 counter: update the firmware"
+            ),
+        );
     }
     mm::el2_map::guard_stacks();
     percpu::set_online();

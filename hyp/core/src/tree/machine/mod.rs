@@ -26,6 +26,8 @@ use arrayvec::ArrayVec;
 use parts::check_conduit;
 
 #[cfg(test)]
+mod board_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod uart_tests;
