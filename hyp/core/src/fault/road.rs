@@ -1,7 +1,7 @@
 //! The road of one access that stage 2 refused.
 
 use super::{Fault, Kind, Use};
-use crate::addr::Ipa;
+use crate::addr::{Ipa, PAGE_SIZE};
 use crate::esr::{Access, Cause};
 use crate::events::Reason;
 use crate::inject::{AbortCause, Exception};
@@ -125,7 +125,9 @@ fn judge_described<V: FaultView>(view: &V, fault: &Fault, access: Access) -> Ver
     if !is_allowed(view, fault.ipa, bytes) {
         return abort(fault, Reason::Unguarded);
     }
-    match view.device(fault.ipa, bytes) {
+    // What lies behind the page's end is the next page of the guest's choice, and no register.
+    let crosses = fault.ipa.page_offset() > PAGE_SIZE.saturating_sub(bytes);
+    match view.device(fault.ipa, bytes).filter(|_| !crosses) {
         Some(device) => Verdict::Emulate { device, access },
         None if view.is_assigned(fault.ipa) => Verdict::MapDevice,
         None => abort(fault, Reason::NoDevice),

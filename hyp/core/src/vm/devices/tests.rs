@@ -21,6 +21,40 @@ fn machine(word: u64) -> Vm<&'static crate::testing::FakeMachine, vm::Yield> {
     Vm::new(space, Features::empty(), 1, GicVersion::V3, 5, start)
 }
 
+/// Row 72: the guest's tables may put any page behind the distributor's first one.
+#[test]
+fn row_72_no_register_lies_across_two_pages() {
+    let vm = machine(PROTECTED);
+    for page in [GIC, GIC + 0x1000] {
+        vm.space.guard_map(Ipa(page), None).unwrap();
+    }
+    for (offset, width, is_served) in [
+        (0xff8, Width::Double, true),
+        (0xffc, Width::Word, true),
+        (0xffc, Width::Double, false),
+        (0xffd, Width::Word, false),
+        (0xfff, Width::Half, false),
+        (0xfff, Width::Byte, true),
+    ] {
+        let direction = Direction::Read;
+        let access = Access { direction, width, register: 1, sign_extend: false, is_64bit: true };
+        let fault = Fault {
+            ipa: Ipa(GIC + offset),
+            va: Va(GIC + offset),
+            cause: Cause::Translation { level: 3 },
+            kind: Kind::Data { direction, access: Some(access) },
+            is_fetch: false,
+        };
+        match judge(&vm, &fault) {
+            Verdict::Emulate { .. } => assert!(is_served, "{offset:#x}"),
+            Verdict::Abort { reason, .. } => {
+                assert_eq!((reason, is_served), (Reason::NoDevice, false), "{offset:#x}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn an_open_device_is_where_the_road_ends() {
     for word in [0, PROTECTED] {
