@@ -47,7 +47,6 @@ mod trace;
 arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::boot::secondary_main);
 #[cfg(target_os = "none")]
 arch::vectors::table!(
-    call = crate::guest::traps::trap_call,
     sync = crate::guest::traps::trap_sync,
     access = crate::guest::traps::trap_access,
     register = crate::guest::traps::trap_register,

@@ -18,16 +18,14 @@ pub(crate) struct Frame {
     pub(crate) x: [u64; 31],
     /// Stack that the vectors switch to.
     stack: u64,
+    /// What the vectors call for an HVC or SMC.
+    call: u64,
 }
 
 const _: () = assert!(offset_of!(Frame, stack) == 8 * 31);
+const _: () = assert!(offset_of!(Frame, call) == 8 * 32);
 
 impl Frame {
-    /// All registers zero.
-    pub(crate) const fn new() -> Self {
-        Self { x: [0; 31], stack: 0 }
-    }
-
     /// Register `index` as an instruction's operand: 31 is the zero register.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> u64 {
@@ -54,6 +52,18 @@ pub(crate) struct Framed<T> {
     pub(crate) frame: Frame,
     /// The rest of the vCPU.
     pub(crate) state: T,
+}
+
+/// Answers an HVC or SMC from AArch64 in the short lane, given ESR_EL2. Hands the vCPU back.
+pub(crate) type CallHandler<T> =
+    extern "C" fn(&'static mut Framed<T>, u64) -> &'static mut Framed<T>;
+
+impl<T> Framed<T> {
+    /// All registers zero; `call` answers its calls.
+    pub(crate) fn new(state: T, call: CallHandler<T>) -> Self {
+        let call = call as *const () as u64;
+        Self { frame: Frame { x: [0; 31], stack: 0, call }, state }
+    }
 }
 
 /// EL1 state a vCPU starts with (Arm ARM, D1.2.4 "PE state on reset to AArch64 state"; PSCI

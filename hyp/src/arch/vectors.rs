@@ -3,7 +3,6 @@
 /// Assembles the vectors, which call these functions.
 macro_rules! table {
     (
-        call = $call:path,
         sync = $sync:path,
         access = $access:path,
         register = $register:path,
@@ -15,7 +14,6 @@ macro_rules! table {
         mod vector_table {
             core::arch::global_asm!(
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/vectors.s")),
-                trap_call = sym $call,
                 trap_sync = sym $sync,
                 trap_access = sym $access,
                 trap_register = sym $register,

@@ -65,8 +65,12 @@ vectors:
     lsr     w2, w1, #27
     cmp     w2, #0xb
     b.ne    other_sync
-    to_stack
-    bl      {trap_call}
+    // As to_stack; each vCPU has its own handler for these.
+    mov     x0, sp
+    ldp     x2, x3, [sp, #(8 * 31)]
+    mov     x29, xzr
+    mov     sp, x2
+    blr     x3
     b       leave
 
     .balign 128

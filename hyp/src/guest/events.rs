@@ -13,7 +13,7 @@ use crate::exit::fail;
 use crate::{console, trace};
 
 static EVENTS: EventLog = EventLog::new();
-/// Somebody wants to know more of each event than the console tells.
+/// See [`is_watched`].
 static WATCHED: AtomicBool = AtomicBool::new(false);
 /// A run in which a guest broke a rule is to fail.
 static DENY: AtomicBool = AtomicBool::new(false);
@@ -45,12 +45,23 @@ fn watched(event: &Event) {
     }
 }
 
+/// As [`record`], and for the trace and for [`denied`] if somebody asked for those. What does not come
+/// here must not happen while [`is_watched`].
+pub(crate) fn record_watched(event: Event) {
+    if is_watched() {
+        watched(&event);
+    }
+    record(event);
+}
+
+/// Whether somebody wants to know more of each event than the console tells.
+pub(crate) fn is_watched() -> bool {
+    WATCHED.load(Ordering::Relaxed)
+}
+
 /// Records `event`. The first one of its site makes this CPU interrupt itself, so that the line is
 /// made after the trap and not on its path.
 pub(crate) fn record(event: Event) {
-    if WATCHED.load(Ordering::Relaxed) {
-        watched(&event);
-    }
     if EVENTS.record(event) {
         gic::kick(percpu::index());
     }

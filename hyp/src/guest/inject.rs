@@ -16,7 +16,7 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
         Kind::Data { access: Some(access), .. } => u8::try_from(access.width.bytes()).unwrap_or(0),
         _ => 0,
     };
-    events::record(Event {
+    events::record_watched(Event {
         vm: 0,
         vcpu: events::number(vcpu.state.index),
         reason,

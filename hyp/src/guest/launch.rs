@@ -25,9 +25,9 @@ use hyp_core::vm_type::{ProtectedGate, VmType};
 use log::{info, warn};
 
 use super::instance::{self, Instance};
-use super::vcpu::{self, GuestVm, State};
+use super::vcpu::{GuestVm, State, Vcpu};
 use super::vm::load;
-use super::{events, interrupts, power, tracing};
+use super::{events, interrupts, power, tracing, traps};
 use crate::arch::stage2::{self, Regime};
 use crate::arch::{cpu, crc32, ident, percpu};
 use crate::drivers::gic;
@@ -241,12 +241,14 @@ fn run_cpu(index: usize) -> ! {
         vm: &instance.vm,
         view: Box::leak(Box::new(instance.view.on(&own))),
         short_interrupts: gic::version() == GicVersion::V3 && !trace::is_on(),
-        long_road: machine::has_erratum_834220() || trace::is_on(),
+        long_road: machine::has_erratum_834220() || events::is_watched(),
         erratum_834220: machine::has_erratum_834220(),
         is_traced: trace::is_on(),
         runaway: Cell::new(Runaway::new()),
     };
-    power::run(Box::leak(Box::new(vcpu::new(state))))
+    // Decided here and not at each call.
+    let call = if state.is_traced { traps::traced_call } else { traps::trap_call };
+    power::run(Box::leak(Box::new(Vcpu::new(state, call))))
 }
 
 /// Makes this CPU ready for vCPUs of `regime`.

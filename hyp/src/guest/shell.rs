@@ -57,7 +57,7 @@ impl Shell for Here {
     }
 
     fn guard_quota_exceeded(&self, ipa: Ipa) {
-        events::record(Event {
+        events::record_watched(Event {
             vm: 0,
             vcpu: events::number(percpu::index()),
             reason: Reason::GuardQuota,

@@ -3,6 +3,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use hyp_abi::psci;
 use hyp_abi::smccc::{FunctionId, owner};
 use hyp_abi::trace::{Kind, Range};
 use hyp_abi::vendor::{list_2021, pkvm};
@@ -26,6 +27,14 @@ static USED: SeenPages = SeenPages::new();
 /// Calls after which a page may not be guarded any more, in either dialect.
 const UNGUARDS: [FunctionId; 3] =
     [pkvm::MMIO_GUARD_UNMAP, pkvm::MMIO_RGUARD_UNMAP, list_2021::MMIO_GUARD_UNMAP];
+/// Calls that do not return unless they are refused.
+const FINAL: [FunctionId; 5] = [
+    psci::CPU_OFF,
+    psci::SYSTEM_OFF,
+    psci::SYSTEM_RESET,
+    psci::SYSTEM_RESET2_32,
+    psci::SYSTEM_RESET2_64,
+];
 static CPUS: [PerCpu; percpu::MAX_CPUS] = [const { PerCpu::new() }; percpu::MAX_CPUS];
 
 /// What is remembered about a CPU between records.
@@ -125,29 +134,55 @@ pub(crate) fn reset(count: u64) {
     }
 }
 
-/// A call of `vcpu`, whose registers are still those it called with, is answered by `x0` and `x1`.
-#[cold]
-#[inline(never)]
-pub(crate) fn call(vcpu: &Vcpu, x0: u64, x1: u64, is_smc: bool) {
-    count(Counted::Call);
-    let [function, a, b, c, ..] = vcpu.frame.x;
-    let id = FunctionId::from_x0(function);
-    let is_guard = id.owner() == owner::VENDOR_HYP
-        && (pkvm::HYP_MEMINFO.function()..=pkvm::MMIO_RGUARD_UNMAP.function())
-            .contains(&id.function());
-    let wanted = if is_guard { Groups::CALLS | Groups::GUARD } else { Groups::CALLS };
-    if !trace::has(wanted) {
-        return;
+/// A call that is being answered.
+pub(crate) struct Call {
+    id: FunctionId,
+    arguments: [u64; 3],
+    pc: u64,
+    /// Where the guest goes on if the call is answered.
+    next: u64,
+    groups: Groups,
+}
+
+impl Call {
+    /// Notes what `vcpu` calls for. A call that does not return is recorded at once.
+    pub(crate) fn note(vcpu: &Vcpu, is_smc: bool) -> Self {
+        count(Counted::Call);
+        let [function, a, b, c, ..] = vcpu.frame.x;
+        let id = FunctionId::from_x0(function);
+        let is_guard = id.owner() == owner::VENDOR_HYP
+            && (pkvm::HYP_MEMINFO.function()..=pkvm::MMIO_RGUARD_UNMAP.function())
+                .contains(&id.function());
+        let groups = if is_guard { Groups::CALLS | Groups::GUARD } else { Groups::CALLS };
+        // ELR_EL2 is behind an HVC and at an SMC.
+        let pc = sysreg::elr_el2().wrapping_sub(if is_smc { 0 } else { 4 });
+        let call = Self { id, arguments: [a, b, c], pc, next: pc.wrapping_add(4), groups };
+        if FINAL.contains(&id) {
+            call.write(vcpu, 0, 0);
+        }
+        call
     }
-    // ELR_EL2 is behind an HVC and at an SMC.
-    let back = if is_smc { 0 } else { 4 };
-    let pc = sysreg::elr_el2().wrapping_sub(back);
-    write(Kind::Call, pc, [u64::from(id.0) | x1 << 32, a, b, c, x0]);
-    if is_guard {
-        tell_callers_of(vcpu, pc);
-        if UNGUARDS.contains(&id) {
-            // The next use of that page is a first one.
-            USED.forget();
+
+    /// The call has returned to `vcpu`, or is undefined or to be made again: then there is no answer.
+    pub(crate) fn answered(self, vcpu: &Vcpu) {
+        if sysreg::elr_el2() == self.next && !FINAL.contains(&self.id) {
+            let [x0, x1, ..] = vcpu.frame.x;
+            self.write(vcpu, x0, x1);
+        }
+    }
+
+    fn write(&self, vcpu: &Vcpu, x0: u64, x1: u64) {
+        if !trace::has(self.groups) {
+            return;
+        }
+        let [a, b, c] = self.arguments;
+        write(Kind::Call, self.pc, [u64::from(self.id.0) | x1 << 32, a, b, c, x0]);
+        if self.groups.contains(Groups::GUARD) {
+            tell_callers_of(vcpu, self.pc);
+            if UNGUARDS.contains(&self.id) {
+                // The next use of that page is a first one.
+                USED.forget();
+            }
         }
     }
 }

@@ -16,27 +16,37 @@ use super::vcpu::Vcpu;
 use super::{events, faults, interrupts, power, stuck, sysregs, tracing};
 use crate::arch::{stage2, sysreg};
 
-/// HVC or SMC from AArch64. x19 to x28 are not in the frame.
-pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) {
+/// Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
+#[inline]
+fn is_smc(esr: u64) -> bool {
+    esr & (1 << 26) != 0
+}
+
+/// HVC or SMC from AArch64. x19 to x28 are not in the frame. Returns unless the vCPU goes off.
+pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) -> &'static mut Vcpu {
     let services = Caller { vm: vcpu.state.vm, shell: &Here };
     let [x0, x1, x2, x3, ..] = vcpu.frame.x;
     let regs = [x0, x1, x2, x3];
     let imm = (esr & 0xffff) as u16;
-    // Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
-    let is_smc = esr & (1 << 26) != 0;
+    let is_smc = is_smc(esr);
     match calls::answer(&services, is_smc, imm, regs) {
         Outcome::Done(results) => {
-            if vcpu.state.is_traced {
-                let [x0, x1, ..] = results;
-                tracing::call(vcpu, x0, x1, is_smc);
-            }
             set_results(vcpu, results);
             if is_smc {
                 advance_aarch64();
             }
+            vcpu
         }
         other => unusual_outcome(vcpu, other, is_smc),
     }
+}
+
+/// As [`trap_call`], with a record: for a VM that is traced.
+pub(crate) extern "C" fn traced_call(vcpu: &'static mut Vcpu, esr: u64) -> &'static mut Vcpu {
+    let call = tracing::Call::note(vcpu, is_smc(esr));
+    let vcpu = trap_call(vcpu, esr);
+    call.answered(vcpu);
+    vcpu
 }
 
 #[inline]
@@ -47,10 +57,7 @@ fn set_results(vcpu: &mut Vcpu, results: [u64; 4]) {
 }
 
 #[cold]
-fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) {
-    if vcpu.state.is_traced && !matches!(outcome, Outcome::Undefined | Outcome::Replay) {
-        tracing::call(vcpu, 0, 0, is_smc);
-    }
+fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) -> &'static mut Vcpu {
     match outcome {
         Outcome::Done(_) => {}
         Outcome::Suspend => {
@@ -75,6 +82,7 @@ fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) {
             }
         }
     }
+    vcpu
 }
 
 /// Every other synchronous exception.
@@ -94,7 +102,9 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
             power::standby();
             advance();
         }
-        Exit::Hvc { .. } | Exit::Smc { .. } => trap_call(vcpu, esr),
+        Exit::Hvc { .. } | Exit::Smc { .. } => {
+            trap_call(vcpu, esr);
+        }
         Exit::AArch32 { .. } | Exit::Unknown { .. } => inject(vcpu, Exception::Undefined),
     }
 }
@@ -137,7 +147,7 @@ pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
 /// anyone can tell, so it gets it as a virtual one (HCR_EL2.VSE).
 pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, _esr: u64) {
     let vcpu = refuse_aarch32(vcpu);
-    events::record(Event {
+    events::record_watched(Event {
         vm: 0,
         vcpu: events::number(vcpu.state.index),
         reason: Reason::SError,

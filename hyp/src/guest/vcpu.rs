@@ -5,7 +5,7 @@ use core::cell::Cell;
 use hyp_core::sysreg::CpuView;
 use hyp_core::vm::{Runaway, Vm};
 
-use crate::arch::context::{Frame, Framed};
+use crate::arch::context::Framed;
 use crate::arch::cpu::Yield;
 use crate::mm::ports::Hardware;
 
@@ -25,7 +25,7 @@ pub(crate) struct State {
     /// Its system registers as it sees them.
     pub(crate) view: &'static CpuView,
     /// Accesses are not answered on the short road: HPFAR_EL2 cannot be relied on, or they are
-    /// traced.
+    /// watched.
     pub(crate) long_road: bool,
     /// Interrupts are taken from a GICv3, and nobody counts them: those that come often have a
     /// short way.
@@ -36,9 +36,4 @@ pub(crate) struct State {
     pub(crate) is_traced: bool,
     /// Whether it still gets anywhere.
     pub(crate) runaway: Cell<Runaway>,
-}
-
-/// A vCPU in its reset state.
-pub(crate) const fn new(state: State) -> Vcpu {
-    Framed { frame: Frame::new(), state }
 }
