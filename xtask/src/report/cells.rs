@@ -155,7 +155,7 @@ fn guarded_cell(ipa: u64, granule: &Granule, frequency: u64) -> Cell {
     }
     let is_open = is_open(&granule.guarded);
     if let Some(end) = granule.guarded.last().and_then(|last| last.to.as_ref()) {
-        let _ = write!(story, "\nno longer guarded since {}", at(end, frequency));
+        let _ = write!(story, "\ntaken back {}", at(end, frequency));
     }
     let look = match &granule.touched {
         Touched::Unseen => Look::Hardware,

@@ -74,7 +74,7 @@ impl Report {
             self.vms.values().flat_map(|vm| &vm.violations).map(|violation| violation.count).sum();
         let granules: usize = self.vms.values().map(|vm| vm.granules.len()).sum();
         let shared: usize = self.vms.values().map(|vm| vm.shared.len()).sum();
-        format!("{violations} violations, {granules} granules guarded, {shared} pages shared")
+        format!("{violations} violation(s), {granules} granules guarded, {shared} pages shared")
     }
 
     /// For programs.

@@ -135,7 +135,7 @@ fn summary(vm: &Vm) -> String {
     let still = vm.granules.values().filter(|granule| is_open(&granule.guarded)).count();
     let shared = vm.shared.values().filter(|page| is_open(&page.shared)).count();
     format!(
-        "{violations} violations at {} places; {} granules guarded, {never} of them never touched, \
+        "{violations} violation(s) at {} place(s); {} granules guarded, {never} of them never touched, \
          {before} touched before, {still} still guarded at the end; {} pages shared, {shared} still \
          at the end",
         vm.violations.len(),
@@ -178,7 +178,7 @@ fn write_periods(
         writeln!(out, "      {} times, last {}", periods.len(), at(&last.from, frequency))?;
     }
     match &last.to {
-        Some(end) => writeln!(out, "      no longer {verb} since {}", at(end, frequency)),
+        Some(end) => writeln!(out, "      taken back {}", at(end, frequency)),
         None => writeln!(out, "      still {verb} at the end"),
     }
 }

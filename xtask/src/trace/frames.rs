@@ -24,7 +24,7 @@ const PLUMBING: &[&str] = &[
 ];
 
 /// Crates of which the same is true.
-const PLUMBING_CRATES: &[&str] = &["guest_shim", "core", "alloc", "std"];
+const PLUMBING_CRATES: &[&str] = &["guest_shim", "postern_guest", "core", "alloc", "std"];
 
 /// How many functions are shown.
 const SHOWN: usize = 6;
@@ -58,7 +58,9 @@ fn is_plumbing(frame: &str) -> bool {
         PLUMBING_CRATES.contains(&krate)
     };
     let of_trait = path.split_once(" as ").is_some_and(|(_, path)| of(path));
-    PLUMBING.contains(&function) || of(path) || of_trait
+    // The shim's functions for C.
+    let of_shim = function.starts_with("postern_");
+    PLUMBING.contains(&function) || of(path) || of_trait || of_shim
 }
 
 /// A Rust path without its crate's folders and parameters: the last two names. Others are as they are.
