@@ -94,7 +94,12 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
     };
     let leaf = view.leaf(fault.ipa, needed);
     if leaf == LeafState::Permits {
-        return Verdict::Retry;
+        // What is mapped and not memory is a device, where HCR_EL2.PTW lets no walk go on: made
+        // again, it would fault again for ever.
+        return match fault.kind {
+            Kind::Walk(_) if !view.is_memory(fault.ipa) => abort(fault, Reason::WalkOffMemory),
+            _ => Verdict::Retry,
+        };
     }
     if view.is_memory(fault.ipa) {
         return match leaf {

@@ -116,6 +116,8 @@ fn rows_63_to_79_protected() {
         ("68, mapped device", fetch(PERMISSION, ASSIGNED), fetch_abort(Reason::FetchOffMemory)),
         ("70, guarded", data(S1PTW | TRANSLATION, DEVICE), data_abort(Reason::WalkOffMemory)),
         ("70, unmapped", data(S1PTW | TRANSLATION, NOWHERE), data_abort(Reason::WalkOffMemory)),
+        // HCR_EL2.PTW refuses a walk through what is mapped as a device.
+        ("70, assigned", data(S1PTW | PERMISSION, ASSIGNED), data_abort(Reason::WalkOffMemory)),
         ("70, fetch", fetch(S1PTW | TRANSLATION, NOWHERE), fetch_abort(Reason::WalkOffMemory)),
         // Section 11: AT over a table off memory has CM and S1PTW set.
         ("70, AT", data(CM | S1PTW | TRANSLATION, NOWHERE), data_abort(Reason::WalkOffMemory)),
