@@ -18,7 +18,7 @@
     )
 )]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 extern crate std;
 
 pub mod addr;
@@ -45,5 +45,15 @@ pub mod vgic;
 pub mod vm;
 pub mod vm_type;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(
+    not(test),
+    expect(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        reason = "for tests, of this package or of others"
+    )
+)]
+pub mod testing;

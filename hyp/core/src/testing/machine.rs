@@ -19,12 +19,35 @@ use crate::stage2::Vmid;
 
 /// What was asked of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
+pub enum Op {
+    /// [`Tlb::publish`].
     Publish,
-    Invalidate { ipa: Ipa, bytes: u64, leaf: u64 },
+    /// [`Tlb::invalidate`].
+    Invalidate {
+        /// The first address.
+        ipa: Ipa,
+        /// How many bytes.
+        bytes: u64,
+        /// Bytes that one entry covered.
+        leaf: u64,
+    },
+    /// [`Tlb::invalidate_vmid`].
     InvalidateVmid,
-    Zero { pa: Pa, bytes: u64 },
-    Write { pa: Pa, bytes: u64 },
+    /// [`GuestMemory::zero`].
+    Zero {
+        /// The first address.
+        pa: Pa,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// [`GuestMemory::write`].
+    Write {
+        /// The first address.
+        pa: Pa,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// [`GuestMemory::synchronize_fetches`].
     SynchronizeFetches,
 }
 
@@ -37,10 +60,13 @@ type Page = [u8; 4096];
 
 /// An entry that a walker can reach and that is not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) ipa: u64,
-    pub(crate) level: u32,
-    pub(crate) value: u64,
+pub struct Entry {
+    /// The first address that it translates.
+    pub ipa: u64,
+    /// The level of its table.
+    pub level: u32,
+    /// The descriptor.
+    pub value: u64,
 }
 
 /// All such entries, by address and then level: the order in which a walk meets them.
@@ -82,17 +108,17 @@ struct Root {
 
 /// The machine. Its table frames lie at [`FakeMachine::TABLES`].
 #[derive(Debug)]
-pub(crate) struct FakeMachine {
+pub struct FakeMachine {
     tables: Vec<Table>,
     state: Mutex<State>,
 }
 
 impl FakeMachine {
     /// Where the table frames lie.
-    pub(crate) const TABLES: u64 = 0x7_0000_0000;
+    pub const TABLES: u64 = 0x7_0000_0000;
 
     /// A machine with `bytes` of table frames, full of leftovers.
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub fn new(bytes: u64) -> Self {
         let tables: Vec<Table> = (0..bytes / PAGE_SIZE).map(|_| Table::new()).collect();
         for table in &tables {
             table.fill(|index| 0xa5a5_a5a5_a5a5_a5a5 ^ index as u64);
@@ -101,12 +127,12 @@ impl FakeMachine {
     }
 
     /// The table frames.
-    pub(crate) fn frames(&self) -> PaRange {
+    pub fn frames(&self) -> PaRange {
         PaRange::new(Pa(Self::TABLES), self.tables.len() as u64 * PAGE_SIZE).unwrap()
     }
 
     /// Watches the tables at `root`, of `ipa_bits` and beginning at level `start`.
-    pub(crate) fn watch(&self, root: Pa, ipa_bits: u32, start: u32, vmid: Vmid) {
+    pub fn watch(&self, root: Pa, ipa_bits: u32, start: u32, vmid: Vmid) {
         let mut state = self.state();
         state.root = Some(Root { base: root.0, ipa_bits, start, vmid });
         state.seen = self.snapshot(&state);
@@ -119,18 +145,18 @@ impl FakeMachine {
     }
 
     /// Eight bytes of a table.
-    pub(crate) fn read_entry(&self, pa: u64) -> u64 {
+    pub fn read_entry(&self, pa: u64) -> u64 {
         let table = self.frame(Pa(pa).page()).expect("a table frame");
         table.entry((pa % PAGE_SIZE / 8) as usize).unwrap().load(Ordering::Acquire)
     }
 
     /// What was asked since the last call.
-    pub(crate) fn take_ops(&self) -> Vec<Op> {
+    pub fn take_ops(&self) -> Vec<Op> {
         core::mem::take(&mut self.state().ops)
     }
 
     /// At the end of a call: everything that was begun must be complete.
-    pub(crate) fn settle(&self) {
+    pub fn settle(&self) {
         let mut state = self.state();
         self.observe(&mut state);
         assert!(state.stale.is_empty(), "TLBs may still hold {:x?}", state.stale);
@@ -138,12 +164,12 @@ impl FakeMachine {
     }
 
     /// All entries that are not zero, for comparison.
-    pub(crate) fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Vec<Entry> {
         self.snapshot(&self.state())
     }
 
     /// A guest's store: no port is involved.
-    pub(crate) fn poke(&self, pa: Pa, value: u8) {
+    pub fn poke(&self, pa: Pa, value: u8) {
         let mut state = self.state();
         let page = state.pages.entry(pa.0 / PAGE_SIZE).or_insert_with(|| Some(leftover()));
         let bytes = page.get_or_insert_with(|| Box::new([0; 4096]));
@@ -151,7 +177,7 @@ impl FakeMachine {
     }
 
     /// A guest's load.
-    pub(crate) fn peek(&self, pa: Pa) -> u8 {
+    pub fn peek(&self, pa: Pa) -> u8 {
         match self.state().pages.get(&(pa.0 / PAGE_SIZE)) {
             None => LEFTOVER,
             Some(None) => 0,
@@ -160,7 +186,7 @@ impl FakeMachine {
     }
 
     /// Whether the whole page at `pa` is zero.
-    pub(crate) fn is_zero(&self, pa: Pa) -> bool {
+    pub fn is_zero(&self, pa: Pa) -> bool {
         match self.state().pages.get(&(pa.0 / PAGE_SIZE)) {
             None => false,
             Some(None) => true,
@@ -290,7 +316,9 @@ impl Tlb for &FakeMachine {
 
     fn invalidate(&self, vmid: Vmid, ipa: Ipa, bytes: u64, leaf: u64) {
         let mut state = self.record(Op::Invalidate { ipa, bytes, leaf });
-        assert_eq!(state.root.map(|root| root.vmid), Some(vmid));
+        if let Some(root) = state.root {
+            assert_eq!(root.vmid, vmid);
+        }
         assert!(ipa.0.is_multiple_of(leaf) && bytes.is_multiple_of(leaf) && bytes > 0);
         let covered = |old: &Stale| {
             old.size == leaf && ipa.0 <= old.ipa && old.ipa + old.size <= ipa.0 + bytes

@@ -1,8 +1,11 @@
 //! The host's stand-ins for the machine, and oracles that share no code with what they judge.
 
 mod machine;
+#[cfg(test)]
 pub(crate) mod model;
+#[cfg(test)]
 pub(crate) mod oracle;
+#[cfg(test)]
 pub(crate) mod vm;
 
-pub(crate) use machine::{Entry, FakeMachine, Op};
+pub use machine::{Entry, FakeMachine, Op};
