@@ -99,7 +99,7 @@ pub(crate) fn enable_spi(intid: u32, cpu: usize) {
 pub(crate) fn acknowledge() -> Option<Claim> {
     match gicv2::get() {
         Some(gic) => gic.acknowledge(),
-        None => gicv3::acknowledge().map(|intid| Claim { intid, whole: intid }),
+        None => gicv3::acknowledge().map(Claim::v3),
     }
 }
 
@@ -114,14 +114,14 @@ pub(crate) fn drop_priority(claim: Claim) {
 
 /// [`acknowledge`] where the controller is known to be a GICv3.
 #[inline]
-pub(crate) fn acknowledge_v3() -> Option<Claim> {
-    gicv3::acknowledge().map(|intid| Claim { intid, whole: intid })
+pub(crate) fn acknowledge_v3() -> Option<u32> {
+    gicv3::acknowledge()
 }
 
 /// [`drop_priority`] where the controller is known to be a GICv3.
 #[inline]
-pub(crate) fn drop_priority_v3(claim: Claim) {
-    gicv3::drop_priority(claim.intid);
+pub(crate) fn drop_priority_v3(intid: u32) {
+    gicv3::drop_priority(intid);
 }
 
 /// Deactivates an interrupt whose priority was dropped.
@@ -135,8 +135,8 @@ pub(crate) fn deactivate(claim: Claim) {
 
 /// [`deactivate`] where the controller is known to be a GICv3.
 #[inline]
-pub(crate) fn deactivate_v3(claim: Claim) {
-    gicv3::deactivate(claim.intid);
+pub(crate) fn deactivate_v3(intid: u32) {
+    gicv3::deactivate(intid);
 }
 
 /// [`kick`] where the controller is known to be a GICv3.

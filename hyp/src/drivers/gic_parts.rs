@@ -58,3 +58,11 @@ pub(crate) struct Claim {
     /// By what name the controller knows it: with GICv2 an SGI's sender belongs to that.
     pub(super) whole: u32,
 }
+
+impl Claim {
+    /// An interrupt that a GICv3's CPU interface acknowledged.
+    #[inline]
+    pub(crate) const fn v3(intid: u32) -> Self {
+        Self { intid, whole: intid }
+    }
+}

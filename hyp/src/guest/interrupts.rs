@@ -22,33 +22,41 @@ const HYP_TIMER: u32 = 26;
 #[inline]
 pub(crate) fn take_one(vcpu: &Vcpu) -> bool {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    let claim = if vcpu.state.short_interrupts {
-        let claim = gic::acknowledge_v3();
-        if let Some(claim) = claim {
-            gic::drop_priority_v3(claim);
-            if matches!(claim.intid, VTIMER_INTID | PTIMER_INTID)
-                && vm.gic.timer_again(index, claim.intid, &mut VirtualInterface::V3)
-            {
-                return false;
-            }
-            if claim.intid == gic::KICK_SGI && vm.gic.sgi_arrived(index, &mut VirtualInterface::V3)
-            {
-                gic::deactivate_v3(claim);
-                events::drain();
-                return true;
-            }
-        }
-        claim
-    } else {
-        gic::acknowledge().inspect(|claim| gic::drop_priority(*claim))
+    if !vcpu.state.short_interrupts {
+        take_any(vcpu);
+        return true;
+    }
+    let Some(intid) = gic::acknowledge_v3() else {
+        events::drain();
+        return true;
     };
-    take_claim(vcpu, claim);
+    gic::drop_priority_v3(intid);
+    if matches!(intid, VTIMER_INTID | PTIMER_INTID)
+        && vm.gic.timer_again(index, intid, &mut VirtualInterface::V3)
+    {
+        return false;
+    }
+    if intid == gic::KICK_SGI && vm.gic.sgi_arrived(index, &mut VirtualInterface::V3) {
+        gic::deactivate_v3(intid);
+        events::drain();
+    } else {
+        take_v3(vcpu, intid);
+    }
     true
 }
 
+/// The rest of [`take_one`] for an interrupt of a GICv3, kept out of it so that it saves few registers.
 #[inline(never)]
-fn take_claim(vcpu: &Vcpu, claim: Option<gic::Claim>) {
-    if let Some(claim) = claim {
+fn take_v3(vcpu: &Vcpu, intid: u32) {
+    handle(vcpu, gic::Claim::v3(intid));
+    events::drain();
+}
+
+/// [`take_one`] with whatever GIC there is.
+#[inline(never)]
+fn take_any(vcpu: &Vcpu) {
+    if let Some(claim) = gic::acknowledge() {
+        gic::drop_priority(claim);
         handle(vcpu, claim);
     }
     events::drain();

@@ -2,6 +2,7 @@
 
 use hyp_core::esr::SysRegAccess;
 use hyp_core::sysreg::Answer;
+use hyp_core::vgic::SentTo;
 
 use super::shell::Here;
 use super::tracing;
@@ -10,26 +11,32 @@ use crate::arch::low_half;
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 
-/// Does `access` if that takes nothing but the guest's register: an ID register is read, or the
-/// vCPU sends an SGI to one vCPU. `false`, with nothing done, if not.
+/// Does `access` if it reads an ID register. `false`, with nothing done, if not.
 #[inline]
-pub(crate) fn access_at_once(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
-    let register = usize::from(access.rt);
-    if let Some(value) = vcpu.state.view.id_read(access) {
-        vcpu.frame.set(register, value);
-        return true;
+pub(crate) fn read_id(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
+    let value = vcpu.state.view.id_read(access);
+    if let Some(value) = value {
+        vcpu.frame.set(usize::from(access.rt), value);
     }
-    // One that is to be counted goes the long way.
-    if !vcpu.state.view.is_sgi1(access) || vcpu.state.is_traced {
-        return false;
+    value.is_some()
+}
+
+/// Sends the SGI of `value`, which the guest writes to ICC_SGI1R_EL1 of a GICv3, if it is for one
+/// vCPU. `false`, with nothing done, if not.
+#[inline]
+pub(crate) fn send_sgi(vcpu: &Vcpu, value: u64) -> bool {
+    match vcpu.state.vm.gic.sgi_to_one(vcpu.state.index, value) {
+        SentTo::Woken(target) => gic::kick_v3(target),
+        SentTo::Known => {}
+        SentTo::Others => return send_to_self(vcpu, value),
     }
-    let (vm, index, value) = (vcpu.state.vm, vcpu.state.index, vcpu.frame.get(register));
-    if vm.gic.sgi_to_self(index, value, &mut VirtualInterface::V3) {
-        return true;
-    }
-    let Some(kicks) = vm.gic.sgi_to_one(index, value) else { return false };
-    kicks.iter().for_each(gic::kick_v3);
     true
+}
+
+/// Kept out of [`send_sgi`], so that the other half of it saves no registers.
+#[inline(never)]
+fn send_to_self(vcpu: &Vcpu, value: u64) -> bool {
+    vcpu.state.vm.gic.sgi_to_self(vcpu.state.index, value, &mut VirtualInterface::V3)
 }
 
 /// A trapped MRS, MSR or system instruction. `false`, with nothing done, if it is

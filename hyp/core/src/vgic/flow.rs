@@ -137,10 +137,16 @@ impl Flow<'_> {
     /// Fills the list registers, all of which are free; those in `stale` have old content.
     fn load(&mut self, stale: u32, iface: &mut impl CpuInterface) {
         let enabled = iface.vmcr();
+        let groups = self.groups;
+        let private = self.bank.word.deliverable(groups) | self.bank.word.active;
+        let spis: [u32; SPI_WORDS] =
+            core::array::from_fn(|word| self.spis.wanted(self.vcpu, word, groups));
+        if private == 0 && spis == [0; SPI_WORDS] {
+            return self.load_nothing(stale, enabled, iface);
+        }
         let mut waiting = Best::new();
         let mut active = Best::new();
-        let groups = self.groups;
-        for n in Bits(self.bank.word.deliverable(groups) | self.bank.word.active) {
+        for n in Bits(private) {
             let group1 = self.bank.word.group1 & bit(n) != 0;
             let rank = self.private_priority(n) | disabled_rank(enabled, group1);
             let candidate = Candidate { rank, intid: n };
@@ -150,8 +156,8 @@ impl Flow<'_> {
                 active.add(candidate);
             }
         }
-        for word in 0..SPI_WORDS {
-            for spi in spis_of(word, self.spis.wanted(self.vcpu, word, groups)) {
+        for (word, wanted) in spis.into_iter().enumerate() {
+            for spi in spis_of(word, wanted) {
                 let group1 = self.spis.is_group1(spi);
                 let rank = u16::from(self.spis.priority(spi)) | disabled_rank(enabled, group1);
                 let candidate = Candidate { rank, intid: spi.saturating_add(FIRST_SPI) };
@@ -193,6 +199,16 @@ impl Flow<'_> {
         self.bank.is_crowded = crowded || spilled;
         self.bank.has_spilled = spilled;
         self.control(crowded, spilled, enabled, iface);
+    }
+
+    /// [`Self::load`] where nothing wants a list register.
+    fn load_nothing(&mut self, stale: u32, enabled: u64, iface: &mut impl CpuInterface) {
+        for slot in Bits(stale & !self.bank.slots.used) {
+            iface.write_lr(index(slot), ListRegister::EMPTY);
+        }
+        self.bank.is_crowded = false;
+        self.bank.has_spilled = false;
+        self.control(false, false, enabled, iface);
     }
 
     /// Chooses the maintenance interrupts that call back what did not fit.

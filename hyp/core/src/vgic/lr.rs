@@ -250,8 +250,8 @@ pub trait CpuInterface {
     fn set_hcr(&mut self, value: u64);
     /// ICH_VMCR_EL2.
     fn vmcr(&self) -> u64;
-    /// ICH_VMCR_EL2 as after reset (everything masked and disabled) and no active priorities
-    /// (`ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` all zero).
+    /// ICH_VMCR_EL2 as after reset (everything masked and disabled), no active priorities
+    /// (`ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` all zero), all list registers empty, ICH_HCR_EL2 0.
     fn reset(&mut self);
     /// Whether the physical line of a timer PPI is asserted: enabled, unmasked and expired.
     /// Asked for INTIDs 27 and 30 only.

@@ -114,6 +114,17 @@ impl<R> Cpu<R> {
     }
 }
 
+/// What became of an SGI to one vCPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentTo {
+    /// It waits for this vCPU, which is to be kicked.
+    Woken(usize),
+    /// It waits for a vCPU that has been kicked already.
+    Known,
+    /// Nothing was done: it is not for one other vCPU.
+    Others,
+}
+
 /// The interrupt controller of one VM. `R` is what a waiting lock does.
 pub struct Vgic<R> {
     spis: TicketMutex<SpiBank, R>,
@@ -180,9 +191,6 @@ impl<R: RelaxStrategy> Vgic<R> {
     pub fn vcpu_on(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         iface.reset();
-        for n in 0..iface.list_registers() {
-            iface.write_lr(n, ListRegister::EMPTY);
-        }
         {
             let mut bank = cpu.bank.lock();
             bank.hcr = hcr::EN;
@@ -260,20 +268,23 @@ impl<R: RelaxStrategy> Vgic<R> {
             && cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, self.groups(), iface)
     }
 
-    /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names one other and nobody else: what is left
-    /// to do is to kick whom it answers. `None`, with nothing done, if not.
+    /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names one other and nobody else.
     #[inline]
-    pub fn sgi_to_one(&self, vcpu: usize, value: u64) -> Option<Kicks> {
+    pub fn sgi_to_one(&self, vcpu: usize, value: u64) -> SentTo {
         const INTID: u64 = 0xf << 24;
         let targets = value & !INTID;
         let target = targets.trailing_zeros() as usize;
         if !targets.is_power_of_two() || target >= self.vcpus || target == vcpu {
-            return None;
+            return SentTo::Others;
         }
+        let Some(cpu) = self.cpus.get(target) else { return SentTo::Others };
         let sgi = bit(low(value >> 24) & 0xf);
         // Whoever finds the inbox empty sends the kick; the owner empties it in one go.
-        let was_empty = self.cpus.get(target)?.inbox.fetch_or(sgi, Ordering::AcqRel) == 0;
-        Some(if was_empty { Kicks::NONE.with(target) } else { Kicks::NONE })
+        if cpu.inbox.fetch_or(sgi, Ordering::AcqRel) == 0 {
+            SentTo::Woken(target)
+        } else {
+            SentTo::Known
+        }
     }
 
     /// As [`Self::sync`] on a kick, if one SGI waits and all it takes is to write the list register

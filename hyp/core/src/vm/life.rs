@@ -81,11 +81,11 @@ impl Life {
             .is_ok()
     }
 
-    /// The reason to stop, if there is one.
+    /// Whether there is a reason to stop.
     #[inline]
     #[must_use]
-    pub fn stopping(&self) -> Option<Stop> {
-        Stop::from_word(self.0.load(Ordering::Acquire))
+    pub fn is_stopping(&self) -> bool {
+        self.0.load(Ordering::Acquire) >> REASON_SHIFT != 0
     }
 
     /// A vCPU that had entered is out for good.
@@ -117,7 +117,7 @@ mod tests {
         assert!(life.request(Stop::Reset));
         assert!(!life.request(Stop::Off));
         assert!(!life.enter());
-        assert_eq!(life.stopping(), Some(Stop::Reset));
+        assert!(life.is_stopping());
         assert_eq!(life.leave(), Left::Last(Stop::Reset));
         life.restart();
         assert!(life.enter());

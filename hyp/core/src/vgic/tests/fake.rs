@@ -208,6 +208,8 @@ impl CpuInterface for FakeCpu {
         self.vmcr = 0;
         self.pmr = 0;
         self.active_priorities.clear();
+        self.lrs.fill(ListRegister::EMPTY);
+        self.hcr = 0;
     }
 
     fn timer_line(&self, intid: u32) -> bool {

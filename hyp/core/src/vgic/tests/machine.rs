@@ -1,7 +1,7 @@
 //! Several simulated CPUs around one controller, with kicks, timers and maintenance interrupts
 //! delivered as the shell would.
 
-use super::super::{GicVersion, Kicks, Read, SgiRegister, Vgic};
+use super::super::{GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
 use super::fake::FakeCpu;
 use crate::esr::Width;
 use std::vec::Vec;
@@ -190,13 +190,15 @@ impl Machine {
     pub(super) fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) {
         let cpu = &mut self.cpus[vcpu];
         // As EL2 does: the short roads first.
-        let short = register == SgiRegister::Sgi1;
-        self.kicked |= if short && self.vgic.sgi_to_self(vcpu, value, cpu) {
-            Kicks::NONE
-        } else if let Some(kicks) = short.then(|| self.vgic.sgi_to_one(vcpu, value)).flatten() {
-            kicks
-        } else {
-            self.vgic.sgi(vcpu, register, value, cpu)
+        let is_short = register == SgiRegister::Sgi1;
+        if is_short && self.vgic.sgi_to_self(vcpu, value, cpu) {
+            return self.settle();
+        }
+        let sent = if is_short { self.vgic.sgi_to_one(vcpu, value) } else { SentTo::Others };
+        self.kicked |= match sent {
+            SentTo::Woken(target) => Kicks::NONE.with(target),
+            SentTo::Known => Kicks::NONE,
+            SentTo::Others => self.vgic.sgi(vcpu, register, value, cpu),
         };
         self.settle();
     }
