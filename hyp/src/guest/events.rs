@@ -78,11 +78,9 @@ pub(crate) fn drain() {
 #[cold]
 fn print() {
     let mut printed = false;
-    while let Some(record) = EVENTS.pop() {
-        if record.is_first() {
-            info!("event: {}", record.event);
-            printed = true;
-        }
+    while let Some(event) = EVENTS.pop() {
+        info!("event: {event}");
+        printed = true;
     }
     let lost = EVENTS.take_lost();
     if lost > 0 {

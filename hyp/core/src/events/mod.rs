@@ -14,7 +14,7 @@ mod sites;
 pub mod trace;
 
 pub use event::{Event, Reason, Touch};
-pub use queue::{EventLog, Record};
+pub use queue::EventLog;
 
 #[cfg(test)]
 mod tests;

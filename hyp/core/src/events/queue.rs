@@ -3,35 +3,26 @@
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::event::{Event, Reason, Touch};
-use super::sites::Sites;
+use super::sites::{Site, Sites};
 use crate::addr::{Ipa, Va};
-
-/// An event as it was drained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    /// What happened.
-    pub event: Event,
-    /// How often this site has been recorded, this time included; at most 65,535.
-    pub count: u16,
-}
-
-impl Record {
-    /// Whether this is the site's first event: the one for the console.
-    #[must_use]
-    pub const fn is_first(&self) -> bool {
-        self.count == 1
-    }
-}
 
 /// Words of one packed event.
 const WORDS: usize = 4;
 
+/// One event in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Record {
+    event: Event,
+    /// Whether it is the first of its site, and not one that another CPU recorded at the same time.
+    is_first: bool,
+}
+
 impl Record {
     fn pack(&self) -> [u64; WORDS] {
         let Event { vm, vcpu, reason, touch, bytes, pc, va, ipa } = self.event;
-        let [low, high] = self.count.to_le_bytes();
+        let first = u8::from(self.is_first);
         [
-            u64::from_le_bytes([vm, vcpu, reason as u8, touch as u8, bytes, low, high, 0]),
+            u64::from_le_bytes([vm, vcpu, reason as u8, touch as u8, bytes, first, 0, 0]),
             pc,
             va.get(),
             ipa.get(),
@@ -40,7 +31,7 @@ impl Record {
 
     fn unpack(words: [u64; WORDS]) -> Option<Self> {
         let [head, pc, va, ipa] = words;
-        let [vm, vcpu, reason, touch, bytes, low, high, _] = head.to_le_bytes();
+        let [vm, vcpu, reason, touch, bytes, first, ..] = head.to_le_bytes();
         Some(Self {
             event: Event {
                 vm,
@@ -52,7 +43,7 @@ impl Record {
                 va: Va(va),
                 ipa: Ipa(ipa),
             },
-            count: u16::from_le_bytes([low, high]),
+            is_first: first != 0,
         })
     }
 }
@@ -110,30 +101,30 @@ impl EventLog {
         Some((self.slots.get(place)?, lap))
     }
 
-    /// Records `event`. Never waits. Answers whether it is the first of its site: then somebody
-    /// should drain the log soon.
+    /// Records `event` if it is the first of its site. Never waits. Answers whether it was: then
+    /// somebody should drain the log soon.
     ///
-    /// Repeats of a site use at most half of the queue and are dropped without a word beyond
-    /// that, so that a guest in a loop cannot hide another site's first event. An event that finds
-    /// the queue full is counted as lost.
+    /// Repeats leave no trace, so that a guest in a loop cannot hide another site's first event.
+    /// An event that finds the queue full is counted as lost, and its site's first is still to come.
+    #[inline]
     pub fn record(&self, event: Event) -> bool {
-        let is_repeat = self.sites.find(&event).is_some();
-        if is_repeat && self.waiting() >= SLOTS / 2 {
-            self.sites.count(&event);
-            return false;
-        }
+        let key = Sites::key(&event);
+        self.sites.find(key) == Site::New && self.record_first(event, key)
+    }
+
+    #[inline(never)]
+    fn record_first(&self, event: Event, key: u64) -> bool {
         let Some((slot, lap)) = self.claim() else {
-            // Not counted at its site: its first event is still to come.
             self.lost.fetch_add(1, Ordering::Relaxed);
             return false;
         };
-        let count = self.sites.count(&event);
-        for (word, value) in slot.words.iter().zip((Record { event, count }).pack()) {
+        let is_first = self.sites.enter(key);
+        for (word, value) in slot.words.iter().zip((Record { event, is_first }).pack()) {
             word.store(value, Ordering::Relaxed);
         }
         // Release: whoever sees the turn sees the words.
         slot.turn.store(lap.wrapping_mul(2).wrapping_add(1), Ordering::Release);
-        count == 1
+        is_first
     }
 
     /// Whether there is nothing to drain, roughly: others come and go meanwhile.
@@ -171,7 +162,16 @@ impl EventLog {
     }
 
     /// Takes the oldest event out, if there is one.
-    pub fn pop(&self) -> Option<Record> {
+    pub fn pop(&self) -> Option<Event> {
+        loop {
+            let record = self.pop_any()?;
+            if record.is_first {
+                return Some(record.event);
+            }
+        }
+    }
+
+    fn pop_any(&self) -> Option<Record> {
         let mut at = self.head.load(Ordering::Relaxed);
         loop {
             let (slot, lap) = self.slot(at)?;

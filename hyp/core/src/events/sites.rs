@@ -1,6 +1,6 @@
-//! Places in a guest's code where something is wrong, and how often each was seen.
+//! Places in a guest's code where something is wrong.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::event::Event;
 
@@ -9,64 +9,71 @@ pub(super) const SITES: usize = 256;
 /// How many neighbours of its home place a site may take.
 const PROBES: usize = 8;
 
-/// How often each site was seen.
+/// The sites that have reached the console.
 #[derive(Debug)]
 pub(super) struct Sites {
     keys: [AtomicU64; SITES],
-    counts: [AtomicU32; SITES],
+}
+
+/// What the table says about a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Site {
+    /// It has been entered before.
+    Known,
+    /// It has not, and there is a place for it.
+    New,
+    /// It has not, and never will be.
+    NoRoom,
 }
 
 impl Sites {
     pub(super) const fn new() -> Self {
-        Self {
-            keys: [const { AtomicU64::new(0) }; SITES],
-            counts: [const { AtomicU32::new(0) }; SITES],
-        }
+        Self { keys: [const { AtomicU64::new(0) }; SITES] }
     }
 
-    /// Counts `event` at its site and says how often that was seen. A site that finds no place
-    /// counts as seen before.
-    pub(super) fn count(&self, event: &Event) -> u16 {
-        let key = Self::key(event);
+    /// What is known about the site with this key.
+    #[inline]
+    pub(super) fn find(&self, key: u64) -> Site {
         for place in Self::places(key) {
-            let (Some(slot), Some(count)) = (self.keys.get(place), self.counts.get(place)) else {
-                continue;
-            };
-            let seen = slot
-                .compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed)
-                .unwrap_or_else(|other| other);
-            if seen == 0 || seen == key {
-                let before = count
-                    .try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1))
-                    .unwrap_or(u32::MAX);
-                return u16::try_from(before.saturating_add(1)).unwrap_or(u16::MAX);
+            match self.keys.get(place).map_or(0, |slot| slot.load(Ordering::Relaxed)) {
+                0 => return Site::New,
+                seen if seen == key => return Site::Known,
+                _ => {}
             }
         }
-        u16::MAX
+        Site::NoRoom
     }
 
-    /// Where the site of `event` is, if it has been counted before.
-    pub(super) fn find(&self, event: &Event) -> Option<usize> {
-        let key = Self::key(event);
-        Self::places(key)
-            .find(|&place| self.keys.get(place).is_some_and(|k| k.load(Ordering::Relaxed) == key))
+    /// Enters the site with this key; `false` if it was there, or there is no place for it.
+    pub(super) fn enter(&self, key: u64) -> bool {
+        for place in Self::places(key) {
+            let Some(slot) = self.keys.get(place) else { continue };
+            match slot.compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(seen) if seen == key => return false,
+                Err(_) => {}
+            }
+        }
+        false
     }
 
     /// What stands for the site of `event`; never 0.
-    const fn key(event: &Event) -> u64 {
-        let tag = u64::from_le_bytes([event.vm, event.reason as u8, 0, 0, 0, 0, 0, 1]);
-        mix(mix(event.pc) ^ tag) | 1
+    #[inline]
+    pub(super) const fn key(event: &Event) -> u64 {
+        let tag = u64::from_le_bytes([0, 0, 0, 0, 0, 0, event.vm, event.reason as u8]);
+        // User programs and kernels alike leave the tag's bits of a PC at one value.
+        mix(event.pc ^ tag) | 1
     }
 
     /// Where the site with this key may be.
+    #[inline]
     fn places(key: u64) -> impl Iterator<Item = usize> {
         let home = usize::try_from(key >> 40).unwrap_or(0);
         (0..PROBES).map(move |probe| home.wrapping_add(probe) & (SITES - 1))
     }
 
     pub(super) fn forget(&self) {
-        for (key, count) in self.keys.iter().zip(&self.counts) {
-            count.store(0, Ordering::Relaxed);
+        for key in &self.keys {
             key.store(0, Ordering::Relaxed);
         }
     }
