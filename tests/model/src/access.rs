@@ -87,8 +87,14 @@ pub(crate) fn touch(state: &mut State, access: &Access) -> (Outcome, Rule) {
             (Outcome::Undescribed, Rule::AccessUndescribedNormal)
         };
     }
-    if covers(&config.emulated, ipa, bytes) || covers(&config.assigned, ipa, 1) {
+    if covers(&config.assigned, ipa, bytes) {
         return (Outcome::Device, Rule::AccessDevice);
     }
-    (external_abort(access), Rule::AccessNobody)
+    if !covers(&config.emulated, ipa, bytes) {
+        return (external_abort(access), Rule::AccessNobody);
+    }
+    if pages[0] != pages[1] {
+        return (external_abort(access), Rule::AccessAcross);
+    }
+    (Outcome::Device, Rule::AccessDevice)
 }

@@ -113,5 +113,6 @@ rules! {
     AccessUndescribed: "an access of a protected VM that the hardware does not describe: external abort", "arch/arm64/kvm/mmio.c, io_mem_abort";
     AccessUndescribedNormal: "such an access of a normal VM is the hypervisor's to decide", "arch/arm64/kvm/mmio.c, io_mem_abort";
     AccessDevice: "an access to a device that the guard does not refuse reaches it", "pkvm.c, __pkvm_check_ioguard_page; arch/arm64/kvm/mmio.c, io_mem_abort";
+    AccessAcross: "an access across a page's end reaches no emulated device: external abort", "Arm ARM DDI 0487, AArch64.TranslateAddress: of the second page no address is reported";
     AccessNobody: "an access to nothing: external abort", "arch/arm64/kvm/inject_fault.c, inject_abt64";
 }

@@ -4,7 +4,7 @@ use model::{Access, Conduit, Event, Kind, PAGE};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::place::{CONSOLE, DEVICE, HIGH, Options, RAM};
+use crate::place::{CONSOLE, DEVICE, GIC, HIGH, Options, RAM};
 
 /// One thing that happens, before it is known which vCPUs run and where the pages are.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +62,14 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
 }
 
 fn address() -> impl Strategy<Value = Argument> {
-    let offset = prop_oneof![12 => Just(0u64), 1 => select(vec![1u64, 8, 0x800, 0xffc, 0xfff])];
+    let offset = prop_oneof![12 => Just(0u64), 2 => select(vec![1u64, 8, 0x800, 0xffc, 0xfff])];
     (any::<Index>(), offset).prop_map(|(page, offset)| Argument::Address { page, offset })
+}
+
+/// Where an access is: also over the end of a page with the same device behind it.
+fn place() -> impl Strategy<Value = Argument> {
+    let over = select(vec![GIC + 0xfff, GIC + 0x1ffc, DEVICE + 0xfff, CONSOLE + 0xffc]);
+    prop_oneof![9 => address(), 1 => over.prop_map(Argument::Value)]
 }
 
 fn small() -> impl Strategy<Value = Argument> {
@@ -171,7 +177,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
                 vcpu, is_smc, immediate, id: id | garbage, x, interrupt,
             }
         ),
-        120 => (any::<Index>(), access(), address(), half())
+        120 => (any::<Index>(), access(), place(), half())
             .prop_map(|(vcpu, access, at, interrupt)| Op::Access { vcpu, access, at, interrupt }),
         10 => (any::<Index>(), any::<bool>())
             .prop_map(|(vcpu, is_big)| Op::Endianness { vcpu, is_big }),

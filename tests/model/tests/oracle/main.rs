@@ -193,7 +193,7 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 fn runner() -> TestRunner {
-    let cases = variable("POSTERN_MODEL_CASES", 80);
+    let cases = variable("POSTERN_MODEL_CASES", 160);
     let seed = variable("POSTERN_MODEL_SEED", 1);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

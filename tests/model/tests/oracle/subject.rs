@@ -173,20 +173,45 @@ impl<'m> Subject<'m> {
         }
     }
 
+    fn is_mapped(&self, ipa: u64) -> bool {
+        matches!(self.vm.space.lookup(Ipa(ipa)), Leaf::Valid(_))
+    }
+
+    /// Lets `access` fault until it is answered. One that crosses a page's end faults on the first
+    /// of its pages that is not mapped, and on none where both are.
     fn access(&self, access: &Access, interrupted: bool) -> Answer {
+        let last = access.ipa.saturating_add(access.bytes - 1) / PAGE * PAGE;
+        let is_memory = self.vm.space.is_memory(Ipa(access.ipa));
+        let crosses = last > access.ipa && access.is_described && !is_memory;
+        for _ in 0..3 {
+            let is_mapped = self.is_mapped(access.ipa);
+            let is_plain = matches!(access.kind, Kind::Load | Kind::Store(_));
+            let ipa = if is_plain && is_mapped && crosses { last } else { access.ipa };
+            if is_plain && !self.vm.space.is_memory(Ipa(ipa)) && self.is_mapped(ipa) {
+                return Answer::Device;
+            }
+            let access = Access { ipa, ..*access };
+            if let Some(answer) = self.fault(&access, is_mapped, interrupted) {
+                return answer;
+            }
+        }
+        panic!("it faults again and again");
+    }
+
+    /// What comes of one fault; `None` where the instruction is to be executed again.
+    fn fault(&self, access: &Access, is_mapped: bool, interrupted: bool) -> Option<Answer> {
         let ipa = Ipa(access.ipa);
-        let mapped = matches!(self.vm.space.lookup(ipa), Leaf::Valid(_));
-        let fault = fault(access, mapped);
-        match judge(&self.vm, &fault) {
+        Some(match judge(&self.vm, &fault(access, is_mapped)) {
             Verdict::Retry if self.vm.space.is_memory(ipa) => self.memory(access, interrupted),
             Verdict::Populate => self.memory(access, interrupted),
             // What is mapped does not fault: the machine maintains its caches by itself.
             Verdict::Retry if access.kind == Kind::Maintenance => Answer::Skips,
-            Verdict::Retry | Verdict::Emulate { .. } => Answer::Device,
+            Verdict::Retry => return None,
             Verdict::MapDevice => {
                 self.vm.space.map_device(ipa).unwrap();
-                Answer::Device
+                return None;
             }
+            Verdict::Emulate { .. } => Answer::Device,
             Verdict::Skip => Answer::Skips,
             Verdict::Decode => Answer::Undescribed,
             Verdict::Abort { exception, .. } => {
@@ -195,7 +220,7 @@ impl<'m> Subject<'m> {
                 Answer::Aborts(take(exception, &guest, PstateFeatures::default()).esr_el1)
             }
             Verdict::InvalidateTlb => panic!("no such fault was made"),
-        }
+        })
     }
 
     /// An access to memory, again and again until it is there.
