@@ -21,6 +21,7 @@ use hyp_core::testing::FakeMachine;
 use hyp_core::vm_type::{ProtectedGate, VmType};
 use model::{Answer, Choice, Conduit, Event, Host, Power, Rule, State, step, vm_type};
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use generate::Op;
@@ -247,6 +248,8 @@ fn type_words(tally: &Tally) {
     static OPEN: ProtectedGate = ProtectedGate::new(true, true);
     static SHUT: ProtectedGate = ProtectedGate::new(true, false);
     let word = prop_oneof![
+        4 => (select(vec![0, 31, 32, 36, 40, 48, 49, 52]), any::<bool>())
+            .prop_map(|(n, high)| n | u64::from(high) << 31),
         4 => (0u64..0x100, any::<bool>()).prop_map(|(n, high)| n | u64::from(high) << 31),
         1 => any::<u64>(),
         1 => any::<u32>().prop_map(|n| i64::from(n.cast_signed()).cast_unsigned()),
