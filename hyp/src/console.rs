@@ -170,6 +170,11 @@ pub(crate) fn arm_look() {
     timer::set_deadline(Some(next_look()));
 }
 
+/// Has EL2's timer fire on this CPU a millisecond from now.
+pub(crate) fn look_soon() {
+    timer::set_deadline(Some(timer::now().saturating_add(timer::frequency() / 1000)));
+}
+
 /// When EL2's timer fires at the latest while a vCPU runs.
 fn next_look() -> u64 {
     timer::now().saturating_add(timer::frequency().saturating_mul(LOOK_SECONDS))

@@ -145,6 +145,12 @@ pub(crate) fn kick_v3(cpu: usize) {
     gicv3::kick(cpu);
 }
 
+/// Whether something has to happen soon after a guest's timer interrupt, lest the next one stay
+/// unseen: a flaw of QEMU's GICv2.
+pub(crate) fn forgets_lines() -> bool {
+    gicv2::get().is_some_and(gicv2::GicV2::forgets_lines)
+}
+
 /// Sends [`KICK_SGI`] to CPU number `cpu`.
 pub(crate) fn kick(cpu: usize) {
     match gicv2::get() {

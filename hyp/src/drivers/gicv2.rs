@@ -106,6 +106,14 @@ impl GicV2 {
         Ok(())
     }
 
+    /// Whether a line that is high when a guest deactivates its interrupt through a list register, or
+    /// rises just before, stays unseen until something else happens. QEMU's model, which GICC_IIDR
+    /// tells, is like that (`hw/intc/arm_gic.c`, `gic_complete_irq`).
+    pub(super) fn forgets_lines(&self) -> bool {
+        const QEMU: u32 = 0x0002_043b;
+        self.interface.iidr.get() == QEMU
+    }
+
     /// Enables a PPI of the calling CPU.
     pub(super) fn enable_ppi(&self, intid: u32) {
         self.distributor.isenabler[0].set(1 << intid);

@@ -82,12 +82,19 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
         // Stays active: the guest deactivates it through its list register.
         intid @ (VTIMER_INTID | PTIMER_INTID) => {
             let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
+            if gic::forgets_lines() {
+                vcpu.state.is_nudged.set(true);
+                console::look_soon();
+            }
             return vm.pass_on(index, kicks, &Here, &mut iface);
         }
         gic::KICK_SGI => vm.gic.sync(index, &mut iface),
         HYP_TIMER => {
             console::timer_fired();
-            stuck::look(vcpu);
+            // Looks count seconds.
+            if !vcpu.state.is_nudged.replace(false) {
+                stuck::look(vcpu);
+            }
             tracing::tell_counts();
             Kicks::NONE
         }

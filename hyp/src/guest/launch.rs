@@ -244,6 +244,7 @@ fn run_cpu(index: usize) -> ! {
         long_road: machine::has_erratum_834220() || events::is_watched(),
         erratum_834220: machine::has_erratum_834220(),
         is_traced: trace::is_on(),
+        is_nudged: Cell::new(false),
         runaway: Cell::new(Runaway::new()),
     };
     // Decided here and not at each call.

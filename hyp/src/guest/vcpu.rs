@@ -34,6 +34,10 @@ pub(crate) struct State {
     pub(crate) erratum_834220: bool,
     /// What it does is traced.
     pub(crate) is_traced: bool,
+    /// EL2's timer fires out of turn, only so that something happens ([`gic::forgets_lines`]).
+    ///
+    /// [`gic::forgets_lines`]: crate::drivers::gic::forgets_lines
+    pub(crate) is_nudged: Cell<bool>,
     /// Whether it still gets anywhere.
     pub(crate) runaway: Cell<Runaway>,
 }

@@ -78,7 +78,9 @@ register_structs! {
         (0x0010 => pub(crate) eoir: WriteOnly<u32>),
         (0x0014 => _state),
         (0x00d0 => pub(crate) apr: [ReadWrite<u32>; 4]),
-        (0x00e0 => _second_page),
+        (0x00e0 => _more_priorities),
+        (0x00fc => pub(crate) iidr: ReadOnly<u32>),
+        (0x0100 => _second_page),
         (0x1000 => pub(crate) dir: WriteOnly<u32>),
         (0x1004 => @END),
     }
