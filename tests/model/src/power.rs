@@ -1,5 +1,7 @@
 //! Power states of the vCPUs and of the VM (DEN0022).
 
+use alloc::vec::Vec;
+
 use crate::rules::Rule;
 use crate::state::{Power, Start, State};
 

@@ -1,6 +1,6 @@
 //! What there is to know about a VM.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 /// The granule of the guard and of sharing, in bytes.
 pub const PAGE: u64 = 4096;
