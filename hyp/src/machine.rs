@@ -80,12 +80,6 @@ pub(crate) fn facts() -> Option<&'static Facts> {
     FACTS.get()
 }
 
-/// What decides about PSTATE at an exception to EL1.
-#[inline]
-pub(crate) fn pstate_features() -> PstateFeatures {
-    FACTS.get().map_or(PstateFeatures::empty(), |facts| facts.pstate)
-}
-
 /// How the machine stands to a vulnerability.
 pub(crate) fn mitigation(workaround: Workaround) -> Mitigation {
     FACTS.get().map_or(Mitigation::Vulnerable, |facts| facts.mitigations.of(workaround))

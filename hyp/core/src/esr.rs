@@ -161,6 +161,7 @@ pub enum Width {
 impl Width {
     /// The width whose binary logarithm is the low two bits of `sas` (`ISS.SAS`, or the size
     /// field of a load or store).
+    #[inline]
     #[must_use]
     pub const fn from_log2(sas: u64) -> Self {
         match sas & 3 {
@@ -363,15 +364,49 @@ impl core::fmt::Debug for SysReg {
     }
 }
 
-/// The access of a data abort of the commonest kind, from its ISS: a translation fault of a load or
-/// store that the hardware describes, without sign extension. HPFAR_EL2 then holds the page. For any other abort the
-/// answer is `None`, and [`DataAbort::from_iss`] says more.
-#[inline]
-#[must_use]
-pub const fn plain_access(iss: u64) -> Option<Access> {
-    /// ISV, SSE, FnV, CM, S1PTW and the kind of fault, without its level.
-    const FIELDS: u64 = 1 << 24 | 1 << 21 | 1 << 10 | 1 << 8 | 1 << 7 | 0x3c;
-    if iss & FIELDS == 1 << 24 | 0x04 { Some(Access::from_iss(iss)) } else { None }
+/// A data abort of the commonest kind, by its ISS: a translation fault of a load or store that the
+/// hardware describes, without sign extension. HPFAR_EL2 then holds the page.
+///
+/// It stays as it came, because what traps take it apart need one field here and one there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainAccess(u64);
+
+impl PlainAccess {
+    /// `None` for any other abort; [`DataAbort::from_iss`] says more about those.
+    #[inline]
+    #[must_use]
+    pub const fn from_iss(iss: u64) -> Option<Self> {
+        /// ISV, SSE, FnV, CM, S1PTW and the kind of fault, without its level.
+        const FIELDS: u64 = 1 << 24 | 1 << 21 | 1 << 10 | 1 << 8 | 1 << 7 | 0x3c;
+        if iss & FIELDS == 1 << 24 | 0x04 { Some(Self(iss)) } else { None }
+    }
+
+    /// Load or store.
+    #[inline]
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        if bit(self.0, 6) { Direction::Write } else { Direction::Read }
+    }
+
+    /// Bytes moved.
+    #[inline]
+    #[must_use]
+    pub const fn width(self) -> Width {
+        Width::from_log2(self.0 >> 22)
+    }
+
+    /// The register, 0 to 31; 31 is the zero register.
+    #[inline]
+    #[must_use]
+    pub const fn register(self) -> usize {
+        ((self.0 >> 16) & 0x1f) as usize
+    }
+
+    /// All of it.
+    #[must_use]
+    pub const fn access(self) -> Access {
+        Access::from_iss(self.0)
+    }
 }
 
 /// A trapped MRS, MSR or system instruction.

@@ -94,7 +94,12 @@ proptest! {
                 && !long.on_walk
                 && !long.is_maintenance
                 && !long.address_unknown;
-            prop_assert_eq!(plain_access(iss), long.access.filter(|access| is_plain && !access.sign_extend));
+            let plain = PlainAccess::from_iss(iss);
+            let expected = long.access.filter(|access| is_plain && !access.sign_extend);
+            prop_assert_eq!(plain.map(PlainAccess::access), expected);
+            let fields = plain.map(|plain| (plain.direction(), plain.width(), plain.register()));
+            let of = |access: Access| (access.direction, access.width, access.register.into());
+            prop_assert_eq!(fields, expected.map(of));
         }
     }
 

@@ -189,6 +189,7 @@ pub const fn may_be_big_endian(sctlr_el1: u64) -> bool {
 }
 
 /// The state in which the guest takes `exception`.
+#[inline]
 #[must_use]
 pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeatures) -> Injection {
     let from_el0 = is_from_el0(guest.pstate);
@@ -220,6 +221,7 @@ pub const fn vector(vbar_el1: u64, pstate: u64) -> u64 {
 }
 
 /// Offset of the synchronous vector in EL1's table (Arm ARM, D1.3.1.5, "Exception vectors").
+#[inline]
 const fn vector_offset(pstate: u64) -> u64 {
     if is_aarch32(pstate) {
         0x600
@@ -233,9 +235,13 @@ const fn vector_offset(pstate: u64) -> u64 {
 }
 
 /// PSTATE after `AArch64.TakeException` to EL1, as an SPSR value.
+#[inline]
 const fn pstate_at_vector(guest: &GuestState, features: PstateFeatures) -> u64 {
     // IL, SS, UAO and BTYPE are cleared by not being kept.
     let mut pstate = (guest.pstate & spsr::KEPT) | spsr::DAIF | spsr::EL1H;
+    if features.is_empty() {
+        return pstate;
+    }
     if features.contains(PstateFeatures::PAN) {
         pstate |= guest.pstate & spsr::PAN;
         if guest.sctlr_el1 & sctlr::SPAN == 0 {

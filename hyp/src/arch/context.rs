@@ -202,6 +202,13 @@ pub(crate) fn set_pstate(pstate: u64) {
     unsafe { sysreg::set_spsr_el2(pstate) };
 }
 
+/// Makes the guest continue at EL1, on its own stack pointer: only flags and masks of `pstate` count.
+#[inline]
+pub(crate) fn enter_el1(pstate: u64) {
+    // SAFETY: the mode is EL1h.
+    unsafe { sysreg::set_spsr_el2((pstate & !MODE) | spsr_el2::M::EL1h.value) };
+}
+
 /// SPSR_EL2.M, the AArch32 bit included.
 const MODE: u64 = 0x1f;
 

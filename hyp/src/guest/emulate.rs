@@ -1,6 +1,6 @@
 //! Accesses to the devices that EL2 emulates.
 
-use hyp_core::esr::{Access, Direction};
+use hyp_core::esr::{Access, Direction, PlainAccess};
 use hyp_core::fault::{load_result, store_value};
 use hyp_core::inject;
 use hyp_core::vm::{Device, Emulated};
@@ -10,20 +10,20 @@ use super::vcpu::{GuestVm, Vcpu};
 use crate::arch::{cpu, sysreg};
 use crate::drivers::virtual_interface::VirtualInterface;
 
-/// Does `access`, which is not sign-extended, on `device`, if that takes nothing but the guest's
+/// Does `access` on `device`, if that takes nothing but the guest's
 /// register: constants are read so, and stores of nothing. `false`, with nothing done, if not.
-#[inline]
-pub(crate) fn perform_at_once(vcpu: &mut Vcpu, device: Device, access: &Access) -> bool {
-    let register = usize::from(access.register);
-    match access.direction {
-        Direction::Read => match vcpu.state.vm.constant(device, access.width) {
+#[inline(always)]
+pub(crate) fn perform_at_once(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> bool {
+    let register = access.register();
+    match access.direction() {
+        Direction::Read => match vcpu.state.vm.constant(device, access.width()) {
             // All of the register: what is not loaded becomes zero.
             Some(value) => vcpu.frame.set(register, value),
             None => return false,
         },
         Direction::Write => {
-            let value = vcpu.frame.get(register) & access.width.mask();
-            if !GuestVm::is_idle_store(device, access.width, value) {
+            let value = vcpu.frame.get(register) & access.width().mask();
+            if !GuestVm::is_idle_store(device, access.width(), value) {
                 return false;
             }
         }

@@ -3,11 +3,11 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hyp_abi::exit::BAD_INPUT;
-use hyp_core::events::{Event, EventLog};
+use hyp_core::events::{Event, EventLog, Reason};
 use log::{info, warn};
 
 use super::tracing;
-use crate::arch::percpu;
+use crate::arch::{percpu, sysreg};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::{console, trace};
@@ -57,6 +57,12 @@ pub(crate) fn record_watched(event: Event) {
 /// Whether somebody wants to know more of each event than the console tells.
 pub(crate) fn is_watched() -> bool {
     WATCHED.load(Ordering::Relaxed)
+}
+
+/// Whether [`record`] has anything to do for an event of `reason` at the instruction that trapped.
+#[inline]
+pub(crate) fn is_news(reason: Reason) -> bool {
+    EVENTS.is_news(0, reason, sysreg::elr_el2())
 }
 
 /// Records `event`. The first one of its site makes this CPU interrupt itself, so that the line is

@@ -1,7 +1,7 @@
 //! Stage-2 faults.
 
 use hyp_core::addr::{Ipa, Va};
-use hyp_core::esr::{self, DataAbort, Direction, FetchAbort};
+use hyp_core::esr::{DataAbort, Direction, FetchAbort, PlainAccess};
 use hyp_core::fault::{
     AddressSource, Fault, Stage1, Verdict, address_source, ipa_from_hpfar, ipa_from_par, judge,
 };
@@ -23,41 +23,39 @@ use crate::arch::{cpu, sysreg, tlb};
 /// take often. `false`, with nothing done, where [`data_abort`] has to decide.
 #[inline]
 pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> bool {
-    let Some(access) = esr::plain_access(esr) else { return false };
+    let Some(access) = PlainAccess::from_iss(esr) else { return false };
     if vcpu.state.long_road || inject::is_aarch32(sysreg::spsr_el2()) {
         return false;
     }
     let ipa = ipa_from_hpfar(sysreg::hpfar_el2(), sysreg::far_el2());
-    let Some(device) = vcpu.state.vm.open_device(ipa, access.width) else {
-        return refuse_at_once(vcpu, ipa, esr);
+    if !ipa.is_aligned(access.width().bytes()) {
+        return false;
+    }
+    let Some(device) = vcpu.state.vm.open_device(ipa, access.width()) else {
+        return refuse_at_once(vcpu, ipa, access);
     };
     let is_done = !inject::may_be_big_endian(sysreg::sctlr_el1())
-        && emulate::perform_at_once(vcpu, device, &access);
-    if is_done || perform_described(vcpu, device, esr) {
+        && emulate::perform_at_once(vcpu, device, access);
+    if is_done || perform_described(vcpu, device, access) {
         advance_aarch64();
     }
     true
 }
 
-/// Does the access of `esr` on `device`; the answer is that of [`emulate::perform`].
+/// As [`emulate::perform`].
 #[inline(never)]
-fn perform_described(vcpu: &mut Vcpu, device: Device, esr: u64) -> bool {
-    // The same as before; handed over decoded, it would be put together in memory each time.
-    esr::plain_access(esr).is_some_and(|access| emulate::perform(vcpu, device, &access))
+fn perform_described(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> bool {
+    emulate::perform(vcpu, device, &access.access())
 }
 
-/// Makes the guest take the abort of an unguarded access, if that of `esr` at `ipa` is one and
-/// nothing else needs a look. `false`, with nothing done, if not.
+/// Makes the guest take the abort of an unguarded access, if `access`, which lies in one page, at
+/// `ipa`, is one and nothing else needs a look. `false`, with nothing done, if not.
 #[inline(never)]
-fn refuse_at_once(vcpu: &Vcpu, ipa: Ipa, esr: u64) -> bool {
-    let Some(access) = esr::plain_access(esr) else { return false };
-    if !ipa.is_aligned(access.width.bytes())
-        || !vcpu.state.vm.space.is_plainly_unguarded(ipa)
-        || !stuck::is_fresh(vcpu)
-    {
+fn refuse_at_once(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) -> bool {
+    if !vcpu.state.vm.space.is_plainly_unguarded(ipa) || !stuck::is_fresh(vcpu) {
         return false;
     }
-    refuse_unguarded(vcpu, ipa, &access);
+    refuse_unguarded(vcpu, ipa, access);
     true
 }
 

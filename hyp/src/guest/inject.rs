@@ -1,7 +1,7 @@
 //! What a guest is made to take, and stepping past what was done for it.
 
 use hyp_core::addr::{Ipa, Va};
-use hyp_core::esr::Access;
+use hyp_core::esr::PlainAccess;
 use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::fault::{Fault, Kind};
 use hyp_core::inject::{self, Exception, GuestState};
@@ -32,21 +32,27 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
     inject(vcpu, exception);
 }
 
-/// Makes the guest take the external abort of `access`, whose page at `ipa` is not guarded, and
-/// records it. The caller has asked [`stuck::is_fresh`].
-pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: &Access) {
-    let address = Va(sysreg::far_el2());
+/// Makes the guest take the external abort of `access`, whose page at `ipa` is not guarded, and records it. The caller has asked [`stuck::is_fresh`].
+#[inline]
+pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) {
+    if events::is_news(Reason::Unguarded) {
+        record_unguarded(vcpu, ipa, access);
+    }
+    take_here(vcpu, Exception::data_abort(Va(sysreg::far_el2())));
+}
+
+#[cold]
+fn record_unguarded(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) {
     events::record(Event {
         vm: 0,
         vcpu: events::number(vcpu.state.index),
         reason: Reason::Unguarded,
-        touch: Touch::from(access.direction),
-        bytes: u8::try_from(access.width.bytes()).unwrap_or(0),
+        touch: Touch::from(access.direction()),
+        bytes: u8::try_from(access.width().bytes()).unwrap_or(0),
         pc: sysreg::elr_el2(),
-        va: address,
+        va: Va(sysreg::far_el2()),
         ipa,
     });
-    take(Exception::data_abort(address));
 }
 
 /// Makes the guest take `exception` at the instruction that trapped. Ends the VM if the vCPU has
@@ -56,17 +62,23 @@ pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
     if vcpu.state.is_traced && exception == Exception::Undefined {
         tracing::undefined();
     }
-    take(exception);
+    take(vcpu, exception);
 }
 
-pub(crate) fn take(exception: Exception) {
+/// As [`inject`], for what cannot go on for ever.
+pub(crate) fn take(vcpu: &Vcpu, exception: Exception) {
+    take_here(vcpu, exception);
+}
+
+#[inline(always)]
+fn take_here(vcpu: &Vcpu, exception: Exception) {
     let guest = GuestState {
         pc: sysreg::elr_el2(),
         pstate: sysreg::spsr_el2(),
         vbar_el1: sysreg::vbar_el1(),
         sctlr_el1: sysreg::sctlr_el1(),
     };
-    let new = inject::take(exception, &guest, crate::machine::pstate_features());
+    let new = inject::take(exception, &guest, vcpu.state.pstate_features);
     sysreg::set_esr_el1(new.esr_el1);
     if let Some(far) = new.far_el1 {
         sysreg::set_far_el1(far);
@@ -74,7 +86,7 @@ pub(crate) fn take(exception: Exception) {
     sysreg::set_elr_el1(new.elr_el1);
     sysreg::set_spsr_el1(new.spsr_el1);
     sysreg::set_elr_el2(new.pc);
-    context::set_pstate(new.pstate);
+    context::enter_el1(new.pstate);
 }
 
 /// Steps past the instruction that trapped in AArch64 state.

@@ -243,6 +243,7 @@ fn run_cpu(index: usize) -> ! {
         short_interrupts: gic::version() == GicVersion::V3 && !trace::is_on(),
         long_road: machine::has_erratum_834220() || events::is_watched(),
         erratum_834220: machine::has_erratum_834220(),
+        pstate_features: facts.pstate,
         is_traced: trace::is_on(),
         is_nudged: Cell::new(false),
         runaway: Cell::new(Runaway::new()),

@@ -73,7 +73,7 @@ fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) -> &
         Outcome::Undefined => {
             stuck::watch(vcpu, false);
             tracing::undefined();
-            take(Exception::Undefined);
+            take(vcpu, Exception::Undefined);
         }
         Outcome::Replay => {
             if !is_smc {

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 
+use hyp_core::inject::PstateFeatures;
 use hyp_core::sysreg::CpuView;
 use hyp_core::vm::{Runaway, Vm};
 
@@ -32,6 +33,8 @@ pub(crate) struct State {
     pub(crate) short_interrupts: bool,
     /// HPFAR_EL2 cannot be relied on (Cortex-A57 erratum 834220).
     pub(crate) erratum_834220: bool,
+    /// What decides about PSTATE at an exception to EL1 on this machine.
+    pub(crate) pstate_features: PstateFeatures,
     /// What it does is traced.
     pub(crate) is_traced: bool,
     /// EL2's timer fires out of turn, only so that something happens ([`gic::forgets_lines`]).

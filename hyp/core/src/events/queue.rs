@@ -108,17 +108,24 @@ impl EventLog {
     /// An event that finds the queue full is counted as lost, and its site's first is still to come.
     #[inline]
     pub fn record(&self, event: Event) -> bool {
-        let key = Sites::key(&event);
-        self.sites.find(key) == Site::New && self.record_first(event, key)
+        self.is_news(event.vm, event.reason, event.pc) && self.record_first(event)
+    }
+
+    /// Whether [`Self::record`] of such an event would do anything; the rest of the event need not
+    /// be put together before.
+    #[inline]
+    #[must_use]
+    pub fn is_news(&self, vm: u8, reason: Reason, pc: u64) -> bool {
+        self.sites.find(Sites::key(vm, reason, pc)) == Site::New
     }
 
     #[inline(never)]
-    fn record_first(&self, event: Event, key: u64) -> bool {
+    fn record_first(&self, event: Event) -> bool {
         let Some((slot, lap)) = self.claim() else {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return false;
         };
-        let is_first = self.sites.enter(key);
+        let is_first = self.sites.enter(Sites::key(event.vm, event.reason, event.pc));
         for (word, value) in slot.words.iter().zip((Record { event, is_first }).pack()) {
             word.store(value, Ordering::Relaxed);
         }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::event::Event;
+use super::event::Reason;
 
 /// How many sites are told apart; beyond that a new site stays off the console.
 pub(super) const SITES: usize = 256;
@@ -57,18 +57,21 @@ impl Sites {
         false
     }
 
-    /// What stands for the site of `event`; never 0.
+    /// What stands for the site of `reason` at `pc` in the VM `vm`; never 0.
     #[inline]
-    pub(super) const fn key(event: &Event) -> u64 {
-        let tag = u64::from_le_bytes([0, 0, 0, 0, 0, 0, event.vm, event.reason as u8]);
-        // User programs and kernels alike leave the tag's bits of a PC at one value.
-        mix(event.pc ^ tag) | 1
+    pub(super) const fn key(vm: u8, reason: Reason, pc: u64) -> u64 {
+        let tag = u64::from_le_bytes([0, 0, 0, 0, 0, 0, vm, reason as u8]);
+        // User programs and kernels alike leave the tag's bits of a PC at one value, and no
+        // instruction is at an odd address.
+        (pc ^ tag) | 1
     }
 
     /// Where the site with this key may be.
     #[inline]
     fn places(key: u64) -> impl Iterator<Item = usize> {
-        let home = usize::try_from(key >> 40).unwrap_or(0);
+        // Multiplicative hashing: the golden ratio of 2^32 brings neighbours far apart.
+        let spread = ((key >> 2 & 0xffff_ffff) as u32).wrapping_mul(0x9e37_79b1) >> 24;
+        let home = usize::try_from(spread).unwrap_or(0);
         (0..PROBES).map(move |probe| home.wrapping_add(probe) & (SITES - 1))
     }
 
@@ -77,11 +80,4 @@ impl Sites {
             key.store(0, Ordering::Relaxed);
         }
     }
-}
-
-/// Spreads the bits of `value` (the finalizer of SplitMix64).
-const fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }

@@ -1,43 +1,58 @@
 //! The guard state of pages whose devices EL2 emulates, kept beside the leaves: an access to a
 //! register asks for it each time, and must not walk tables for that.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
-use arrayvec::ArrayVec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::addr::{Ipa, PAGE_SIZE};
 use crate::memory::{EmulatedKind, EmulatedWindow, MAX_EMULATED, SpaceError};
 
-const WORDS: usize = 8;
-const MAX_PAGES: usize = WORDS * 64;
+const MAX_PAGES: usize = 512;
 
-/// One bit for each page of the emulated windows.
+/// One flag for each page of the emulated windows.
 #[derive(Debug)]
 pub(crate) struct GuardCache {
-    windows: ArrayVec<Window, MAX_EMULATED>,
-    bits: [AtomicU64; WORDS],
+    /// A place without a window has one of no size.
+    windows: [Window; MAX_EMULATED],
+    guarded: [AtomicBool; MAX_PAGES],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Window {
-    window: EmulatedWindow,
-    first_bit: u64,
+    base: u64,
+    size: u64,
+    /// Number of its first page among all.
+    first_page: u64,
+    kind: EmulatedKind,
+}
+
+impl Window {
+    const NONE: Self = Self { base: 0, size: 0, first_page: 0, kind: EmulatedKind::Console };
+
+    /// The offset of `ipa`, if it lies in here.
+    #[inline]
+    const fn offset(&self, ipa: Ipa) -> Option<u64> {
+        // An offset below the size is in the window; one below its base wraps and is above.
+        let offset = ipa.get().wrapping_sub(self.base);
+        if offset < self.size { Some(offset) } else { None }
+    }
 }
 
 impl GuardCache {
     pub(crate) fn new(windows: &[EmulatedWindow]) -> Result<Self, SpaceError> {
-        let mut cache =
-            Self { windows: ArrayVec::new(), bits: [const { AtomicU64::new(0) }; WORDS] };
-        let mut first_bit = 0u64;
-        for window in windows {
-            cache
-                .windows
-                .try_push(Window { window: *window, first_bit })
-                .map_err(|_| SpaceError::TooManyPages(MAX_PAGES))?;
-            first_bit = first_bit.saturating_add(window.ipa.size() / PAGE_SIZE);
+        let too_many = SpaceError::TooManyPages(MAX_PAGES);
+        let mut cache = Self {
+            windows: [Window::NONE; MAX_EMULATED],
+            guarded: [const { AtomicBool::new(false) }; MAX_PAGES],
+        };
+        let mut places = cache.windows.iter_mut();
+        let mut first_page = 0u64;
+        for EmulatedWindow { ipa, kind } in windows {
+            let place = places.next().ok_or(too_many)?;
+            *place = Window { base: ipa.base().get(), size: ipa.size(), first_page, kind: *kind };
+            first_page = first_page.saturating_add(ipa.size() / PAGE_SIZE);
         }
-        if first_bit > u64::try_from(MAX_PAGES).unwrap_or(0) {
-            return Err(SpaceError::TooManyPages(MAX_PAGES));
+        if first_page > u64::try_from(MAX_PAGES).unwrap_or(0) {
+            return Err(too_many);
         }
         Ok(cache)
     }
@@ -45,18 +60,24 @@ impl GuardCache {
     /// The window that `ipa` lies in, and its offset there.
     #[inline]
     fn window(&self, ipa: Ipa) -> Option<(&Window, u64)> {
-        // An offset below the size is in the window; one below its base wraps and is above.
-        self.windows.iter().find_map(|entry| {
-            let offset = ipa.get().wrapping_sub(entry.window.ipa.base().get());
-            (offset < entry.window.ipa.size()).then_some((entry, offset))
-        })
+        // Not a loop: that takes twice as long.
+        let [first, second, third, fourth] = &self.windows;
+        if let Some(offset) = first.offset(ipa) {
+            return Some((first, offset));
+        }
+        if let Some(offset) = second.offset(ipa) {
+            return Some((second, offset));
+        }
+        if let Some(offset) = third.offset(ipa) {
+            return Some((third, offset));
+        }
+        fourth.offset(ipa).map(|offset| (fourth, offset))
     }
 
     #[inline]
-    fn bit(&self, window: &Window, offset: u64) -> Option<(&AtomicU64, u64)> {
-        let bit = (offset / PAGE_SIZE).wrapping_add(window.first_bit);
-        let word = self.bits.get(usize::try_from(bit / 64).ok()?)?;
-        Some((word, 1u64.wrapping_shl((bit % 64) as u32)))
+    fn flag(&self, window: &Window, offset: u64) -> Option<&AtomicBool> {
+        let page = (offset / PAGE_SIZE).wrapping_add(window.first_page);
+        self.guarded.get(usize::try_from(page).ok()?)
     }
 
     /// Whose register is at `ipa`, at which offset, and whether its page is guarded; `None`
@@ -64,8 +85,7 @@ impl GuardCache {
     #[inline]
     pub(crate) fn find(&self, ipa: Ipa) -> Option<(EmulatedKind, u64, bool)> {
         let (window, offset) = self.window(ipa)?;
-        let (word, mask) = self.bit(window, offset)?;
-        Some((window.window.kind, offset, word.load(Ordering::Acquire) & mask != 0))
+        Some((window.kind, offset, self.flag(window, offset)?.load(Ordering::Acquire)))
     }
 
     /// Whether the page of `ipa` is guarded; `None` outside the windows.
@@ -76,27 +96,23 @@ impl GuardCache {
 
     /// Whose registers all of `bytes` bytes from `ipa` are, and at which offset.
     pub(crate) fn device(&self, ipa: Ipa, bytes: u64) -> Option<(EmulatedKind, u64)> {
-        let (Window { window, .. }, offset) = self.window(ipa)?;
-        (offset.checked_add(bytes)? <= window.ipa.size()).then_some((window.kind, offset))
+        let (window, offset) = self.window(ipa)?;
+        (offset.checked_add(bytes)? <= window.size).then_some((window.kind, offset))
     }
 
     /// Notes that the page of `ipa` is guarded, or not. With the writer lock held.
     pub(crate) fn set(&self, ipa: Ipa, guarded: bool) {
         if let Some((window, offset)) = self.window(ipa)
-            && let Some((word, mask)) = self.bit(window, offset)
+            && let Some(flag) = self.flag(window, offset)
         {
-            if guarded {
-                word.fetch_or(mask, Ordering::Release);
-            } else {
-                word.fetch_and(!mask, Ordering::Release);
-            }
+            flag.store(guarded, Ordering::Release);
         }
     }
 
     /// Notes that no page is guarded.
     pub(crate) fn clear(&self) {
-        for word in &self.bits {
-            word.store(0, Ordering::Release);
+        for flag in &self.guarded {
+            flag.store(false, Ordering::Release);
         }
     }
 }

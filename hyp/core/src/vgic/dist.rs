@@ -89,7 +89,7 @@ fn affinity_of(router: u64) -> u32 {
 
 impl<R: RelaxStrategy> Vgic<R> {
     /// What a load at `offset` in the distributor of a GICv3 reads, if it is the same for ever.
-    #[inline]
+    #[inline(always)]
     pub fn dist_constant(offset: u64, width: Width) -> Option<u64> {
         match (offset, width) {
             (0x0004, Width::Word) => Some(u64::from(TYPER)),
@@ -100,7 +100,7 @@ impl<R: RelaxStrategy> Vgic<R> {
 
     /// Whether a store of zero at `offset` in the distributor of a GICv3 changes nothing: to the
     /// registers whose ones set or clear.
-    #[inline]
+    #[inline(always)]
     pub fn is_idle_zero(offset: u64, width: Width) -> bool {
         BitRegister::at(offset, width).is_some_and(|(register, _)| register != BitRegister::Group)
     }

@@ -61,7 +61,7 @@ fn decode(offset: u64, width: Width) -> Register {
 
 impl<R: RelaxStrategy> Vgic<R> {
     /// What a load at `offset` from the first redistributor reads, if it is the same for ever.
-    #[inline]
+    #[inline(always)]
     pub fn redist_constant(&self, offset: u64, width: Width) -> Option<u64> {
         let target = offset / GICR_STRIDE;
         match (offset & GICR_STRIDE.wrapping_sub(1), width) {

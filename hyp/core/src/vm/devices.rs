@@ -102,7 +102,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
 
     /// What a load of `width` at `device` reads, where that is a constant of the VM and needs
     /// neither a lock nor a look at anything.
-    #[inline]
+    #[inline(always)]
     pub fn constant(&self, device: Device, width: Width) -> Option<u64> {
         match device.kind {
             EmulatedKind::Distributor => Vgic::<R>::dist_constant(device.offset, width),
@@ -112,7 +112,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     }
 
     /// Whether a store of `value` at `device` changes nothing, whatever the state is in.
-    #[inline]
+    #[inline(always)]
     pub fn is_idle_store(device: Device, width: Width, value: u64) -> bool {
         device.kind == EmulatedKind::Distributor
             && value == 0
