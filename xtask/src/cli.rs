@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, board_check, bundle, guest, image, run, scenario, test};
+use crate::{bench, board_check, bundle, fuzz, guest, image, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -48,6 +48,13 @@ pub enum Command {
     QemuTest(scenario::Options),
     /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
     Test(test::Options),
+    /// Let libFuzzer look for inputs that break what reads a guest's or a loader's bytes.
+    ///
+    /// Each target runs for its share of the time and is asked for an answer that was come to in
+    /// another way. A verdict line says how many inputs it was given, how many branches of the code
+    /// they reached, and how many inputs it takes to reach them all.
+    #[command(after_help = fuzz::after_help())]
+    Fuzz(fuzz::Options),
     /// Count the instructions of each operation, beside hand-written code that does the least.
     Bench(bench::Options),
     /// Make this machine able to build, run and test; says what it installs and why.

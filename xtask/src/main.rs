@@ -7,6 +7,7 @@ mod board_check;
 mod build;
 mod bundle;
 mod cli;
+mod fuzz;
 mod guest;
 mod image;
 mod payload;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
         Command::Bench(options) => bench::command(&options),
+        Command::Fuzz(options) => fuzz::command(&options),
         Command::Test(options) => test::command(&options),
         Command::Setup { boards } => provide(boards).map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),

@@ -186,9 +186,9 @@ fn rustc() -> Command {
     command
 }
 
-const NO_RUSTC: &str = "install Rust by rustup; rust-toolchain.toml names the version";
+pub(super) const NO_RUSTC: &str = "install Rust by rustup; rust-toolchain.toml names the version";
 
-fn sysroot() -> Result<PathBuf> {
+pub(super) fn sysroot() -> Result<PathBuf> {
     let path = exec::output(rustc().args(["--print", "sysroot"]), ASK_LIMIT, NO_RUSTC)?;
     Ok(PathBuf::from(path.trim()))
 }

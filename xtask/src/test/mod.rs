@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::scenario::{self, Tally};
-use crate::setup;
+use crate::{fuzz, setup};
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,7 @@ pub fn command(options: &Options) -> Result<u8> {
         tally.passed += result.passed;
         tally.failed += result.failed;
     }
+    short_round("fuzz", fuzz::test_round, &mut tally);
     for finding in house::check()? {
         if finding.breaches.is_empty() {
             tally.passed += 1;
@@ -64,6 +65,23 @@ pub fn command(options: &Options) -> Result<u8> {
     }
     eprintln!("[xtask] all of it took {:.0} s", begun.elapsed().as_secs_f64());
     Ok(tally.conclude())
+}
+
+/// Runs a stage that prints and counts for itself; not being able to is a failure like any other.
+fn short_round(name: &str, run: fn() -> Result<Tally>, tally: &mut Tally) {
+    eprintln!("[xtask] {name}");
+    match run() {
+        Ok(round) => {
+            tally.passed += round.passed;
+            tally.failed += round.failed;
+            tally.skipped += round.skipped;
+        }
+        Err(error) => {
+            tally.failed += 1;
+            println!("FAIL {name}");
+            eprintln!("error: {error:#}");
+        }
+    }
 }
 
 /// Runs all scenarios; not being able to is a failure like any other.

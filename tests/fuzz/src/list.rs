@@ -1,0 +1,9 @@
+//! Which targets there are; this program and `cargo xtask fuzz` read the same list.
+//!
+//! A target is a file beside this one with `pub fn run(input: &[u8])`, which panics where something
+//! is wrong, a line in `lib.rs`, and a line here: its name, how many inputs `cargo xtask test` gives
+//! it (some 5 seconds), how long an input is at most, and what it is.
+
+targets! {
+    syndrome: 200_000 inputs up to 64 bytes, "syndromes of traps, and what becomes of the guest";
+}
