@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, board_check, bundle, fuzz, guest, image, run, scenario, test};
+use crate::{bench, board_check, bundle, fuzz, guest, image, mutants, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -57,6 +57,15 @@ pub enum Command {
     Fuzz(fuzz::Options),
     /// Count the instructions of each operation, beside hand-written code that does the least.
     Bench(bench::Options),
+    /// Change `hyp-core` in small ways, one at a time, and see whether a test notices.
+    ///
+    /// Takes an hour or more. A change that no test notices must be in tests/mutants.toml with the
+    /// reason.
+    #[command(
+        after_help = "Exit status: 0 enough is noticed and each survivor explained; 1 not so; \
+        2 wrong arguments, or the tool cannot be had."
+    )]
+    Mutants(mutants::Options),
     /// Make this machine able to build, run and test; says what it installs and why.
     Setup {
         /// Also fetch newer QEMUs, which lie beside the machine's own and do not disturb it, and

@@ -10,6 +10,7 @@ mod cli;
 mod fuzz;
 mod guest;
 mod image;
+mod mutants;
 mod payload;
 mod qemu;
 mod report;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::QemuTest(options) => scenario::command(&options),
         Command::Bench(options) => bench::command(&options),
         Command::Fuzz(options) => fuzz::command(&options),
+        Command::Mutants(options) => mutants::command(&options),
         Command::Test(options) => test::command(&options),
         Command::Setup { boards } => provide(boards).map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),
