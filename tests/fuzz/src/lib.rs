@@ -8,6 +8,7 @@
 mod tests;
 
 pub mod bytes;
+mod insn;
 mod syndrome;
 
 /// A target.

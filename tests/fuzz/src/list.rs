@@ -5,5 +5,6 @@
 //! it (some 5 seconds), how long an input is at most, and what it is.
 
 targets! {
+    insn: 3_000 inputs up to 64 bytes, "instruction words, before two other decoders";
     syndrome: 200_000 inputs up to 64 bytes, "syndromes of traps, and what becomes of the guest";
 }

@@ -60,7 +60,8 @@ impl Program {
         command
             .env("POSTERN_FUZZ_TARGET", target.name)
             // What is never freed is no matter of the hypervisor, and to look for it takes rights.
-            .env("ASAN_OPTIONS", "detect_leaks=0")
+            // C code (capstone's tables) has equal constants that the compiler made one.
+            .env("ASAN_OPTIONS", "detect_leaks=0:detect_odr_violation=0")
             .args(["-detect_leaks=0", "-timeout=25", "-rss_limit_mb=2048", "-print_final_stats=1"])
             .arg(format!("-max_len={}", target.longest))
             .stdin(Stdio::null());
