@@ -66,10 +66,14 @@ boot_entry:
     lsr     x1, x21, #47
     cbnz    x1, park                // the flat page would meet the image's address
 
-    // Firmware may have left dirty lines over the image and its zero-filled part. Those would
-    // be lost, or land later over what is written past them with the MMU off.
+    // Firmware may have left dirty lines over what the file holds, which is about to be read and
+    // fetched past the caches, and over the tables, which are about to be written past them. What
+    // else is zero-filled is only ever used with the caches on, whatever they hold of it.
     adrp    x0, image_start
-    adrp    x1, image_end
+    adrp    x1, bss_start
+    bl      clean_invalidate
+    adrp    x0, boot_tables
+    adrp    x1, boot_tables_end
     bl      clean_invalidate
 
     bl      leave_mmu               // x20 = entry kind
@@ -125,10 +129,10 @@ clean_invalidate:
     ubfx    x2, x2, #16, #4         // DminLine: log2 of words
     mov     x3, #4
     lsl     x2, x3, x2
-    sub     x3, x1, x2, lsl #2      // up to here there are four lines more
+    sub     x3, x1, x2, lsl #3      // up to here there are eight lines more
 1:  cmp     x0, x3
     b.hi    2f
-    .rept 4
+    .rept 8
     dc      civac, x0
     add     x0, x0, x2
     .endr
@@ -192,7 +196,9 @@ build_tables:
     mov     x5, x30
     adrp    x0, boot_tables
     adrp    x1, boot_tables_end
-1:  stp     xzr, xzr, [x0], #16
+1:  .rept 8
+    stp     xzr, xzr, [x0], #16
+    .endr
     cmp     x0, x1
     b.lo    1b
 
@@ -332,11 +338,21 @@ boot_high:
     add     x0, x0, :lo12:bss_start
     adrp    x1, bss_end
     add     x1, x1, :lo12:bss_end
-3:  cmp     x0, x1
-    b.hs    4f
+    mrs     x2, dczid_el0
+    and     x2, x2, #0x1f           // DZP, and log2 of the words that DC ZVA zeroes
+    cmp     x2, #4
+    b.ne    4f
+3:  .rept 8
+    dc      zva, x0
+    add     x0, x0, #64
+    .endr
+    cmp     x0, x1
+    b.lo    3b                      // the linker script rounds up to whole rounds
+4:  cmp     x0, x1
+    b.hs    6f
     stp     xzr, xzr, [x0], #16
-    b       3b
-4:  set_stack
+    b       4b
+6:  set_stack
     cmp     x20, #KIND_EL1
     b.eq    5f
     msr     tpidr_el2, x1

@@ -23,6 +23,8 @@ pub(crate) mod timer;
 pub(crate) mod tlb;
 pub(crate) mod vectors;
 
+core::arch::global_asm!(include_str!("memory.s"));
+
 /// Bits 31:0 of a register.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]

@@ -175,8 +175,6 @@ impl Map {
     /// Maps whole pages that are not mapped yet, in blocks where both sides allow it.
     fn map(&mut self, va: usize, pa: u64, bytes: usize, kind: Kind) -> Result<(), MapError> {
         let mut done = 0;
-        // The table of the page before, while it is this page's, too.
-        let mut last: Option<&'static Table> = None;
         while done < bytes {
             let at = va + done;
             let from = pa + done as u64;
@@ -184,14 +182,16 @@ impl Map {
                 at.is_multiple_of(BLOCK) && from.is_multiple_of(BLOCK_2M) && bytes - done >= BLOCK;
             let (level, size, shape) =
                 if whole_block { (2, BLOCK, bits::BLOCK) } else { (3, PAGE, bits::TABLE_OR_PAGE) };
-            let table = match last.filter(|_| level == 3 && !at.is_multiple_of(BLOCK)) {
-                Some(table) => table,
-                None => self.descend(at, level)?,
-            };
-            last = (level == 3).then_some(table);
-            let entry = table.entry(index(at, level)).ok_or(MapError::BadRange)?;
-            entry.store(from | kind.attributes() | shape, Ordering::Release);
-            done += size;
+            // Blocks one by one, pages up to the end of their table.
+            let part = if whole_block { BLOCK } else { (BLOCK - at % BLOCK).min(bytes - done) };
+            let table = self.descend(at, level)?;
+            let mut descriptor = from | kind.attributes() | shape;
+            let entries = table.entries(index(at, level)).ok_or(MapError::BadRange)?;
+            for entry in entries.iter().take(part / size) {
+                entry.store(descriptor, Ordering::Release);
+                descriptor = descriptor.wrapping_add(size as u64);
+            }
+            done += part;
         }
         barrier::dsb_ishst();
         barrier::isb();

@@ -3,12 +3,15 @@
 use anyhow::{Result, bail};
 use hyp_abi::vplatform::RAM_BASE;
 
-use crate::payload::Payload;
+use crate::payload::{Kind, Payload};
 use crate::units::shown_size;
 use crate::vm_desc::VmDesc;
 
-/// Tree and initrd begin at multiples of this: Linux maps a tree by 2 MiB blocks.
+/// An initrd begins at a multiple of this, and a tree where it has no better place: Linux maps a tree
+/// by 2 MiB blocks, and EL2 makes a VM's memory in such.
 const ALIGN: u64 = 2 << 20;
+/// What follows an `Image` in its last block begins at a multiple of this.
+const PAGE: u64 = 4 << 10;
 
 /// Addresses in the VM's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,9 @@ impl Layout {
         initrd_len: u64,
     ) -> Result<Self> {
         let above = |address: u64| address.next_multiple_of(ALIGN);
-        let tree = desc.dtb_addr.unwrap_or(above(payload.end));
+        let tree = desc
+            .dtb_addr
+            .unwrap_or_else(|| behind(payload, tree_len).unwrap_or(above(payload.end)));
         if !tree.is_multiple_of(8) {
             bail!("the device tree's address {tree:#x} is not a multiple of 8");
         }
@@ -70,6 +75,15 @@ impl Layout {
         check(desc.mem, &pieces)?;
         Ok(Self { tree, initrd })
     }
+}
+
+/// The place for a tree of `len` bytes in the block that an `Image` ends in, if it fits: then the VM
+/// starts with a block less to be zeroed. Whoever follows that boot protocol leaves the tree alone
+/// wherever it is; of other payloads nobody knows what they keep behind their end.
+fn behind(payload: &Payload, len: u64) -> Option<u64> {
+    let at = payload.end.next_multiple_of(PAGE);
+    let room = at.next_multiple_of(ALIGN).saturating_sub(at);
+    (payload.kind == Kind::Image && len <= room).then_some(at)
 }
 
 /// Checks that all lies in memory and apart.
@@ -104,4 +118,31 @@ fn check(mem: u64, pieces: &[Piece]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_tree_shares_the_last_block_of_an_image_that_leaves_it_room() {
+        let payload = |kind, end| Payload {
+            source: PathBuf::new(),
+            kind,
+            bytes: Vec::new(),
+            load: 0x4020_0000,
+            end,
+            entry: 0x4020_0000,
+        };
+        let desc = VmDesc::new(PathBuf::new());
+        let tree = |kind, end, len| Layout::new(&desc, &payload(kind, end), len, 0).unwrap().tree;
+        assert_eq!(tree(Kind::Image, 0x4030_0001, 0x2000), 0x4030_1000);
+        assert_eq!(tree(Kind::Image, 0x403f_e000, 0x2000), 0x403f_e000);
+        assert_eq!(tree(Kind::Image, 0x403f_e000, 0x2001), 0x4040_0000);
+        assert_eq!(tree(Kind::Image, 0x4040_0000, 0x2000), 0x4040_0000);
+        for other in [Kind::Elf, Kind::Raw] {
+            assert_eq!(tree(other, 0x4030_0001, 0x2000), 0x4040_0000);
+        }
+    }
 }

@@ -85,8 +85,8 @@ fn a_vm_reads_back_as_it_was_described() {
     assert_eq!((kernel.ipa, kernel.data.len()), (Ipa(0x4020_0000), 3 << 20));
     assert_eq!(initrd.data, [7; 12345]);
     // Behind the kernel's zeroed data, not behind its file.
-    assert_eq!(vm.tree.image.ipa, Ipa(0x4080_0000));
-    assert_eq!((vm.x0(), initrd.ipa), (0x4080_0000, Ipa(0x40a0_0000)));
+    assert_eq!(vm.tree.image.ipa, Ipa(0x4070_0000));
+    assert_eq!((vm.x0(), initrd.ipa), (0x4070_0000, Ipa(0x4080_0000)));
 
     let raw = read.vm(1, GicVersion::V2).unwrap();
     assert_eq!((raw.name, raw.type_word, raw.guard), ("raw", 0, None));
@@ -172,9 +172,9 @@ fn too_little_memory_says_how_much_is_needed() {
     let files = Files::new();
     let mut vm = linux(&files);
     vm.mem = 4 << 20;
-    assert!(error(&vm).contains("at least 12 MiB"), "{}", error(&vm));
+    assert!(error(&vm).contains("at least 10 MiB"), "{}", error(&vm));
     assert!(error(&vm).contains("VM `linux`"));
-    vm.mem = 12 << 20;
+    vm.mem = 10 << 20;
     build(&[vm]).unwrap();
 }
 

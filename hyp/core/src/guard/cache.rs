@@ -14,6 +14,8 @@ pub(crate) struct GuardCache {
     /// A place without a window has one of no size.
     windows: [Window; MAX_EMULATED],
     guarded: [AtomicBool; MAX_PAGES],
+    /// How many pages there are.
+    pages: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,7 @@ impl GuardCache {
         let mut cache = Self {
             windows: [Window::NONE; MAX_EMULATED],
             guarded: [const { AtomicBool::new(false) }; MAX_PAGES],
+            pages: 0,
         };
         let mut places = cache.windows.iter_mut();
         let mut first_page = 0u64;
@@ -51,9 +54,8 @@ impl GuardCache {
             *place = Window { base: ipa.base().get(), size: ipa.size(), first_page, kind: *kind };
             first_page = first_page.saturating_add(ipa.size() / PAGE_SIZE);
         }
-        if first_page > u64::try_from(MAX_PAGES).unwrap_or(0) {
-            return Err(too_many);
-        }
+        let fits = usize::try_from(first_page).ok().filter(|pages| *pages <= MAX_PAGES);
+        cache.pages = fits.ok_or(too_many)?;
         Ok(cache)
     }
 
@@ -111,7 +113,7 @@ impl GuardCache {
 
     /// Notes that no page is guarded.
     pub(crate) fn clear(&self) {
-        for flag in &self.guarded {
+        for flag in self.guarded.iter().take(self.pages) {
             flag.store(false, Ordering::Release);
         }
     }
