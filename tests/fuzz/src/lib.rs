@@ -9,6 +9,7 @@ mod tests;
 
 pub mod bytes;
 mod insn;
+mod calls;
 mod syndrome;
 
 /// A target.

@@ -6,5 +6,6 @@
 
 targets! {
     insn: 3_000 inputs up to 64 bytes, "instruction words, before two other decoders";
+    calls: 2_000 inputs up to 2_048 bytes, "calls and accesses of several vCPUs, against the model";
     syndrome: 200_000 inputs up to 64 bytes, "syndromes of traps, and what becomes of the guest";
 }

@@ -4,8 +4,8 @@ use hyp_core::addr::{Ipa, Pa};
 use hyp_core::stage2::{Leaf, Mapping, PageState};
 use model::{PAGE, Power, State};
 
-use crate::place::{DEVICE, DEVICE_PA, physical};
-use crate::subject::Subject;
+use super::place::{DEVICE, DEVICE_PA, physical};
+use super::subject::Subject;
 
 /// Compares all that can be asked about `pages` and the guarded granules; answers how many
 /// comparisons that were.

@@ -4,7 +4,7 @@ use model::{Access, Conduit, Event, Kind, PAGE};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::place::{CONSOLE, DEVICE, GIC, HIGH, Options, RAM};
+use super::place::{CONSOLE, DEVICE, GIC, HIGH, Options, RAM};
 
 /// One thing that happens, before it is known which vCPUs run and where the pages are.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,7 @@ use hyp_core::vm::{Caller, Left, Shell, Stop, Vm};
 use model::{Access, Answer, Choice, Conduit, Event, Kind, PAGE, Start};
 use spin::relax::Spin;
 
-use crate::place::Options;
+use super::place::Options;
 
 /// The CPU that a vCPU calls from.
 #[derive(Default)]
