@@ -11,6 +11,7 @@ pub mod bytes;
 mod insn;
 mod calls;
 mod syndrome;
+mod tree;
 
 /// A target.
 #[derive(Debug, Clone, Copy)]

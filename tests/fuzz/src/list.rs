@@ -8,4 +8,5 @@ targets! {
     insn: 3_000 inputs up to 64 bytes, "instruction words, before two other decoders";
     calls: 2_000 inputs up to 2_048 bytes, "calls and accesses of several vCPUs, against the model";
     syndrome: 200_000 inputs up to 64 bytes, "syndromes of traps, and what becomes of the guest";
+    tree: 10_000 inputs up to 4_096 bytes, "device trees from firmware, read in four ways";
 }
