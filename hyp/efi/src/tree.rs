@@ -172,18 +172,19 @@ fn position(name: PropertyName<'_>) -> Option<usize> {
 }
 
 /// Whether the node that `tokens` has just entered describes memory: a child of the root with the
-/// device type that [`hyp_core::tree::Machine`] looks for.
+/// device type that [`hyp_core::tree::Machine`] looks for. As there, the last of several counts.
 fn is_memory(tokens: &Tokens<'_>) -> bool {
     let mut tokens = tokens.clone();
     if tokens.depth() != 2 {
         return false;
     }
+    let mut is_memory = false;
     while let Ok(Some(Token::Property { name, value, .. })) = tokens.next_token() {
         if name.is(b"device_type") {
-            return value == b"memory\0";
+            is_memory = value == b"memory\0";
         }
     }
-    false
+    is_memory
 }
 
 impl Out<'_> {

@@ -143,6 +143,30 @@ fn a_tree_without_chosen_and_memory_gets_both() {
     assert_eq!(refused, Err(RewriteError::Cells));
 }
 
+/// A node that names its device type twice: what EL2 would take for memory is left out.
+#[test]
+fn memory_is_what_the_hypervisor_takes_for_it() {
+    for types in [["device_type", "device-type"], ["device-type", "device_type"]] {
+        let mut model = DeviceTree::from_fdt(&Fdt::new(VIRT_GICV3).unwrap());
+        let mut node = DeviceTreeNode::new("bank").unwrap();
+        let mut add = |name, value: &[u8]| {
+            node.add_property(DeviceTreeProperty::new(name, value.to_vec()).unwrap());
+        };
+        add(types[0], b"banked\0");
+        add(types[1], b"memory\0");
+        add("reg", &words(&[1, 0, 0, 0x1000]));
+        model.root.add_child(node);
+        let mut old = model.to_dtb();
+        // The test's own writer takes no name twice.
+        let name = old.windows(11).rposition(|bytes| bytes == b"device-type").unwrap();
+        old[name + 6] = b'_';
+        assert_eq!(Machine::from_tree(&old).unwrap().memory.len(), 2);
+        let memory = banks(&[(0x4000_0000, GIB)]);
+        let new = rewritten(&old, &facts(&memory));
+        assert_eq!(Machine::from_tree(&new).unwrap().memory[..], memory[..]);
+    }
+}
+
 #[test]
 fn reservations_stay() {
     let mut model = DeviceTree::from_fdt(&Fdt::new(VIRT_GICV3).unwrap());
