@@ -1,52 +1,26 @@
-//! Syndromes of traps: what `hyp-core` reads in ESR_EL2, against the tables of the Arm ARM.
+//! Syndromes of traps and what becomes of the guest, against the tables and the pseudocode of the
+//! Arm ARM (DDI 0487).
 
-use hyp_core::esr::{Cause, Exit};
+mod decode;
+mod guest;
+mod road;
+mod view;
 
 use crate::bytes::Bytes;
 
-/// Fault status codes (Arm ARM, `ESR_EL2`, ISS encoding for a Data Abort, DFSC) in its words.
-fn meaning(status: u64) -> &'static str {
-    match status {
-        0b00_0000..=0b00_0011 | 0b10_1001 => "address size",
-        0b00_0100..=0b00_0111 | 0b10_1011 => "translation",
-        0b00_1000..=0b00_1011 => "access flag",
-        0b00_1100..=0b00_1111 => "permission",
-        0b01_0000 | 0b01_0011..=0b01_0111 => "external",
-        0b01_1000 | 0b01_1011..=0b01_1111 => "parity",
-        0b11_0000 => "conflict",
-        0b11_0101 => "unsupported",
-        _ => "other",
-    }
+/// The bits from `high` to `low` of `value`.
+fn bits(value: u64, high: u32, low: u32) -> u64 {
+    (value >> low) & ((1u64 << (high - low + 1)) - 1)
 }
 
-fn check_cause(iss: u64, found: Cause) {
-    let status = iss & 0x3f;
-    let expected = match found {
-        Cause::AddressSize => &["address size"][..],
-        Cause::Translation { level } => {
-            let named = if status == 0b10_1011 { -1 } else { (status & 3) as i8 };
-            assert_eq!(level, named, "{iss:#x}");
-            &["translation"]
-        }
-        Cause::AccessFlag => &["access flag"],
-        Cause::Permission => &["permission"],
-        Cause::External => &["external", "parity"],
-        Cause::TlbConflict => &["conflict"],
-        Cause::Unsupported => &["unsupported"],
-        Cause::Other { status: found } => {
-            assert_eq!(u64::from(found), status);
-            &["other"]
-        }
-    };
-    assert!(expected.contains(&meaning(status)), "{status:#b}: {found:?}");
-}
-
-/// One input: any ESR_EL2.
+/// One input: what the registers hold at a trap, and what the VM is like.
 pub(crate) fn run(input: &[u8]) {
-    let esr = Bytes::new(input).u64();
-    match Exit::from_esr(esr) {
-        Exit::DataAbort(abort) => check_cause(esr, abort.cause),
-        Exit::FetchAbort(abort) => check_cause(esr, abort.cause),
-        _ => {}
+    let mut bytes = Bytes::new(input);
+    let esr = bytes.u64();
+    decode::check(esr);
+    match bits(esr, 31, 26) {
+        0x18 => view::check(esr, &mut bytes),
+        0x20 | 0x24 => road::check(esr, &mut bytes),
+        _ => guest::check(&mut bytes),
     }
 }

@@ -92,7 +92,8 @@ impl Round {
     pub(super) fn play(&self, program: &Program) -> Result<Counts> {
         let crashes = cached(&self.target, "crashes")?;
         let mut command = program.command(&self.target);
-        command.arg(format!("-seed={}", self.seed));
+        // The message says enough here; `--replay` shows the way to it.
+        command.env("RUST_BACKTRACE", "0").arg(format!("-seed={}", self.seed));
         let patience = match self.limit {
             Limit::Time(time) => {
                 command.arg(format!("-max_total_time={}", time.as_secs()));
