@@ -16,7 +16,7 @@ pub(super) enum Step {
 }
 
 /// Function numbers that a guest may use (SMCCC, PSCI, the guard, sharing).
-const FUNCTIONS: [u32; 28] = [
+const FUNCTIONS: [u32; 27] = [
     0xc600_0002,
     0xc600_0003,
     0xc600_0004,
@@ -30,7 +30,6 @@ const FUNCTIONS: [u32; 28] = [
     0x8600_0000,
     0x8600_ff01,
     0x8000_0000,
-    0x8000_0001,
     0x8400_0000,
     0x8400_0001,
     0x8400_0002,
@@ -46,6 +45,10 @@ const FUNCTIONS: [u32; 28] = [
     0x8400_0050,
     0x8600_1234,
 ];
+
+/// Calls of which the model does not speak: what the processor is vulnerable to, and what of the
+/// calls about that there is.
+const UNJUDGED: [u32; 4] = [0x8000_0001, 0x8000_3fff, 0x8000_7fff, 0x8000_8000];
 
 /// The VM.
 pub(super) fn options(bytes: &mut Bytes<'_>) -> Options {
@@ -83,10 +86,8 @@ fn rest(bytes: &mut Bytes<'_>, flags: u8, pages: &[u64]) -> u64 {
 fn call(bytes: &mut Bytes<'_>, vcpu: usize, pages: &[u64]) -> Event {
     let which = bytes.u8();
     let flags = bytes.u8();
-    let id = match FUNCTIONS.get(usize::from(which & 0x3f)) {
-        Some(id) => u64::from(*id),
-        None => u64::from(bytes.u32()),
-    };
+    let id = FUNCTIONS.get(usize::from(which & 0x3f)).copied().unwrap_or_else(|| bytes.u32());
+    let id = if UNJUDGED.contains(&id) { 0 } else { u64::from(id) };
     // SMCCC: the upper half of w0 is not part of the number.
     let high = if which & 0x80 == 0 { 0 } else { u64::from(bytes.u32()) << 32 };
     let immediate = if which & 0x40 == 0 { 0 } else { bytes.u16() };
