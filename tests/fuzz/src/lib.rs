@@ -8,8 +8,8 @@
 mod tests;
 
 pub mod bytes;
-mod insn;
 mod calls;
+mod insn;
 mod syndrome;
 mod tree;
 
