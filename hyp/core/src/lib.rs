@@ -18,7 +18,7 @@
     )
 )]
 
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, interleave, feature = "testing"))]
 extern crate std;
 
 pub mod addr;
@@ -38,6 +38,7 @@ pub mod ports;
 pub mod psci;
 pub mod share;
 pub mod stage2;
+pub mod sync;
 pub mod sysreg;
 pub mod tree;
 pub mod trng;

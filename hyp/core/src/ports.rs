@@ -4,10 +4,9 @@
 //! these traits and dispatched statically. On the host their place is taken by a fake that logs
 //! each operation, so that tests check orders which no emulator shows.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use crate::addr::{Ipa, Pa};
 use crate::stage2::Vmid;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Entries in a translation table of the 4 KiB granule (Arm ARM DDI 0487, "Translation table granules").
 pub const TABLE_ENTRIES: usize = 512;

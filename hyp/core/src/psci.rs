@@ -4,10 +4,10 @@
 //! the start and is the only one to be told so; the started vCPU takes the entry point out and
 //! turns itself on, and only it turns itself off.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-
 use hyp_abi::psci::{self, status};
 use hyp_abi::vplatform::MAX_VCPUS;
+
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 /// The affinity of vCPU `index`, in the fields of an MPIDR argument: Aff0 counts, all others
 /// are 0.

@@ -129,6 +129,6 @@ fn somebody_is_alive_while_turns_are_passed_on() {
             });
         }
     });
-    assert_eq!(wrong.into_inner(), 0);
+    assert_eq!(wrong.load(Ordering::Relaxed), 0);
     assert!(!power.is_any_alive());
 }

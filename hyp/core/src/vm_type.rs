@@ -3,10 +3,10 @@
 //! One difference is on purpose: pKVM ignores the IPA size, Postern honours it for both kinds of
 //! VM, from 32 bits up to what the machine's physical addresses have.
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use hyp_abi::vm_type::{DEFAULT_IPA_BITS, IPA_BITS_MASK, MIN_IPA_BITS, PROTECTED};
 use thiserror::Error;
+
+use crate::sync::{AtomicBool, Ordering};
 
 /// The largest IPA size Postern's tables translate: four levels of the 4 KiB granule.
 pub const MAX_IPA_BITS: u32 = 48;

@@ -1,10 +1,9 @@
 //! A bounded queue of events that any CPU may write and any CPU may drain.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
 use super::event::{Event, Reason, Touch};
 use super::sites::{Site, Sites};
 use crate::addr::{Ipa, Va};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
 /// Words of one packed event.
 const WORDS: usize = 4;

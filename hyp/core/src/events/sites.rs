@@ -1,8 +1,8 @@
 //! Places in a guest's code where something is wrong.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use super::event::Reason;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// How many sites are told apart; beyond that a new site stays off the console.
 pub(super) const SITES: usize = 256;

@@ -3,8 +3,6 @@
 //! Each CPU has a ring of its own, so a record costs a few stores and no waiting. The layout, and
 //! how the reader knows what it missed, is that of [`hyp_abi::trace`].
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use bitflags::bitflags;
 use hyp_abi::trace::{
     ARGUMENTS, FREQUENCY, HEAD_STRIDE, HEADER_BYTES, HEADS, Kind, MAGIC, PLACE, RECORD_WORDS,
@@ -13,6 +11,7 @@ use hyp_abi::trace::{
 use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE, Pa};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Records in the ring of one CPU: half a mebibyte.
 const RING: usize = 8192;

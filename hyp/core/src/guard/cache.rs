@@ -1,10 +1,9 @@
 //! The guard state of pages whose devices EL2 emulates, kept beside the leaves: an access to a
 //! register asks for it each time, and must not walk tables for that.
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use crate::addr::{Ipa, PAGE_SIZE};
 use crate::memory::{EmulatedKind, EmulatedWindow, MAX_EMULATED, SpaceError};
+use crate::sync::{AtomicBool, Ordering};
 
 const MAX_PAGES: usize = 512;
 

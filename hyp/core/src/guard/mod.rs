@@ -9,8 +9,6 @@ pub(crate) mod cache;
 #[cfg(test)]
 mod tests;
 
-use core::sync::atomic::Ordering;
-
 use spin::RelaxStrategy;
 use thiserror::Error;
 
@@ -20,6 +18,7 @@ use crate::ports::Ports;
 use crate::stage2::{
     DeviceType, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
 };
+use crate::sync::Ordering;
 
 /// Granules that one range call handles at most; its caller goes on with the rest. No interrupt is
 /// taken meanwhile, so this keeps them waiting no longer than population does.

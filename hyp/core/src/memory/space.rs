@@ -7,10 +7,7 @@
 //! What is asked on every access ([`AddressSpace::lookup`], [`AddressSpace::is_guarded`]) takes
 //! no lock. Calls of the guard are in [`crate::guard`], calls of sharing in [`crate::share`].
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use spin::RelaxStrategy;
-use spin::mutex::TicketMutex;
 
 use crate::addr::{Ipa, PAGE_SIZE};
 use crate::guard::cache::GuardCache;
@@ -20,6 +17,7 @@ use crate::ports::Ports;
 use crate::stage2::{
     Attributes, DeviceType, EditError, Editor, Leaf, Level, Purpose, TablePool, Tables,
 };
+use crate::sync::{AtomicBool, Ordering, TicketMutex};
 use crate::vm_type::VmType;
 
 /// What the writer lock protects.

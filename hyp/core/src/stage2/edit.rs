@@ -6,8 +6,6 @@
 //! DDI 0487, "Using break-before-make when updating translation table entries"). The page state
 //! is the exception, since the hardware ignores its bits.
 
-use core::sync::atomic::Ordering;
-
 use arrayvec::ArrayVec;
 use thiserror::Error;
 
@@ -17,6 +15,7 @@ use crate::stage2::descriptor::{Descriptor, EMPTY, GUARD_MARK, LeafEntry};
 use crate::stage2::pool::{Purpose, TablePool};
 use crate::stage2::walk::{Slot, Tables};
 use crate::stage2::{Level, PageState};
+use crate::sync::Ordering;
 
 /// Why tables were not changed.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! Changes to whole ranges: blocks where they fit, splits at the borders.
 
-use core::sync::atomic::Ordering;
-
 use arrayvec::ArrayVec;
 
 use crate::addr::{Ipa, PAGE_SIZE, Pa};
@@ -9,6 +7,7 @@ use crate::memory::IpaRange;
 use crate::ports::{TableMemory, Tlb};
 use crate::stage2::descriptor::{Descriptor, EMPTY};
 use crate::stage2::{Attributes, EditError, Editor, LeafEntry, Level, PageState, Purpose, Tables};
+use crate::sync::Ordering;
 
 impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// Maps `range` to `pa` on, with the largest leaves that fit, where nothing is yet.

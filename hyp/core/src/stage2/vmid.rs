@@ -1,6 +1,6 @@
 //! Virtual machine identifiers, the tags of TLB entries.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// A VMID, 1 to 255. 0 is what EL2 runs under while no VM's tables are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,12 +4,11 @@
 //! points to it and is never freed while the VM may run; so whatever a reader finds was true at
 //! one moment during its walk.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use crate::addr::{Ipa, Pa};
 use crate::ports::{Table, TableMemory};
 use crate::stage2::descriptor::{self, Descriptor, EMPTY};
 use crate::stage2::{Attributes, Geometry, Level, PageState, Vmid};
+use crate::sync::{AtomicU64, Ordering};
 
 /// One VM's tables: where they begin and what shape they have.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use super::regs::bytes_of;
 use super::sources::{self, Sources};
 use super::word::{Groups, Word};
 use crate::esr::Width;
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 
 /// PPIs whose line is a physical timer's: their list registers carry the HW bit.

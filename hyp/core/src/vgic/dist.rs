@@ -9,7 +9,7 @@ use super::spi::SPI_WORDS;
 use super::word::BitRegister;
 use super::{Kicks, Read, Vgic, spi_number};
 use crate::esr::Width;
-use core::sync::atomic::Ordering;
+use crate::sync::Ordering;
 use hyp_abi::vplatform::{FIRST_SPI, GICD_SIZE, MAX_VCPUS};
 use spin::RelaxStrategy;
 

@@ -15,7 +15,7 @@ use super::spi::SPI_WORDS;
 use super::word::BitRegister;
 use super::{Cpu, Kicks, Read, Vgic, spi_number};
 use crate::esr::Width;
-use core::sync::atomic::Ordering;
+use crate::sync::Ordering;
 use hyp_abi::vplatform::{FIRST_SPI, GICV2_GICD_SIZE, SPIS};
 use spin::RelaxStrategy;
 

@@ -43,14 +43,14 @@ pub use sgi::SgiRegister;
 
 use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
 use bits::{Bits, bit, low, member};
-use core::sync::atomic::{AtomicU32, Ordering};
 use flow::Flow;
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
 use sgi::SgiRequest;
 use spi::SpiBank;
 use spin::RelaxStrategy;
-use spin::mutex::{TicketMutex, TicketMutexGuard};
 use word::Groups;
+
+use crate::sync::{AtomicU32, Ordering, TicketMutex, TicketMutexGuard};
 
 /// In [`Cpu::attention`]: SPIs or groups changed. The bits below name vCPUs that wait for a fold.
 const LOOK: u32 = 1 << 16;

@@ -9,9 +9,9 @@ use super::regs::{Component, IIDR, identification, is_aligned, read_part};
 use super::word::BitRegister;
 use super::{Cpu, Kicks, Read, Vgic, bit, member};
 use crate::esr::Width;
+use crate::sync::TicketMutexGuard;
 use hyp_abi::vplatform::{GICR_STRIDE, PTIMER_INTID, VTIMER_INTID};
 use spin::RelaxStrategy;
-use spin::mutex::TicketMutexGuard;
 
 /// GICR_CTLR.RWP.
 const CTLR_RWP: u64 = 1 << 3;

@@ -4,7 +4,7 @@
 //! cannot miss each other: after a request nobody enters, and exactly one vCPU, the last to leave,
 //! is told to carry it out.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Why a VM stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

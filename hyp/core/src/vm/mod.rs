@@ -15,7 +15,6 @@ pub use life::{Left, Life, Stop};
 pub use runaway::{EXCEPTIONS, LOOKS, Moment, Runaway, digest};
 
 use spin::RelaxStrategy;
-use spin::mutex::TicketMutex;
 
 use crate::calls::{Mitigation, Workaround};
 use crate::features::Features;
@@ -24,6 +23,7 @@ use crate::pl011::Pl011;
 use crate::ports::Ports;
 use crate::psci::{Power, Start};
 use crate::stage2::EditError;
+use crate::sync::TicketMutex;
 use crate::vgic::{GicVersion, Kicks, Vgic};
 
 /// What answering a trap needs of the CPU it happened on and of the machine around it.

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guest-shim", &["hyp-abi"]),
     ("guest-shim/c", &["guest-shim"]),
     ("tests/conformance", &["guest-shim", "hyp-abi"]),
+    ("tests/interleave", &["hyp-abi"]),
     ("tests/model", &[]),
     ("xtask", &["hyp-abi", "hyp-core"]),
 ];
