@@ -85,21 +85,23 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             return Ok(());
         }
         let mut writer = self.writer.lock();
-        // From here on no device page is mapped that is not guarded; those that are go.
-        self.enrolled.store(true, Ordering::Release);
         let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
+        // No device page stays mapped that is not guarded. None comes meanwhile: that takes the lock.
+        let mut answer = Ok(());
         for device in &self.layout.devices {
             let mut ipa = device.ipa.base();
             while ipa < device.ipa.end() {
                 let taken = editor.take_page(ipa, PageState::Device);
                 if let Err(error @ EditError::Damaged(_)) = taken {
-                    return Err(GuardError::Tables(error));
+                    answer = Err(GuardError::Tables(error));
                 }
                 let Some(next) = ipa.checked_add(PAGE_SIZE) else { break };
                 ipa = next;
             }
         }
-        Ok(())
+        // Last: another vCPU that enrols and finds it done relies on the pages being gone.
+        self.enrolled.store(true, Ordering::Release);
+        answer
     }
 
     /// Whether an access to the page of `ipa`, which no emulated device has open, breaks the rules

@@ -272,3 +272,24 @@ fn a_guarded_device_works() {
         owner.join().unwrap();
     });
 }
+
+/// Two vCPUs enrol at once, a device's page being mapped. When either call has returned, the page
+/// is out of the caller's reach.
+#[test]
+fn who_has_enrolled_is_enrolled() {
+    explore_vm(Weaken::Nothing, || {
+        let (ports, vm) = vm(0, DEVICE_PA, false);
+        vm.space.map_device(Ipa(DEVICE)).unwrap();
+        assert!(ports.access(0, DEVICE) && ports.access(1, DEVICE));
+        let other = {
+            let (ports, vm) = (ports.clone(), Arc::clone(&vm));
+            thread::spawn(move || {
+                vm.space.enroll().unwrap();
+                assert!(!ports.access(1, DEVICE), "in reach after enrolling");
+            })
+        };
+        vm.space.enroll().unwrap();
+        assert!(!ports.access(0, DEVICE), "in reach after enrolling");
+        other.join().unwrap();
+    });
+}
