@@ -45,9 +45,14 @@ impl Table {
         // Eight in a round: counting them one by one would cost more than the stores.
         let (rounds, rest) = self.0.as_chunks::<8>();
         for [a, b, c, d, e, f, g, h] in rounds {
-            for entry in [a, b, c, d, e, f, g, h] {
-                entry.store(0, Ordering::Relaxed);
-            }
+            a.store(0, Ordering::Relaxed);
+            b.store(0, Ordering::Relaxed);
+            c.store(0, Ordering::Relaxed);
+            d.store(0, Ordering::Relaxed);
+            e.store(0, Ordering::Relaxed);
+            f.store(0, Ordering::Relaxed);
+            g.store(0, Ordering::Relaxed);
+            h.store(0, Ordering::Relaxed);
         }
         for entry in rest {
             entry.store(0, Ordering::Relaxed);

@@ -1,9 +1,9 @@
-// memcpy for the whole image, by 64 bytes in a round. The compiler's library has one that moves a
-// word at a time, which is what boot and the copy of payloads would spend their time in.
+// memcpy and memcmp of the whole image. Those of the compiler's library move a word, or compare a
+// byte, at a time, which is what boot and the copy of payloads would spend their time in.
 //
-// x0 destination, x1 source, x2 bytes; they do not overlap. Unaligned accesses: EL2 has SCTLR_EL2.A
-// clear, and copies Normal memory only.
+// Accesses may be unaligned: EL2 has SCTLR_EL2.A clear and copies Normal memory only.
 
+// x0 = destination, x1 = source, x2 = bytes; they do not overlap. Returns x0.
 .section .text.memcpy, "ax"
 .global memcpy
 memcpy:
@@ -41,3 +41,34 @@ memcpy:
     ldrb    w4, [x1]
     strb    w4, [x3]
 8:  ret
+
+// Compares x2 bytes at x0 and x1; w0 is below, above or at 0 as the first that differs says.
+.section .text.memcmp, "ax"
+.global memcmp
+memcmp:
+    subs    x2, x2, #8
+    b.lo    2f
+1:  ldr     x3, [x0], #8
+    ldr     x4, [x1], #8
+    cmp     x3, x4
+    b.ne    5f
+    subs    x2, x2, #8
+    b.hs    1b
+2:  adds    x2, x2, #8
+    b.eq    4f
+3:  ldrb    w3, [x0], #1
+    ldrb    w4, [x1], #1
+    subs    w3, w3, w4
+    b.ne    6f
+    subs    x2, x2, #1
+    b.ne    3b
+4:  mov     w0, #0
+    ret
+5:  rev     x3, x3                  // the first byte decides
+    rev     x4, x4
+    cmp     x3, x4
+    mov     w0, #1
+    cneg    w0, w0, lo
+    ret
+6:  mov     w0, w3
+    ret

@@ -26,28 +26,28 @@ pub(super) fn load<'a>(
         node.value(property.as_bytes())
             .and_then(u32_value)
             .and_then(|value| usize::try_from(value).ok())
-            .ok_or(bad(property, "is missing or not one cell"))
+            .ok_or_else(|| bad(property, "is missing or not one cell"))
     };
     let (at, len) = (number(DATA_POSITION)?, number(DATA_SIZE)?);
     let data = at
         .checked_add(len)
         .and_then(|end| file.get(at..end))
         .ok_or(BundleError::ImageCut { image })?;
-    let hash = node.child(HASH.as_bytes()).ok_or(bad(HASH, "is missing"))?;
+    let hash = node.child(HASH.as_bytes()).ok_or_else(|| bad(HASH, "is missing"))?;
     let algorithm = hash.value(HASH_ALGORITHM.as_bytes());
     if algorithm.and_then(|value| value.strip_suffix(b"\0")) != Some(CRC32.as_bytes()) {
         return Err(bad(HASH_ALGORITHM, "is not crc32"));
     }
     let want = hash.value(HASH_VALUE.as_bytes()).and_then(u32_value);
-    let want = want.ok_or(bad(HASH_VALUE, "is missing or not one cell"))?;
+    let want = want.ok_or_else(|| bad(HASH_VALUE, "is missing or not one cell"))?;
     let have = crc32(0, data);
     if have != want {
         return Err(BundleError::ImageChecksum { image, have, want });
     }
     let ipa = node.value(LOAD.as_bytes()).and_then(u64_value);
     Ok(LoadImage {
-        name: name(node.name()).ok_or(bad("name", "is too long"))?,
-        ipa: Ipa(ipa.ok_or(bad(LOAD, "is missing or no address"))?),
+        name: name(node.name()).ok_or_else(|| bad("name", "is too long"))?,
+        ipa: Ipa(ipa.ok_or_else(|| bad(LOAD, "is missing or no address"))?),
         data,
     })
 }

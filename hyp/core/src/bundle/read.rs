@@ -248,7 +248,7 @@ impl<'a> VmReader<'_, 'a> {
                 .ok()
                 .and_then(|len| IpaRange::new(image.ipa, len))
                 .filter(|range| in_memory(*range))
-                .ok_or(bad("lies outside the VM's memory"))?;
+                .ok_or_else(|| bad("lies outside the VM's memory"))?;
             if taken.iter().any(|other| other.overlaps(range)) {
                 return Err(bad("overlaps another image"));
             }

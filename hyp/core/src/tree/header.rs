@@ -86,6 +86,12 @@ impl<'a> Header<'a> {
         self.blob.len()
     }
 
+    /// The structure block from the offset `at` of the blob on; `None` outside of it.
+    #[inline]
+    pub(super) fn structure_from(&self, at: usize) -> Option<&'a [u8]> {
+        self.blob.get(at..self.structure_end)
+    }
+
     /// The memory reservation block, without its terminator.
     #[must_use]
     pub fn reservations(&self) -> Reservations<'a> {

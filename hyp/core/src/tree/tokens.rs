@@ -1,6 +1,5 @@
 //! The token walk: checks each token as it yields it.
 
-use super::value::be32_at;
 use super::{Header, NodeName, TreeError};
 use core::fmt;
 
@@ -20,12 +19,14 @@ pub struct PropertyName<'a>(&'a [u8]);
 
 impl<'a> PropertyName<'a> {
     /// Whether this is `name`.
+    #[inline]
     #[must_use]
     pub fn is(self, name: &[u8]) -> bool {
         self.0.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
     }
 
     /// Its first byte; 0 for an empty name.
+    #[inline]
     #[must_use]
     pub fn first(self) -> u8 {
         self.0.first().copied().unwrap_or(0)
@@ -50,6 +51,48 @@ impl Eq for PropertyName<'_> {}
 impl fmt::Debug for PropertyName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         NodeName::new(self.bytes()).fmt(f)
+    }
+}
+
+/// How the grammar is broken: a number, because a text is more work to carry along, and hardly any
+/// token needs one.
+#[derive(Debug, Clone, Copy)]
+enum Problem {
+    EndsEarly,
+    EndsTwice,
+    EndsInside,
+    NoRoot,
+    Behind,
+    Unknown,
+    SecondRoot,
+    TooDeep,
+    OpenName,
+    Misplaced,
+    CutShort,
+    TooLong,
+    Nameless,
+}
+
+impl Problem {
+    #[cold]
+    #[inline(never)]
+    const fn at(self, at: usize) -> TreeError {
+        let problem = match self {
+            Self::EndsEarly => "the structure block ends early",
+            Self::EndsTwice => "a node ends twice",
+            Self::EndsInside => "the tree ends inside a node",
+            Self::NoRoot => "the tree has no root",
+            Self::Behind => "something follows the end",
+            Self::Unknown => "unknown token",
+            Self::SecondRoot => "a second root begins",
+            Self::TooDeep => "nodes nest too deep",
+            Self::OpenName => "a node's name does not end",
+            Self::Misplaced => "a property stands outside a node or behind a child",
+            Self::CutShort => "a property is cut short",
+            Self::TooLong => "a property's value runs past the structure block",
+            Self::Nameless => "a property's name lies outside the strings block",
+        };
+        TreeError::Structure { problem, at }
     }
 }
 
@@ -112,49 +155,51 @@ impl<'a> Tokens<'a> {
     /// [`TreeError::Structure`] for the first break of the grammar. After an error the walk is over:
     /// the same error comes again.
     pub fn next_token(&mut self) -> Result<Option<Token<'a>>, TreeError> {
+        // The position stays where it is until a token is accepted.
+        match self.step() {
+            Ok(token) => Ok(token),
+            Err(problem) => Err(problem.at(self.at)),
+        }
+    }
+
+    #[inline(always)]
+    fn step(&mut self) -> Result<Option<Token<'a>>, Problem> {
         loop {
-            let start = self.at;
-            let fail = |problem| TreeError::Structure { problem, at: start };
-            let word = self.word(start).ok_or(fail("the structure block ends early"))?;
-            let body = start.saturating_add(4);
-            match word {
-                NOP => self.at = body,
-                BEGIN_NODE => return self.begin(body).map_err(fail).map(Some),
-                PROP => return self.property(body).map_err(fail).map(Some),
+            let rest = self.header.structure_from(self.at).unwrap_or_default();
+            let (word, body) = rest.split_first_chunk().ok_or(Problem::EndsEarly)?;
+            let behind = self.at.saturating_add(4);
+            match u32::from_be_bytes(*word) {
+                PROP => return self.property(body, behind).map(Some),
+                BEGIN_NODE => return self.begin(body, behind).map(Some),
                 END_NODE => {
-                    self.depth = self.depth.checked_sub(1).ok_or(fail("a node ends twice"))?;
+                    self.depth = self.depth.checked_sub(1).ok_or(Problem::EndsTwice)?;
                     self.properties_allowed = false;
-                    self.at = body;
+                    self.at = behind;
                     return Ok(Some(Token::End));
                 }
-                END if self.depth != 0 => return Err(fail("the tree ends inside a node")),
-                END if !self.root_seen => return Err(fail("the tree has no root")),
-                END if body != self.header.structure_end => {
-                    return Err(fail("something follows the end"));
-                }
+                NOP => self.at = behind,
+                END if self.depth != 0 => return Err(Problem::EndsInside),
+                END if !self.root_seen => return Err(Problem::NoRoot),
+                END if !body.is_empty() => return Err(Problem::Behind),
                 END => return Ok(None),
-                _ => return Err(fail("unknown token")),
+                _ => return Err(Problem::Unknown),
             }
         }
     }
 
-    /// The word at `at` of the structure block.
-    fn word(&self, at: usize) -> Option<u32> {
-        be32_at(self.header.blob.get(..self.header.structure_end)?, at)
-    }
-
-    fn begin(&mut self, body: usize) -> Result<Token<'a>, &'static str> {
+    /// A node begins; its name is at the start of `body`, at the offset `at`.
+    #[inline(always)]
+    fn begin(&mut self, body: &'a [u8], at: usize) -> Result<Token<'a>, Problem> {
         if self.depth == 0 && self.root_seen {
-            return Err("a second root begins");
+            return Err(Problem::SecondRoot);
         }
         if self.depth >= MAX_DEPTH {
-            return Err("nodes nest too deep");
+            return Err(Problem::TooDeep);
         }
-        let unterminated = "a node's name does not end";
-        let rest = self.header.blob.get(body..self.header.structure_end).ok_or(unterminated)?;
-        let len = rest.iter().position(|byte| *byte == 0).ok_or(unterminated)?;
-        let name = rest.get(..len).ok_or(unterminated)?;
-        let behind = len.checked_add(1).and_then(|len| body.checked_add(len));
+        let unterminated = Problem::OpenName;
+        let len = body.iter().position(|byte| *byte == 0).ok_or(unterminated)?;
+        let name = body.get(..len).ok_or(unterminated)?;
+        let behind = len.checked_add(1).and_then(|len| at.checked_add(len));
         let inside = behind.and_then(align4).ok_or(unterminated)?;
         self.at = inside;
         self.depth = self.depth.saturating_add(1);
@@ -163,27 +208,26 @@ impl<'a> Tokens<'a> {
         Ok(Token::Begin { name, inside })
     }
 
-    fn property(&mut self, body: usize) -> Result<Token<'a>, &'static str> {
+    /// A property; `body`, at the offset `at`, holds the length of its value, the offset of its name
+    /// and the value.
+    #[inline(always)]
+    fn property(&mut self, body: &'a [u8], at: usize) -> Result<Token<'a>, Problem> {
         if !self.properties_allowed {
-            return Err("a property stands outside a node or behind a child");
+            return Err(Problem::Misplaced);
         }
-        let header = "a property is cut short";
-        let len = self.word(body).ok_or(header)?;
-        let name = self.word(body.saturating_add(4)).ok_or(header)?;
-        let value_at = body.saturating_add(8);
-        let too_long = "a property's value runs past the structure block";
-        let end = usize::try_from(len)
-            .ok()
-            .and_then(|len| value_at.checked_add(len))
-            .filter(|end| *end <= self.header.structure_end)
-            .ok_or(too_long)?;
-        let value = self.header.blob.get(value_at..end).ok_or(too_long)?;
-        self.at = align4(end).ok_or(too_long)?;
-        let outside = "a property's name lies outside the strings block";
-        let name = usize::try_from(name).ok().and_then(|at| self.header.strings.get(at..));
-        let name = name.ok_or(outside)?;
-        let name = PropertyName(name.split_first().ok_or(outside).map(|_| name)?);
-        Ok(Token::Property { name, value, at: value_at })
+        let header = Problem::CutShort;
+        let ([a, b, c, d, name @ ..], body) = body.split_first_chunk::<8>().ok_or(header)?;
+        let too_long = Problem::TooLong;
+        let len = usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).map_err(|_| too_long)?;
+        let value = body.get(..len).ok_or(too_long)?;
+        let at = at.saturating_add(8);
+        let next = at.checked_add(len).and_then(align4).ok_or(too_long)?;
+        let outside = Problem::Nameless;
+        let name = usize::try_from(u32::from_be_bytes(*name)).map_err(|_| outside)?;
+        let name =
+            self.header.strings.get(name..).filter(|name| !name.is_empty()).ok_or(outside)?;
+        self.at = next;
+        Ok(Token::Property { name: PropertyName(name), value, at })
     }
 }
 
@@ -205,6 +249,7 @@ pub fn has_plain_root(bytes: &[u8]) -> bool {
 }
 
 /// The next multiple of four.
+#[inline(always)]
 fn align4(at: usize) -> Option<usize> {
-    at.checked_next_multiple_of(4)
+    Some(at.checked_add(3)? & !3)
 }

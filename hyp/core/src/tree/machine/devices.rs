@@ -130,7 +130,9 @@ impl<'a> Reader<'a> {
         let start = registers.base().checked_add(offset).unwrap_or(registers.end());
         let registers = PaRange::between(start, registers.end());
         // More than this many are simply not looked at: only `stdout-path` could name one.
-        let _full = self.uarts.try_push(Uart { inside: node.inside, kind, registers, interrupts });
+        let at_root = (self.above.depth() == 1).then_some(node.name);
+        let uart = Uart { at_root, inside: node.inside, kind, registers, interrupts };
+        let _full = self.uarts.try_push(uart);
         Ok(())
     }
 }

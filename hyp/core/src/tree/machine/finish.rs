@@ -45,7 +45,16 @@ impl<'a> Reader<'a> {
         let path = self.stdout_path.split(|byte| *byte == b':').next().unwrap_or_default();
         let named = match path {
             b"" => return self.uarts.first().map(|uart| self.uart_console(uart)),
-            [b'/', ..] => tree.find(path),
+            [b'/', step @ ..] => {
+                // Most often it is a child of the root, by its whole name, which no other has
+                // (Devicetree Specification, 2.2.1).
+                if step.contains(&b'@')
+                    && let Some(uart) = self.uarts.iter().find(|uart| uart.at_root == Some(step))
+                {
+                    return Some(self.uart_console(uart));
+                }
+                tree.find(path)
+            }
             alias => tree
                 .find(b"/aliases")
                 .and_then(|aliases| aliases.value(alias))

@@ -18,6 +18,8 @@ const MAX_UARTS: usize = 8;
 
 /// A UART that may turn out to be the console.
 pub(super) struct Uart<'a> {
+    /// Its node's name, if that is a child of the root.
+    pub(super) at_root: Option<&'a [u8]>,
     pub(super) inside: usize,
     pub(super) kind: ConsoleKind,
     pub(super) registers: PaRange,
@@ -154,9 +156,10 @@ impl<'a> Reader<'a> {
         if node.device_type != b"cpu\0" || node.status.starts_with(b"fail") {
             return Ok(());
         }
-        let bad = TreeError::content(node.name, "reg", "is not the CPU's affinity");
+        let bad = || TreeError::content(node.name, "reg", "is not the CPU's affinity");
         let width = self.above.parent().map_or(0, |cpus| cpus.address_cells);
-        let mpidr = Cells(node.reg.ok_or(bad)?).take(width).filter(|_| width > 0).ok_or(bad)?;
+        let mpidr =
+            Cells(node.reg.ok_or_else(bad)?).take(width).filter(|_| width > 0).ok_or_else(bad)?;
         if self.machine.cpus.iter().any(|cpu| cpu.mpidr == mpidr) {
             return Err(TreeError::content(node.name, "reg", "repeats another CPU's affinity"));
         }
@@ -201,7 +204,7 @@ impl<'a> Reader<'a> {
     }
 
     fn reserve(&mut self, node: &[u8], range: PaRange, no_map: bool) -> Result<(), TreeError> {
-        let full = TreeError::TooMany {
+        let full = |_| TreeError::TooMany {
             node: NodeName::new(node),
             what: "reserved ranges",
             limit: MAX_RESERVED,
@@ -209,7 +212,7 @@ impl<'a> Reader<'a> {
         if range.is_empty() {
             return Ok(());
         }
-        self.machine.reserved.try_push(Reserved { range, no_map }).map_err(|_| full)
+        self.machine.reserved.try_push(Reserved { range, no_map }).map_err(full)
     }
 
     fn chosen(
@@ -222,18 +225,21 @@ impl<'a> Reader<'a> {
         match name.bytes() {
             b"bootargs" => {
                 let text = string(value).and_then(|text| str::from_utf8(text).ok());
-                self.machine.bootargs = text.ok_or(bad("bootargs", "is not a string"))?;
+                self.machine.bootargs = text.ok_or_else(|| bad("bootargs", "is not a string"))?;
             }
             b"stdout-path" => {
-                self.stdout_path = string(value).ok_or(bad("stdout-path", "is not a string"))?;
+                self.stdout_path =
+                    string(value).ok_or_else(|| bad("stdout-path", "is not a string"))?;
             }
             b"linux,initrd-start" => {
                 let start = u64_value(value);
-                self.initrd_start = Some(start.ok_or(bad("linux,initrd-start", "is no address"))?);
+                self.initrd_start =
+                    Some(start.ok_or_else(|| bad("linux,initrd-start", "is no address"))?);
             }
             b"linux,initrd-end" => {
                 let end = u64_value(value);
-                self.initrd_end = Some(end.ok_or(bad("linux,initrd-end", "is no address"))?);
+                self.initrd_end =
+                    Some(end.ok_or_else(|| bad("linux,initrd-end", "is no address"))?);
             }
             b"rng-seed" => self.machine.rng_seed = Some(Seed { bytes: value, at }),
             b"kaslr-seed" => self.machine.kaslr_seed = Some(Seed { bytes: value, at }),
