@@ -19,10 +19,10 @@ const UNROLLED: usize = 8;
 pub(crate) fn clean_invalidate_to_poc(va: usize, len: usize) {
     let step = line();
     let end = va.saturating_add(len);
-    let mut at = va & !(step - 1);
-    let rounds = end.saturating_sub(at) / (step * UNROLLED);
-    if rounds > 0 {
-        let whole = at + rounds * step * UNROLLED;
+    let mut at = va & step.wrapping_neg();
+    let round = step.wrapping_mul(UNROLLED);
+    let whole = at.wrapping_add(end.saturating_sub(at) & round.wrapping_neg());
+    if at < whole {
         // SAFETY: what is invalidated is cleaned first, which changes no data; the caller has the
         // range mapped, and the loop ends at `whole`, which is in it.
         unsafe {
@@ -45,7 +45,7 @@ pub(crate) fn clean_invalidate_to_poc(va: usize, len: usize) {
     while at < end {
         // SAFETY: as above.
         unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) };
-        at += step;
+        at = at.saturating_add(step);
     }
     dsb_sy();
 }
@@ -65,7 +65,7 @@ pub(crate) fn invalidate_instructions() {
 /// The range must be mapped writable, Normal, and nothing may refer to what it holds.
 pub(crate) unsafe fn zero_to_poc(va: usize, len: usize) {
     let step = line();
-    if block() != Some(step) || !len.is_multiple_of(step * UNROLLED) || len == 0 {
+    if block() != Some(step) || !len.is_multiple_of(step.wrapping_mul(UNROLLED)) || len == 0 {
         // SAFETY: the caller's promise.
         unsafe { zero(va, len) };
         return clean_invalidate_to_poc(va, len);
@@ -83,7 +83,7 @@ pub(crate) unsafe fn zero_to_poc(va: usize, len: usize) {
             "b.lo 2b",
             at = inout(reg) va => _,
             step = in(reg) step,
-            end = in(reg) va + len,
+            end = in(reg) va.wrapping_add(len),
             unrolled = const UNROLLED,
             options(nostack),
         );
@@ -109,9 +109,10 @@ unsafe fn zero(va: usize, len: usize) {
         return;
     };
     let mut at = va;
-    while at < va + len {
+    let end = va.saturating_add(len);
+    while at < end {
         // SAFETY: the caller's promise.
         unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
-        at += block;
+        at = at.saturating_add(block);
     }
 }

@@ -241,7 +241,7 @@ pub(crate) fn enter<T>(vcpu: &'static mut Framed<T>) -> ! {
 
 /// Top of this CPU's stack, with room for the word that leads back to `frame`.
 fn stack_for<T>(frame: *const Framed<T>) -> u64 {
-    let top = percpu::slot().start + percpu::MAIN_TOP - 16;
+    let top = percpu::slot().start.wrapping_add(percpu::MAIN_TOP - 16);
     // SAFETY: `top` is the mapped, aligned end of this CPU's own stack. Only `enter`
     // calls this, which abandons the stack, so nothing live is overwritten.
     unsafe { (top as *mut *const Framed<T>).write(frame) };

@@ -72,11 +72,11 @@ pub(crate) fn online_in_a_row() -> usize {
 /// Number of the CPU that runs this, 0 for the one that booted, below [`MAX_CPUS`].
 #[inline]
 pub(crate) fn index() -> usize {
-    (slot().start - symbols::stacks_start()) / SLOT_SIZE
+    slot().start.wrapping_sub(symbols::stacks_start()) / SLOT_SIZE
 }
 
 /// Lowest and highest address of the calling CPU's slot.
 pub(crate) fn slot() -> core::ops::Range<usize> {
     let base = word(sysreg::tpidr_el2());
-    base..base + SLOT_SIZE
+    base..base.wrapping_add(SLOT_SIZE)
 }

@@ -78,7 +78,7 @@ impl Ns16550 {
     }
 
     fn register(self, number: usize) -> Option<Register> {
-        let offset = number << self.spacing.shift;
+        let offset = number.checked_shl(self.spacing.shift)?;
         if self.spacing.words {
             self.registers.registers(offset).map(Register::Word)
         } else {

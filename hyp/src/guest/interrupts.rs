@@ -112,11 +112,16 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
 /// nobody asked for.
 fn device_interrupt(vcpu: &Vcpu, intid: u32) {
     if machine::facts().is_none_or(|facts| facts.console_intid != Some(intid)) {
-        log::debug!("CPU {}: interrupt {intid} is nobody's", percpu::index());
-        return;
+        return tell_stray(intid);
     }
     console::interrupt(|receive| {
         vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface::here())
     });
     console::arm_timer();
+}
+
+#[cold]
+#[inline(never)]
+fn tell_stray(intid: u32) {
+    log::debug!("CPU {}: interrupt {intid} is nobody's", percpu::index());
 }

@@ -1,10 +1,10 @@
 //! The VM's memory as its description wants it, its reset and its end.
 
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
 use hyp_abi::trace::Kind;
+use hyp_core::addr::Ipa;
 use hyp_core::memory::TableUse;
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::{Shell, Stop};
@@ -13,7 +13,7 @@ use log::{debug, error, info, warn};
 use super::instance::{self, Instance};
 use super::shell::Here;
 use super::{events, tracing};
-use crate::arch::cpu::Once;
+use crate::arch::cpu::Lock;
 use crate::exit::{exit, fail};
 use crate::{entropy, mm, trace};
 
@@ -29,14 +29,21 @@ pub(crate) fn load(instance: &Instance) {
         write(image.ipa, image.data);
     }
     let tree = &description.tree;
-    let mut copy = Vec::from(tree.image.data);
+    write(tree.image.ipa, tree.image.data);
+    let patch = |at: usize, bytes: &[u8]| {
+        write(Ipa(tree.image.ipa.get().wrapping_add(at as u64)), bytes);
+    };
     for seed in &tree.seeds {
-        let field = copy.get_mut(seed.at..seed.at.saturating_add(seed.len));
-        if field.and_then(entropy::fill).is_none() {
-            seed.erase(&mut copy);
+        let mut random = [0; 64];
+        for (at, len) in seed.pieces(random.len()) {
+            let Some(random) = random.get_mut(..len) else { continue };
+            if entropy::fill(random).is_none() {
+                seed.removal().for_each(|(at, word)| patch(at, &word));
+                break;
+            }
+            patch(at, random);
         }
     }
-    write(tree.image.ipa, &copy);
 }
 
 /// Carries out what the VM was stopped for. By the last vCPU out.
@@ -81,7 +88,7 @@ struct Held {
 
 /// What the VM held after its first reset. Not after its first start: other CPUs still make their
 /// vCPUs then.
-static HELD: Once<Held> = Once::new();
+static HELD: Lock<Option<Held>> = Lock::new(None);
 
 static RESETS: AtomicU32 = AtomicU32::new(0);
 
@@ -92,7 +99,7 @@ fn check_held(instance: &Instance) {
     let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     tracing::reset(resets.into());
     debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
-    let first = *HELD.call_once(|| held);
+    let first = *HELD.lock().get_or_insert(held);
     if held != first {
         warn!("reset {resets} leaves {held:?}, the first one left {first:?}");
     }

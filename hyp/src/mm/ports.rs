@@ -64,7 +64,9 @@ impl Tlb for Hardware {
             if leaves > 512 {
                 tlb::invalidate_vm();
             } else {
-                tlb::invalidate_ipas((0..leaves).map(|n| Ipa(ipa.get().wrapping_add(n * leaf))));
+                tlb::invalidate_ipas(
+                    (0..leaves).map(|n| Ipa(ipa.get().wrapping_add(n.wrapping_mul(leaf)))),
+                );
             }
         });
     }

@@ -46,7 +46,7 @@ impl Window {
 
     /// Address of `pa`, whose block this is.
     const fn at(&self, pa: Pa) -> usize {
-        self.base + word(pa.get() & (BLOCK_2M - 1))
+        self.base.wrapping_add(word(pa.get() & (BLOCK_2M - 1)))
     }
 }
 

@@ -47,19 +47,22 @@ pub struct SeedField {
 }
 
 impl SeedField {
-    /// Takes the field's property out of `tree`, the VM's copy: a guest trusts whatever bytes it
-    /// finds there, zeros too (Linux, `early_init_dt_scan_chosen`).
+    /// What takes the field's property out of the VM's copy of the tree, piece by piece, each with
+    /// its offset: a guest trusts whatever bytes it finds there, zeros too (Linux,
+    /// `early_init_dt_scan_chosen`).
     ///
     /// Words of the property become `FDT_NOP` (Devicetree Specification, 5.4.1), so that nothing
     /// else moves.
-    pub fn erase(&self, tree: &mut [u8]) {
+    pub fn removal(&self) -> impl Iterator<Item = (usize, [u8; 4])> {
         let start = self.at.saturating_sub(PROPERTY_HEADER);
-        let end = self.at.saturating_add(self.len).checked_next_multiple_of(4);
-        let property = end.and_then(|end| tree.get_mut(start..end));
-        let words = property.map(|property| property.as_chunks_mut::<4>());
-        for word in words.into_iter().flat_map(|(words, _)| words) {
-            *word = FDT_NOP.to_be_bytes();
-        }
+        let end = self.at.saturating_add(self.len);
+        (start..end).step_by(4).map(|at| (at, FDT_NOP.to_be_bytes()))
+    }
+
+    /// The field in pieces of at most `most` bytes, each with its offset in the tree.
+    pub fn pieces(&self, most: usize) -> impl Iterator<Item = (usize, usize)> {
+        let end = self.at.saturating_add(self.len);
+        (self.at..end).step_by(most.max(1)).map(move |at| (at, end.saturating_sub(at).min(most)))
     }
 
     /// Whether the field is all of one property's value in `tree`.

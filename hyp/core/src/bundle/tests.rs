@@ -191,14 +191,29 @@ fn an_erased_seed_is_no_longer_in_the_tree() {
     let at = |name| Tree::new(&tree).unwrap().find(b"/chosen").unwrap().property(name).unwrap().at;
     let field = SeedField { at: at(b"rng-seed"), len: 32 };
     assert!(field.is_property(&tree) && !SeedField { at: field.at, len: 31 }.is_property(&tree));
-    field.erase(&mut tree);
+    let removal: Vec<_> = field.removal().collect();
+    for (at, word) in removal {
+        tree[at..at + 4].copy_from_slice(&word);
+    }
     let expected: Vec<_> = before.into_iter().filter(|name| name != b"rng-seed").collect();
     assert_eq!((names(&tree), expected.len()), (expected, 2));
-    // Nothing that is not there is touched.
-    let mut short = [0xa5; 16];
-    SeedField { at: 12, len: usize::MAX - 20 }.erase(&mut short);
-    SeedField { at: 12, len: usize::MAX }.erase(&mut short);
-    assert_eq!(short, [0xa5; 16]);
+    // A value that is no whole number of words has its filling taken out too.
+    let odd = SeedField { at: 24, len: 5 };
+    assert_eq!(odd.removal().map(|(at, _)| at).collect::<Vec<_>>(), [12, 16, 20, 24, 28]);
+}
+
+#[test]
+fn a_seed_is_filled_in_pieces_that_cover_it_once() {
+    for len in [1, 8, 63, 64, 65, 200] {
+        let field = SeedField { at: 20, len };
+        let mut next = 20;
+        for (at, bytes) in field.pieces(64) {
+            assert!(at == next && (1..=64).contains(&bytes), "{len}: {at} {bytes}");
+            next = at + bytes;
+        }
+        assert_eq!(next, 20 + len);
+    }
+    assert_eq!(SeedField { at: 20, len: 0 }.pieces(64).count(), 0);
 }
 
 #[test]

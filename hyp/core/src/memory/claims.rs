@@ -43,7 +43,7 @@ impl Claims {
         if self.0.is_full() {
             // What was set aside longest begins anew when it is touched again.
             let oldest = self.0.iter().position(|claim| !claim.working)?;
-            self.0.remove(oldest);
+            self.0.pop_at(oldest);
         }
         self.0.try_push(Claim { block, done: 0, working: true }).ok()?;
         Some(0)

@@ -153,8 +153,9 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
 
     /// Zeroes the pages of `size` bytes at `base` that `bytes` at `offset` do not fill.
     fn zero_around(&self, base: Pa, size: u64, offset: u64, bytes: u64) {
-        let head = offset.next_multiple_of(PAGE_SIZE);
-        let filled = offset.saturating_add(bytes) & !PAGE_SIZE.saturating_sub(1);
+        let in_page = PAGE_SIZE.saturating_sub(1);
+        let head = offset.saturating_add(in_page) & !in_page;
+        let filled = offset.saturating_add(bytes) & !in_page;
         let tail = filled.max(head);
         for (from, to) in [(0, head), (tail, size)] {
             if from < to {

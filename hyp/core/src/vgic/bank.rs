@@ -196,7 +196,7 @@ impl Bank {
     /// implemented; says which interrupts changed.
     pub(super) fn set_priorities(&mut self, first: u32, width: Width, value: u64, mask: u8) -> u32 {
         let mut changed = 0;
-        for (n, priority) in (first..).zip(bytes_of(value, width)) {
+        for (n, priority) in bytes_of(first, value, width) {
             let Some(entry) = self.priority.get_mut(index(n)) else { break };
             let priority = priority & mask;
             if core::mem::replace(entry, priority) != priority {

@@ -237,7 +237,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             return Kicks::NONE;
         }
         let mut spis = self.spis.lock();
-        (first..).zip(bytes_of(value, width)).fold(Kicks::NONE, |kicks, (intid, targets)| {
+        bytes_of(first, value, width).fold(Kicks::NONE, |kicks, (intid, targets)| {
             let Some(spi) = spi_number(intid) else { return kicks };
             let targets = u32::from(targets & self.every_vcpu());
             let target = (targets != 0).then(|| index(targets.trailing_zeros()));
@@ -280,7 +280,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     ) -> Kicks {
         let all = self.every_vcpu();
         let change = |flow: &mut Flow<'_>| {
-            for (n, senders) in (first..).zip(bytes_of(value, width)) {
+            for (n, senders) in bytes_of(first, value, width) {
                 apply(flow.bank, n, senders & all);
             }
             Kicks::NONE

@@ -45,8 +45,12 @@ impl Best {
             }
             self.list.pop();
         }
-        // Cannot fail: there is room, and `at` is at most the length.
-        let _ = self.list.try_insert(at, candidate);
+        let mut moving = candidate;
+        for place in self.list.iter_mut().skip(at) {
+            core::mem::swap(place, &mut moving);
+        }
+        // Cannot fail: there is room.
+        let _ = self.list.try_push(moving);
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) const fn write_part(register: u64, offset: u64, width: Width, value: 
     }
 }
 
-/// The bytes that a store of `width` writes, lowest address first.
-pub(super) fn bytes_of(value: u64, width: Width) -> impl Iterator<Item = u8> {
-    value.to_le_bytes().into_iter().zip(0..width.bytes()).map(|(byte, _)| byte)
+/// The bytes that a store of `width` writes, lowest address first, each with its number: they count
+/// from `first`.
+pub(super) fn bytes_of(first: u32, value: u64, width: Width) -> impl Iterator<Item = (u32, u8)> {
+    let numbers = (0..low(width.bytes())).map(move |n| first.wrapping_add(n));
+    numbers.zip(value.to_le_bytes())
 }

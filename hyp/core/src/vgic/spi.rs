@@ -175,7 +175,7 @@ impl SpiBank {
         mask: u8,
         groups: Groups,
     ) -> Kicks {
-        (first..).zip(bytes_of(value, width)).fold(Kicks::NONE, |kicks, (spi, priority)| {
+        bytes_of(first, value, width).fold(Kicks::NONE, |kicks, (spi, priority)| {
             kicks | self.set_priority(spi, priority & mask, groups)
         })
     }
