@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, board_check, bundle, fuzz, guest, image, mutants, run, scenario, test};
+use crate::{audit, bench, board_check, bundle, fuzz, guest, image, mutants, run, scenario, test};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -55,6 +55,8 @@ pub enum Command {
     /// they reached, and how many inputs it takes to reach them all.
     #[command(after_help = fuzz::after_help())]
     Fuzz(fuzz::Options),
+    /// Check the finished image: no panic from a guest's trap, stacks deep enough.
+    Audit(audit::Options),
     /// Count the instructions of each operation, beside hand-written code that does the least.
     Bench(bench::Options),
     /// Change `hyp-core` in small ways, one at a time, and see whether a test notices.

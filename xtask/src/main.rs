@@ -1,6 +1,7 @@
 //! Postern's one command-line face: `cargo xtask --help`.
 #![expect(unreachable_pub, reason = "a program has no users: `pub` means the other modules")]
 
+mod audit;
 mod bench;
 mod board;
 mod board_check;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::BoardCheck(options) => board_check::command(&options),
         Command::Run(options) => run::command(&options),
         Command::QemuTest(options) => scenario::command(&options),
+        Command::Audit(options) => audit::command(&options),
         Command::Bench(options) => bench::command(&options),
         Command::Fuzz(options) => fuzz::command(&options),
         Command::Mutants(options) => mutants::command(&options),

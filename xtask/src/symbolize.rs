@@ -90,7 +90,7 @@ impl Symbolizer {
 
 /// A source path without the part that belongs to one machine: from the checkout, or from the
 /// crate's own folder.
-fn short_path(path: &str) -> &str {
+pub fn short_path(path: &str) -> &str {
     let below_root = crate::workspace::root().to_str().and_then(|root| path.strip_prefix(root));
     if let Some(below) = below_root {
         return below.trim_start_matches('/');

@@ -5,8 +5,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::stack;
 use super::subject::Laboratory;
+use crate::audit::frames::{self, Frame};
 use crate::build::size::Sizes;
 
 /// Frames shown.
@@ -17,7 +17,7 @@ const FRAMES: usize = 8;
 pub struct ImageReport {
     sizes: Sizes,
     file: u64,
-    frames: Vec<stack::Frame>,
+    frames: Vec<Frame>,
 }
 
 impl ImageReport {
@@ -29,7 +29,7 @@ impl ImageReport {
     pub fn read(laboratory: &Laboratory) -> Result<Self> {
         let path = &laboratory.hypervisor.elf;
         let elf = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-        let mut frames = stack::frames(&elf)?;
+        let mut frames = frames::of(&elf)?;
         frames.truncate(FRAMES);
         let file = fs::metadata(&laboratory.hypervisor.image)?.len();
         Ok(Self { sizes: Sizes::of(&elf)?, file, frames })
@@ -96,7 +96,7 @@ mod tests {
         let report = ImageReport {
             sizes: Sizes { code: 3072, constants: 1024, data: 8, zeroed: 16 },
             file: 5000,
-            frames: vec![stack::Frame { bytes: 640, function: "a::b".to_owned() }],
+            frames: vec![Frame { bytes: 640, function: "a::b".to_owned() }],
         };
         assert_eq!(report.code_and_constants(), 4.0);
         let plain = report.plain();

@@ -11,7 +11,6 @@ mod measure;
 mod output;
 mod paths;
 mod rows;
-mod stack;
 mod stats;
 mod subject;
 mod table;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::setup::exec::command_line;
-use crate::{build, workspace};
+use crate::{audit, build, workspace};
 
 /// One stage.
 pub struct Stage {
@@ -31,6 +31,7 @@ pub const ALL: &[Stage] = &[
     Stage { name: "lints, bare metal", run: bare_metal_lints },
     Stage { name: "documentation", run: documentation },
     Stage { name: "host tests", run: host_tests },
+    Stage { name: "audit of the image", run: audit },
 ];
 
 fn cargo(words: &[&str]) -> Command {
@@ -96,6 +97,13 @@ fn host_tests() -> Result<Checks> {
         checks.failed = checks.failed.max(1);
     }
     Ok(checks)
+}
+
+/// What can be seen in the finished image.
+fn audit() -> Result<Checks> {
+    let report = audit::image(&build::hypervisor()?.elf)?;
+    report.breaches.iter().for_each(|breach| println!("     {breach}"));
+    Ok(Checks { passed: report.checks, failed: report.breaches.len() })
 }
 
 /// Sums libtest's `test result: ok. 16 passed; 0 failed; …` lines.
