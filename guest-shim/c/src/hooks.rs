@@ -34,6 +34,7 @@ pub type ConsoleFn = unsafe extern "C" fn(context: *mut c_void, console: *mut Re
 ///
 /// Each pointer is null or points to what the header says; `places` stay the hooks' own for as
 /// long as the hooks are used.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_ioremap_init(
     hooks: *mut Hooks,
@@ -56,6 +57,7 @@ pub unsafe extern "C" fn postern_ioremap_init(
 /// # Safety
 ///
 /// As for [`postern_ioremap_init`]; `console` is null or such a function.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_ioremap_start(
     hooks: *mut Hooks,
@@ -153,6 +155,7 @@ unsafe fn with(
 /// # Safety
 ///
 /// `hooks` is null or points to the struct, which nobody else uses meanwhile.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_map_early(hooks: *mut Hooks, base: u64, size: u64) -> i32 {
     // SAFETY: the caller's promise is the same.
@@ -164,6 +167,7 @@ pub unsafe extern "C" fn postern_map_early(hooks: *mut Hooks, base: u64, size: u
 /// # Safety
 ///
 /// As for [`postern_map_early`].
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_ioremap(hooks: *mut Hooks, base: u64, size: u64) -> i32 {
     // SAFETY: the caller's promise is the same.
@@ -175,6 +179,7 @@ pub unsafe extern "C" fn postern_ioremap(hooks: *mut Hooks, base: u64, size: u64
 /// # Safety
 ///
 /// As for [`postern_map_early`].
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_iounmap(hooks: *mut Hooks, base: u64, size: u64) -> i32 {
     // SAFETY: the caller's promise is the same.
@@ -186,6 +191,7 @@ pub unsafe extern "C" fn postern_iounmap(hooks: *mut Hooks, base: u64, size: u64
 /// # Safety
 ///
 /// `hooks` is null or points to the struct, which nobody changes meanwhile.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_is_tracked(hooks: *const Hooks, address: u64) -> bool {
     // SAFETY: the caller's promise is the same.
@@ -197,6 +203,7 @@ pub unsafe extern "C" fn postern_is_tracked(hooks: *const Hooks, address: u64) -
 /// # Safety
 ///
 /// As for [`postern_is_tracked`].
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_keeps_everything(hooks: *const Hooks) -> bool {
     // SAFETY: the caller's promise is the same.

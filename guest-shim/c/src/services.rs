@@ -39,6 +39,7 @@ impl Conduit for CConduit {
 ///
 /// `args` are three words, `results` room for four.
 #[cfg(target_arch = "aarch64")]
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_hvc(function: u32, args: *const u64, results: *mut u64) {
     // SAFETY: the caller's promise is the same.
@@ -51,6 +52,7 @@ pub unsafe extern "C" fn postern_hvc(function: u32, args: *const u64, results: *
 ///
 /// `args` are three words, `results` room for four.
 #[cfg(target_arch = "aarch64")]
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_smc(function: u32, args: *const u64, results: *mut u64) {
     // SAFETY: the caller's promise is the same.
@@ -74,6 +76,7 @@ unsafe fn call(conduit: &impl Conduit, function: u32, args: *const u64, results:
 /// # Safety
 ///
 /// `services` is null or can be written; `call` is null or such a function.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_discover(
     services: *mut CServices,
@@ -89,6 +92,7 @@ pub unsafe extern "C" fn postern_discover(
 /// # Safety
 ///
 /// As for [`postern_discover`].
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_after_firmware(
     services: *mut CServices,
@@ -132,6 +136,7 @@ unsafe fn discover(
 /// # Safety
 ///
 /// `services` is null or points to the struct.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_has_function(services: *const CServices, number: u32) -> bool {
     // SAFETY: the caller's promise is the same.
@@ -145,6 +150,7 @@ pub unsafe extern "C" fn postern_has_function(services: *const CServices, number
 /// # Safety
 ///
 /// `services` is null or points to the struct; `granule` is null or can be written.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_guard_granule(
     services: *const CServices,
@@ -162,6 +168,7 @@ pub unsafe extern "C" fn postern_guard_granule(
 /// # Safety
 ///
 /// As for [`postern_guard_granule`].
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_share_granule(
     services: *const CServices,
@@ -200,6 +207,7 @@ unsafe fn store_granule(
 /// # Safety
 ///
 /// `services` is null or points to the struct; the host may read and write the granules.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_share(
     services: *const CServices,
@@ -215,6 +223,7 @@ pub unsafe extern "C" fn postern_share(
 /// # Safety
 ///
 /// `services` is null or points to the struct.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_unshare(
     services: *const CServices,
@@ -230,6 +239,7 @@ pub unsafe extern "C" fn postern_unshare(
 /// # Safety
 ///
 /// `services` is null or points to the struct; nothing uses the granule.
+// SAFETY: no other library has names that begin so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn postern_relinquish(services: *const CServices, base_ipa: u64) -> i32 {
     // SAFETY: the caller's promise is the same.

@@ -14,6 +14,7 @@ pub(crate) fn exception_level() -> u64 {
     (level >> 2) & 3
 }
 
+// SAFETY: `efi.ld` puts a page of that type there; the program writes it before it is read.
 unsafe extern "C" {
     /// What follows the headers in the image's first page; see `linker/efi.ld`.
     safe static head_copy: [u64; (PAGE - HEADERS) / size_of::<u64>()];

@@ -5,6 +5,7 @@ macro_rules! symbol {
     ($(#[$doc:meta])* $function:ident = $symbol:ident) => {
         $(#[$doc])*
         pub(crate) fn $function() -> usize {
+            // SAFETY: the linker fails unless `hyp.ld` or `boot.s` defines it; only its address is used.
             unsafe extern "C" {
                 static $symbol: u8;
             }

@@ -39,6 +39,7 @@ macro_rules! write_unsafe {
         #[doc = concat!("Writes ", stringify!($register), ".\n\n# Safety\n")]
         $(#[$doc])*
         #[inline(always)]
+        // SAFETY: up to the caller, as each register's documentation says.
         pub(crate) unsafe fn $name(value: u64) {
             registers::$register.set(value);
         }

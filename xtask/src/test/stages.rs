@@ -31,7 +31,7 @@ pub const ALL: &[Stage] = &[
     Stage { name: "lints, bare metal", run: bare_metal_lints },
     Stage { name: "documentation", run: documentation },
     Stage { name: "host tests", run: host_tests },
-    Stage { name: "audit of the image", run: audit },
+    Stage { name: "audit of image and unsafe code", run: audit },
 ];
 
 fn cargo(words: &[&str]) -> Command {
@@ -99,9 +99,9 @@ fn host_tests() -> Result<Checks> {
     Ok(checks)
 }
 
-/// What can be seen in the finished image.
+/// What can be seen without running anything.
 fn audit() -> Result<Checks> {
-    let report = audit::image(&build::hypervisor()?.elf)?;
+    let report = audit::check(&build::hypervisor()?.elf, false)?;
     report.breaches.iter().for_each(|breach| println!("     {breach}"));
     Ok(Checks { passed: report.checks, failed: report.breaches.len() })
 }

@@ -16,6 +16,7 @@ pub(crate) struct Piece(unsafe extern "C" fn(*mut Args) -> u64);
 macro_rules! pieces {
     ($($name:ident $constant:ident;)*) => {
         mod symbols {
+            // SAFETY: `pieces.S` has each of them, with these arguments.
             unsafe extern "C" { $(pub(super) fn $name(args: *mut super::Args) -> u64;)* }
         }
         impl Piece {

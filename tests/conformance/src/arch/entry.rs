@@ -8,6 +8,7 @@ use super::sysreg;
 global_asm!(include_str!("boot.S"));
 global_asm!(include_str!("vectors.S"));
 
+// SAFETY: labels of `boot.S`, of which only the address is used.
 unsafe extern "C" {
     fn secondary_entry();
 }

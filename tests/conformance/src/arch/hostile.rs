@@ -5,6 +5,7 @@ use core::arch::global_asm;
 
 global_asm!(include_str!("hostile.S"));
 
+// SAFETY: `hostile.S` has them; none comes back.
 unsafe extern "C" {
     fn hostile_own_vector(nothing: u64) -> !;
     fn hostile_return(nothing: u64) -> !;

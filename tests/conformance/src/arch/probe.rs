@@ -60,7 +60,9 @@ impl Piece {
 macro_rules! pieces {
     ($($(#[$doc:meta])* $name:ident, $at:ident;)*) => {
         mod symbols {
+            // SAFETY: labels of `probe.S`, of which only the address is used.
             unsafe extern "C" { $(pub(super) fn $name();)* }
+            // SAFETY: as above.
             unsafe extern "C" {
                 pub(super) fn hvc0_at();
                 pub(super) fn hvc1_at();

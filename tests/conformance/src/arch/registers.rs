@@ -7,6 +7,7 @@ use hyp_abi::smccc::FunctionId;
 
 global_asm!(include_str!("registers.S"));
 
+// SAFETY: `registers.S` has it, with these arguments.
 unsafe extern "C" {
     fn call_and_compare(function: u64, results: *mut [u64; 4]) -> u64;
 }

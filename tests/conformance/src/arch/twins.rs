@@ -9,6 +9,7 @@ use super::sysreg;
 
 global_asm!(include_str!("twins.S"), options(raw));
 
+// SAFETY: labels of `twins.S`, of which only the address is used; between the first two is the table.
 unsafe extern "C" {
     static twins_start: [Twin; 0];
     static twins_end: [Twin; 0];
