@@ -100,7 +100,16 @@ struct Cpu<R> {
     asked: AtomicU32,
 }
 
-impl<R> Cpu<R> {
+impl<R: RelaxStrategy> Cpu<R> {
+    /// The bank, with the SGIs that wait in the inbox where the vCPU is off and does not look there.
+    fn lock_bank(&self) -> TicketMutexGuard<'_, Bank, R> {
+        let mut bank = self.bank.lock();
+        if bank.implemented == 0 {
+            self.empty_inbox(&mut bank);
+        }
+        bank
+    }
+
     /// Moves the SGIs that other CPUs left into `bank`.
     #[inline]
     fn empty_inbox(&self, bank: &mut Bank) {

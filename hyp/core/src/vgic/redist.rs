@@ -173,7 +173,7 @@ impl<R: RelaxStrategy> Vgic<R> {
                 return Read::Again(kicks);
             }
         }
-        let mut bank = cpu.bank.lock();
+        let mut bank = cpu.lock_bank();
         let shows_pending = matches!(register, BitRegister::SetPending | BitRegister::ClearPending);
         let lines = if shows_pending && target == vcpu {
             bank.settle(iface);
@@ -195,7 +195,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let mut kicks = Kicks::NONE;
-        let mut bank = cpu.bank.lock();
+        let mut bank = cpu.lock_bank();
         // State of this CPU's own list registers is made exact before it is changed.
         if register.is_volatile() && target == vcpu && bank.word.live & value != 0 {
             drop(bank);

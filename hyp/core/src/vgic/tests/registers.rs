@@ -190,6 +190,22 @@ fn a_vcpu_that_is_off_is_not_waited_for() {
     assert_eq!(m.dist_read(0, 0) >> 31, 0, "RWP");
 }
 
+#[test]
+fn an_sgi_to_a_vcpu_that_is_off_shows_and_can_be_cleared() {
+    let mut m = Machine::started(2, 4);
+    m.kicked |= m.vgic.vcpu_off(0, &mut m.cpus[0]);
+    m.sgi(1, super::super::SgiRegister::Sgi1, 5 << 24 | 1);
+    m.sgi(1, super::super::SgiRegister::Sgi1, 6 << 24 | 1);
+    assert_eq!(m.redist_read(1, 0, SGI_FRAME + 0x200), 0b11 << 5);
+    m.redist_write(1, 0, SGI_FRAME + 0x280, 1 << 5);
+    assert_eq!(m.redist_read(1, 0, SGI_FRAME + 0x200), 1 << 6);
+    m.kicked |= m.vgic.vcpu_on(0, &mut m.cpus[0]);
+    m.cpus[0].open();
+    assert_eq!(m.acknowledge(0), 6);
+    m.end(0, 6);
+    assert_eq!(m.acknowledge(0), super::fake::SPURIOUS);
+}
+
 fn any_offset(size: u64) -> impl Strategy<Value = u64> {
     prop_oneof![0..size, (0..size).prop_map(|offset| offset & !7), (0u64..0x500)]
 }
