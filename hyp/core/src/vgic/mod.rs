@@ -205,7 +205,7 @@ impl<R: RelaxStrategy> Vgic<R> {
             bank.hcr = hcr::EN;
             bank.implemented = implemented(iface);
         }
-        iface.set_hcr(hcr::EN);
+        iface.set_hcr(hcr::EN | flow::trap(iface));
         cpu.asked.store(0, Ordering::Release);
         self.online.fetch_or(member(vcpu), Ordering::AcqRel);
         self.resync(vcpu, iface)
@@ -341,8 +341,8 @@ impl<R: RelaxStrategy> Vgic<R> {
         kicks
     }
 
-    /// The vCPU wrote `intid` to ICC_DIR_EL1, which traps only while active interrupts are left
-    /// without a list register, or to GICC_DIR of a GICv2, which always does.
+    /// The vCPU wrote `intid` to ICC_DIR_EL1, or to GICC_DIR of a GICv2. An SPI may be active at another
+    /// vCPU.
     pub fn deactivate(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
         self.resync_with(vcpu, |flow| flow.deactivate(intid), iface)
     }

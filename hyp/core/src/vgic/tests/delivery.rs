@@ -232,10 +232,9 @@ fn active_interrupts_survive_without_a_list_register() {
 }
 
 #[test]
-fn separate_deactivation_in_any_order_traps_when_it_has_to() {
+fn separate_deactivation_is_in_any_order() {
     let mut m = Machine::started(1, 2);
-    m.cpus[0].vmcr |= vmcr::VEOIM;
-    m.cpus[0].can_trap_dir = true;
+    m.split(0);
     for intid in 32..37 {
         m.line(intid, true);
         assert_eq!(m.acknowledge(0), intid);
@@ -247,7 +246,20 @@ fn separate_deactivation_in_any_order_traps_when_it_has_to() {
         m.deactivate(0, intid);
         assert_eq!(m.dist_read(0, 0x304), left);
     }
-    assert_eq!(m.cpus[0].hcr, hcr::EN);
+    assert_eq!(m.cpus[0].hcr, hcr::EN | hcr::TDIR);
+}
+
+#[test]
+fn an_spi_is_deactivated_where_it_was_not_acknowledged() {
+    let mut m = Machine::started(2, 4);
+    m.split(0);
+    m.split(1);
+    m.line(40, true);
+    assert_eq!(m.acknowledge(0), 40);
+    m.end(0, 40);
+    assert_eq!(m.acknowledge(0), SPURIOUS, "active");
+    m.deactivate(1, 40);
+    assert_eq!(m.acknowledge(0), 40, "the line is still high");
 }
 
 /// The line of the waiting interrupt falls and another CPU's kick is still on its way when the
@@ -255,8 +267,7 @@ fn separate_deactivation_in_any_order_traps_when_it_has_to() {
 #[test]
 fn a_trapped_deactivation_leaves_nothing_behind_in_list_registers() {
     let mut m = Machine::started(1, 3);
-    m.cpus[0].vmcr |= vmcr::VEOIM;
-    m.cpus[0].can_trap_dir = true;
+    m.split(0);
     for intid in 32..35 {
         m.line(intid, true);
         assert_eq!(m.acknowledge(0), intid);

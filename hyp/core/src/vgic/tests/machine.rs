@@ -1,7 +1,7 @@
 //! Several simulated CPUs around one controller, with kicks, timers and maintenance interrupts
 //! delivered as the shell would.
 
-use super::super::{GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
+use super::super::{GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic, vmcr};
 use super::fake::FakeCpu;
 use crate::esr::Width;
 use std::vec::Vec;
@@ -48,6 +48,17 @@ impl Machine {
             machine.redist_write(vcpu, vcpu, SGI_FRAME + 0x100, !0);
         }
         machine
+    }
+
+    /// The vCPU starts anew on a CPU that can trap deactivations, and separates them from ends.
+    pub(super) fn split(&mut self, vcpu: usize) {
+        let cpu = &mut self.cpus[vcpu];
+        self.kicked |= self.vgic.vcpu_off(vcpu, cpu);
+        cpu.can_trap_dir = true;
+        self.kicked |= self.vgic.vcpu_on(vcpu, cpu);
+        cpu.open();
+        cpu.vmcr |= vmcr::VEOIM;
+        self.settle();
     }
 
     /// With a GICv2: both groups on, everything in group 0, enabled and sent to the first vCPU.
