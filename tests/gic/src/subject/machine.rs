@@ -1,0 +1,229 @@
+//! Several CPUs around one controller; kicks, timers and maintenance interrupts are served as the
+//! shell does.
+
+use hyp_core::esr::Width;
+use hyp_core::vgic::{GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
+
+use super::hardware::{Features, Hardware};
+
+type Gic = Vgic<spin::Spin>;
+
+/// How the machine is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Choices {
+    /// The version.
+    pub version: GicVersion,
+    /// 1 to 8.
+    pub vcpus: usize,
+    /// What each CPU has.
+    pub features: Features,
+    /// Take the short roads of the shell where there are any.
+    pub takes_short_roads: bool,
+}
+
+/// The machine.
+pub struct Machine {
+    choices: Choices,
+    gic: Gic,
+    /// The CPUs.
+    pub cpus: Vec<Hardware>,
+    kicked: Kicks,
+}
+
+/// As a width.
+fn width(bytes: u64) -> Width {
+    Width::from_log2(u64::from(bytes.trailing_zeros()))
+}
+
+impl Machine {
+    /// After reset, all vCPUs off.
+    #[must_use]
+    pub fn new(choices: Choices) -> Self {
+        Self {
+            choices,
+            gic: Vgic::new(choices.version, choices.vcpus, 5),
+            cpus: (0..choices.vcpus).map(|_| Hardware::new(choices.features)).collect(),
+            kicked: Kicks::NONE,
+        }
+    }
+
+    fn is_v3(&self) -> bool {
+        self.choices.version == GicVersion::V3
+    }
+
+    /// Serves everything until nothing moves.
+    ///
+    /// # Errors
+    ///
+    /// It does not come to rest, or list registers hold what they must not.
+    pub fn settle(&mut self) -> Result<(), String> {
+        let is_short = self.choices.takes_short_roads && self.is_v3();
+        for _ in 0..200 {
+            let mut has_moved = false;
+            for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
+                if self.kicked.contains(vcpu) {
+                    self.kicked = self.kicked.without(vcpu);
+                    if !is_short || !self.gic.sgi_arrived(vcpu, cpu) {
+                        self.kicked |= self.gic.sync(vcpu, cpu);
+                    }
+                    has_moved = true;
+                }
+                while let Some(intid) = cpu.take_physical() {
+                    if !is_short || !self.gic.timer_again(vcpu, intid, cpu) {
+                        self.kicked |= self.gic.ppi_fired(vcpu, intid, cpu);
+                    }
+                    has_moved = true;
+                }
+                if cpu.has_maintenance() {
+                    self.kicked |= self.gic.maintenance(vcpu, cpu);
+                    has_moved = true;
+                }
+            }
+            if !has_moved {
+                return self.cpus.iter().try_for_each(Hardware::check);
+            }
+        }
+        Err("the machine does not come to rest".into())
+    }
+
+    /// A load by `vcpu` from the distributor, or else the redistributors.
+    ///
+    /// # Errors
+    ///
+    /// The read never ends.
+    pub fn read(
+        &mut self,
+        vcpu: usize,
+        is_distributor: bool,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<u64, String> {
+        let width = width(bytes);
+        let constant = match (self.is_v3(), is_distributor) {
+            _ if !self.choices.takes_short_roads => None,
+            (true, true) => Gic::dist_constant(offset, width),
+            (true, false) => self.gic.redist_constant(offset, width),
+            (false, _) => None,
+        };
+        if let Some(value) = constant {
+            return Ok(value);
+        }
+        for _ in 0..10 {
+            let cpu = &mut self.cpus[vcpu];
+            let answer = match (self.choices.version, is_distributor) {
+                (GicVersion::V2, _) => self.gic.dist_v2_read(vcpu, offset, width, cpu),
+                (GicVersion::V3, true) => self.gic.dist_read(vcpu, offset, width, cpu),
+                (GicVersion::V3, false) => self.gic.redist_read(vcpu, offset, width, cpu),
+            };
+            match answer {
+                Read::Value(value) => return self.settle().map(|()| value),
+                Read::Again(kicks) => self.kicked |= kicks,
+            }
+            self.settle()?;
+        }
+        Err("the read never ends".into())
+    }
+
+    /// A store by `vcpu`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn write(
+        &mut self,
+        vcpu: usize,
+        is_distributor: bool,
+        offset: u64,
+        bytes: u64,
+        value: u64,
+    ) -> Result<(), String> {
+        let width = width(bytes);
+        let is_idle = self.choices.takes_short_roads
+            && self.is_v3()
+            && is_distributor
+            && value == 0
+            && Gic::is_idle_zero(offset, width);
+        if is_idle {
+            return Ok(());
+        }
+        let cpu = &mut self.cpus[vcpu];
+        self.kicked |= match (self.choices.version, is_distributor) {
+            (GicVersion::V2, _) => self.gic.dist_v2_write(vcpu, offset, width, value, cpu),
+            (GicVersion::V3, true) => self.gic.dist_write(vcpu, offset, width, value, cpu),
+            (GicVersion::V3, false) => self.gic.redist_write(vcpu, offset, width, value, cpu),
+        };
+        self.settle()
+    }
+
+    /// `vcpu` writes a register that sends SGIs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) -> Result<(), String> {
+        let cpu = &mut self.cpus[vcpu];
+        let is_short = self.choices.takes_short_roads && register == SgiRegister::Sgi1;
+        if is_short && self.gic.sgi_to_self(vcpu, value, cpu) {
+            return self.settle();
+        }
+        let sent = if is_short { self.gic.sgi_to_one(vcpu, value) } else { SentTo::Others };
+        self.kicked |= match sent {
+            SentTo::Woken(target) => Kicks::NONE.with(target),
+            SentTo::Known => Kicks::NONE,
+            SentTo::Others => self.gic.sgi(vcpu, register, value, cpu),
+        };
+        self.settle()
+    }
+
+    /// The line of a shared interrupt; its own edge where `level` is `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn line(&mut self, intid: u32, level: Option<bool>) -> Result<(), String> {
+        self.kicked |= match level {
+            Some(level) => self.gic.set_spi_line(intid, level),
+            None => self.gic.pulse_spi(intid),
+        };
+        self.settle()
+    }
+
+    /// `vcpu` deactivates an interrupt.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn deactivate(&mut self, vcpu: usize, intid: u32, sender: usize) -> Result<(), String> {
+        let cpu = &mut self.cpus[vcpu];
+        if !cpu.write_dir(intid, sender) {
+            self.kicked |= self.gic.deactivate(vcpu, intid, cpu);
+        }
+        self.settle()
+    }
+
+    /// `vcpu` is switched on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn turn_on(&mut self, vcpu: usize) -> Result<(), String> {
+        self.kicked |= self.gic.vcpu_on(vcpu, &mut self.cpus[vcpu]);
+        self.settle()
+    }
+
+    /// `vcpu` is switched off.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn turn_off(&mut self, vcpu: usize) -> Result<(), String> {
+        self.kicked |= self.gic.vcpu_off(vcpu, &mut self.cpus[vcpu]);
+        self.kicked = self.kicked.without(vcpu);
+        self.settle()
+    }
+
+    /// The VM resets: all vCPUs are off.
+    pub fn reset(&mut self) {
+        self.gic.reset();
+    }
+}
