@@ -116,9 +116,33 @@ fn markdown(entries: &[Entry]) -> String {
                 times => format!(" ({times} times)"),
             };
             let claim = entry.claim.as_deref().unwrap_or("**no claim**");
-            let _ = writeln!(text, "* `{}`{times}: {claim}", entry.place);
+            let _ = writeln!(text, "* `{}`{times}: {}", entry.place, without_links(claim));
         }
     }
+    text
+}
+
+/// `claim` with the words of its links alone: where they lead is known to rustdoc, and to nobody else.
+fn without_links(claim: &str) -> String {
+    let mut text = String::new();
+    let mut rest = claim;
+    while let Some((before, link)) = rest.split_once('[') {
+        text.push_str(before);
+        let Some((words, after)) = link.split_once(']') else {
+            text.push('[');
+            rest = link;
+            continue;
+        };
+        let target = after.strip_prefix('(').and_then(|target| target.split_once(')'));
+        if words.starts_with('`') && words.ends_with('`') || target.is_some() {
+            text.push_str(words);
+            rest = target.map_or(after, |(_, after)| after);
+        } else {
+            text.push('[');
+            rest = link;
+        }
+    }
+    text.push_str(rest);
     text
 }
 

@@ -86,3 +86,16 @@ fn only_what_is_between_the_marks_is_written() {
     assert_eq!(replaced(&new, "new").unwrap(), new);
     assert_eq!(replaced("head", "new"), None);
 }
+
+#[test]
+fn links_of_rustdoc_become_their_words() {
+    for (claim, shown) in [
+        ("as for [`get`](Self::get), and", "as for `get`, and"),
+        ("as [`install`] says", "as `install` says"),
+        ("[va, va + len) is mapped", "[va, va + len) is mapped"),
+        ("table[3] (of 4) and [text](to)", "table[3] (of 4) and text"),
+        ("open [", "open ["),
+    ] {
+        assert_eq!(without_links(claim), shown);
+    }
+}
