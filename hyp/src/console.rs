@@ -9,7 +9,8 @@ use arrayvec::ArrayString;
 use hyp_core::console::Console;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::arch::cpu::{Lock, Once};
+use crate::arch::cpu::Lock;
+use crate::arch::once::Once;
 use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
 
@@ -85,7 +86,7 @@ pub(crate) fn init(level: LevelFilter) {
 
 /// Gives the terminal its UART.
 pub(crate) fn attach(uart: Uart) {
-    UART.call_once(|| uart);
+    UART.set(uart);
 }
 
 /// Whether there is a UART.
