@@ -93,23 +93,22 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     start_cpus(&machine);
     describe(&memory);
     trace::init(machine.boot_argument("trace"), &mut memory);
+    let mut crash = None;
     if let Some(how) = machine.boot_argument("crash") {
-        mm::provoke::crash(how);
-        fail(HYP_FAILED, format_args!("nothing came of postern.crash={how}"));
+        crash = Some(provoke(how));
     }
     let bundle = map_bundle(&machine);
     let seed = entropy::collect(&machine, Pa(tree_pa));
-    crate::guest::launch::start(Handover { machine: &machine, memory, bundle, seed })
+    crate::guest::launch::start(Handover { machine: &machine, memory, bundle, seed, crash })
 }
 
-/// Another CPU, called by `boot.s` in the same state.
-pub(crate) extern "C" fn secondary_main() -> ! {
-    machine::note_cpu();
-    match gic::init_cpu() {
-        Ok(()) => percpu::set_online(),
-        Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),
+/// Crashes as `how` says, or tells what is to be run later to that end.
+fn provoke(how: &str) -> usize {
+    if how != "run-boot" {
+        mm::provoke::crash(how);
+        fail(HYP_FAILED, format_args!("nothing came of postern.crash={how}"));
     }
-    smp::wait_for_work()
+    boot_main as *const () as usize
 }
 
 fn start_console(machine: &Machine<'_>) {

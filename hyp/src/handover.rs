@@ -16,4 +16,6 @@ pub(crate) struct Handover<'a> {
     pub(crate) bundle: &'static [u8],
     /// Seed of this boot's random numbers, if there is a source.
     pub(crate) seed: Option<[u8; entropy::SEED]>,
+    /// What to run once boot's code is gone, for a test that wants to see it gone.
+    pub(crate) crash: Option<usize>,
 }

@@ -44,7 +44,7 @@ mod smp;
 mod trace;
 
 #[cfg(target_os = "none")]
-arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::boot::secondary_main);
+arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::smp::secondary_main);
 #[cfg(target_os = "none")]
 arch::vectors::table!(
     sync = crate::guest::traps::trap_sync,

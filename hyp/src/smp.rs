@@ -1,5 +1,6 @@
 //! Starting the other CPUs and giving them their work.
 
+use hyp_abi::exit::BAD_INPUT;
 use hyp_core::tree::machine::{Cpu, EnableMethod};
 use smccc::psci::error::Error;
 
@@ -7,8 +8,10 @@ use crate::arch::cpu;
 use crate::arch::once::Once;
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, symbols, timer};
+use crate::drivers::gic;
+use crate::exit::fail;
 use crate::mm::el2_map::{MapError, image_pa};
-use crate::{firmware, mm};
+use crate::{firmware, machine, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
 const PATIENCE_SECONDS: u64 = 10;
@@ -80,4 +83,14 @@ pub(crate) fn wait_for_work() -> ! {
         }
         cpu::wait_for_event();
     }
+}
+
+/// Another CPU, called by `boot.s` in the same state.
+pub(crate) extern "C" fn secondary_main() -> ! {
+    machine::note_cpu();
+    match gic::init_cpu() {
+        Ok(()) => percpu::set_online(),
+        Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),
+    }
+    wait_for_work()
 }

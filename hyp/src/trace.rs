@@ -21,16 +21,17 @@ static TRACE: Once<Trace<'static>> = Once::new();
 /// it lies.
 pub(crate) fn init(argument: Option<&str>, memory: &mut FreeMemory) {
     let Some(argument) = argument else { return };
-    let bad = |error: &dyn fmt::Display| -> ! {
+    let bad = |error: fmt::Arguments<'_>| -> ! {
         fail(BAD_INPUT, format_args!("postern.trace={argument}: {error}"))
     };
-    let groups = Groups::parse(argument).unwrap_or_else(|error| bad(&error));
+    let groups = Groups::parse(argument).unwrap_or_else(|error| bad(format_args!("{error}")));
     if groups.is_empty() {
         return;
     }
     let bytes = Trace::bytes(percpu::online_count());
-    let place = memory.allocate(bytes, 1).unwrap_or_else(|error| bad(&error));
-    let words = mm::el2_map::words(place.base(), place.size()).unwrap_or_else(|error| bad(&error));
+    let place = memory.allocate(bytes, 1).unwrap_or_else(|error| bad(format_args!("{error}")));
+    let words = mm::el2_map::words(place.base(), place.size())
+        .unwrap_or_else(|error| bad(format_args!("{error}")));
     TRACE.set(Trace::new(words, place.base(), timer::frequency(), groups));
     console::announce(format_args!("{ANNOUNCEMENT} {:#x}", place.base().get()));
 }

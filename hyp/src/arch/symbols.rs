@@ -1,5 +1,8 @@
 //! Addresses that `hyp.ld` and the entry code define.
 
+use core::arch::asm;
+use core::ops::Range;
+
 /// A symbol of `hyp.ld` or `boot.s`.
 macro_rules! symbol {
     ($(#[$doc:meta])* $function:ident = $symbol:ident) => {
@@ -18,6 +21,21 @@ symbol!(/// Linked address of the image's first byte.
     image_start = image_start);
 symbol!(/// Linked address after the image, stacks included.
     image_end = image_end);
+symbol!(/// First page of what only boot executes.
+    boot_start = boot_start);
+symbol!(/// Behind the last of that, in its last page.
+    boot_end = boot_end);
+/// The pages of what only boot executes, as numbers that the compiler does not know: it would make
+/// them anew where they are used, and to the build that looks like a call of boot's code.
+#[inline(always)]
+pub(crate) fn boot_pages() -> Range<usize> {
+    let (mut start, mut end) = (boot_start(), boot_end());
+    // SAFETY: no instruction.
+    unsafe {
+        asm!("", inout("x0") start, inout("x1") end, options(pure, nomem, nostack, preserves_flags))
+    };
+    start..end
+}
 symbol!(/// First stack slot; see `percpu`.
     stacks_start = stacks_start);
 symbol!(/// EL2's level-0 table.

@@ -86,3 +86,12 @@ pub(crate) fn invalidate_el2(va: usize) {
     dsb_ish();
     isb();
 }
+
+/// Forgets all of EL2's own translations, on all CPUs.
+pub(crate) fn invalidate_all_el2() {
+    dsb_ishst();
+    // SAFETY: as above.
+    unsafe { asm!("tlbi alle2is", options(nostack)) };
+    dsb_ish();
+    isb();
+}

@@ -99,6 +99,7 @@ vectors:
     fatal_entry 15
     .balign 128
 
+.section .text.vectors_rest, "ax"
 // x1 = ESR_EL2. An access that the hardware describes, of a load, a store or a system register,
 // needs one register of the guest: the medium lane saves x19 to x28 only if it is among them. Its
 // handlers return nonzero, with nothing done, for what needs more.

@@ -1,7 +1,7 @@
 //! Making the VM of the bundle and giving it to the CPUs.
 
 use alloc::boxed::Box;
-use core::cell::Cell;
+use core::fmt;
 
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_abi::vplatform::{
@@ -17,24 +17,21 @@ use hyp_core::memory::{
 };
 use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
-use hyp_core::sysreg::{CpuView, TrapControls};
+use hyp_core::sysreg::CpuView;
 use hyp_core::tree::machine::{Gic, Machine};
-use hyp_core::vgic::GicVersion;
-use hyp_core::vm::Runaway;
 use hyp_core::vm_type::{ProtectedGate, VmType};
 use log::{info, warn};
 
 use super::instance::{self, Instance};
-use super::vcpu::{GuestVm, State, Vcpu};
+use super::vcpu::GuestVm;
 use super::vm::load;
-use super::{events, interrupts, power, tracing, traps};
-use crate::arch::stage2::{self, Regime};
-use crate::arch::{cpu, crc32, ident, percpu};
+use super::{events, run, tracing};
+use crate::arch::{crc32, percpu, symbols};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::handover::Handover;
 use crate::mm::ports::Hardware;
-use crate::{console, entropy, machine, smp, trace};
+use crate::{entropy, machine};
 
 static VMIDS: VmidAllocator = VmidAllocator::new();
 
@@ -94,11 +91,7 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     describe(instance);
     instance.vm.start();
     let has_interrupt = take_console_interrupt(facts);
-    smp::release(run_cpu);
-    if has_interrupt {
-        console::go_live();
-    }
-    run_cpu(percpu::index())
+    run::begin(symbols::boot_pages(), has_interrupt, boot.crash)
 }
 
 fn create(
@@ -120,26 +113,28 @@ fn create(
             ),
         );
     }
-    let bad = |error: &dyn core::fmt::Display| -> ! {
-        fail(BAD_INPUT, format_args!("VM {name}: {error}"))
-    };
-    let map = place_memory(&description.memory, &mut memory).unwrap_or_else(|error| bad(&error));
+    let bad =
+        |error: fmt::Arguments<'_>| -> ! { fail(BAD_INPUT, format_args!("VM {name}: {error}")) };
+    let map = place_memory(&description.memory, &mut memory)
+        .unwrap_or_else(|error| bad(format_args!("{error}")));
     let Some(vmid) = VMIDS.allocate() else {
         fail(HYP_FAILED, format_args!("no VMID is left"));
     };
     let mut layout = SpaceLayout::new(vm_type, vmid, map);
     for range in &description.guarded {
         if layout.guarded.try_push(*range).is_err() {
-            bad(&"too many ranges are guarded from the start; join neighbours");
+            bad(format_args!("too many ranges are guarded from the start; join neighbours"));
         }
     }
-    place_devices(&mut layout, machine, description.vcpus).unwrap_or_else(|error| bad(&error));
+    place_devices(&mut layout, machine, description.vcpus)
+        .unwrap_or_else(|error| bad(format_args!("{error}")));
     tracing::made(&description, features, &layout);
-    let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(&error));
-    let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(&error));
+    let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(format_args!("{error}")));
+    let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(format_args!("{error}")));
     let hardware = Hardware::new(frames.base(), frames.size())
         .unwrap_or_else(|error| fail(HYP_FAILED, format_args!("stage-2 tables: {error}")));
-    let space = AddressSpace::new(hardware, layout, frames).unwrap_or_else(|error| bad(&error));
+    let space = AddressSpace::new(hardware, layout, frames)
+        .unwrap_or_else(|error| bad(format_args!("{error}")));
     let Some(facts) = crate::machine::facts() else {
         fail(HYP_FAILED, format_args!("the machine is not known yet"));
     };
@@ -221,42 +216,4 @@ fn take_console_interrupt(facts: &machine::Facts) -> bool {
         return true;
     }
     false
-}
-
-/// What a CPU does for the rest of its life.
-fn run_cpu(index: usize) -> ! {
-    let (Some(instance), Some(facts)) = (instance::get(), machine::facts()) else { cpu::park() };
-    if index >= instance.description.vcpus {
-        cpu::park();
-    }
-    let own = ident::host_id();
-    let space = &instance.vm.space;
-    prepare_cpu(&Regime {
-        vttbr: space.vttbr(),
-        vtcr: space.vtcr(facts.host.pa_bits()),
-        traps: TrapControls::new(&own, &facts.host, instance.features),
-    });
-    let state = State {
-        index,
-        vm: &instance.vm,
-        view: Box::leak(Box::new(instance.view.on(&own))),
-        short_interrupts: gic::version() == GicVersion::V3 && !trace::is_on(),
-        long_road: machine::has_erratum_834220() || events::is_watched(),
-        erratum_834220: machine::has_erratum_834220(),
-        pstate_features: facts.pstate,
-        is_traced: trace::is_on(),
-        is_nudged: Cell::new(false),
-        runaway: Cell::new(Runaway::new()),
-    };
-    // Decided here and not at each call.
-    let call = if state.is_traced { traps::traced_call } else { traps::trap_call };
-    power::run(Box::leak(Box::new(Vcpu::new(state, call))))
-}
-
-/// Makes this CPU ready for vCPUs of `regime`.
-fn prepare_cpu(regime: &Regime) {
-    stage2::install(regime);
-    for intid in interrupts::PPIS.into_iter().chain([gic::maintenance_intid()]) {
-        gic::enable_ppi(intid);
-    }
 }

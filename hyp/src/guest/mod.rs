@@ -15,6 +15,7 @@ mod interrupts;
 pub(crate) mod launch;
 mod power;
 mod registers;
+mod run;
 mod shell;
 mod stuck;
 mod sysregs;

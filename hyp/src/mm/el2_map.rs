@@ -92,6 +92,19 @@ pub(crate) fn guard_stacks() {
     }
 }
 
+/// Takes `pages`, the code that only boot executes, out of the map, for ever. Every CPU is elsewhere.
+pub(crate) fn forget_boot(pages: Range<usize>) {
+    // The image lies under one table of level 3.
+    if let Some(table) = table_of(pages.start, 3) {
+        for va in pages.step_by(PAGE) {
+            if let Some(entry) = table.entry(index(va, 3)) {
+                entry.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+    tlb::invalidate_all_el2();
+}
+
 /// Physical address of something in the image.
 pub(crate) fn image_pa(va: usize) -> Pa {
     Pa((va - layout::IMAGE) as u64 + IMAGE_PA.load(Ordering::Relaxed))

@@ -38,10 +38,14 @@ fn write_code() {
 #[inline(never)]
 fn run_data() {
     let code = Box::new(RET);
-    // SAFETY: a whole instruction that returns at once, of a function without arguments.
-    let function = unsafe {
-        core::mem::transmute::<*const u32, extern "C" fn()>(core::ptr::from_ref(black_box(&*code)))
-    };
+    run(core::ptr::from_ref(black_box(&*code)) as usize);
+}
+
+/// Calls what lies at `address`. Nothing must be mapped there that could be executed.
+#[inline(never)]
+pub(crate) fn run(address: usize) {
+    // SAFETY: by the rule above the call ends in an abort at its first instruction.
+    let function = unsafe { core::mem::transmute::<usize, extern "C" fn()>(address) };
     function();
 }
 

@@ -36,25 +36,22 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// It is none, has no symbols, or more than one section with code.
+    /// It is none, has no symbols, or its code is scattered.
     pub fn read(elf_file: &[u8]) -> Result<Self> {
         let file = object::File::parse(elf_file).context("not an ELF file")?;
-        let mut code = None;
+        let mut codes = Vec::new();
         let mut constants = Vec::new();
         for section in file.sections().filter(|section| section.address() != 0) {
             let contents = || section.data().map(<[u8]>::to_vec);
             match section.kind() {
-                SectionKind::Text => {
-                    ensure!(code.is_none(), "code in two sections: the linker script knows one");
-                    code = Some((section.address(), contents()?));
-                }
+                SectionKind::Text => codes.push((section.address(), contents()?)),
                 SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::Data => {
                     constants.push((section.address(), contents()?));
                 }
                 _ => {}
             }
         }
-        let code = code.context("no code in the file")?;
+        let code = joined(codes)?;
         let end = code.0 + code.1.len() as u64;
         let mut symbols = Vec::new();
         for symbol in file.symbols() {
@@ -128,6 +125,21 @@ impl Program {
     }
 }
 
+/// Sections as one piece of memory, with zeros, which are no instruction, up to where a page ends.
+fn joined(mut sections: Vec<(u64, Vec<u8>)>) -> Result<(u64, Vec<u8>)> {
+    sections.sort();
+    let mut sections = sections.into_iter();
+    let (start, mut bytes) = sections.next().context("no code in the file")?;
+    for (address, contents) in sections {
+        let at = usize::try_from(address - start)?;
+        let gap = at.checked_sub(bytes.len());
+        ensure!(gap.is_some_and(|gap| gap < 4096), "code at {address:#x}, far from the rest");
+        bytes.resize(at, 0);
+        bytes.extend(contents);
+    }
+    Ok((start, bytes))
+}
+
 /// Cuts the code at each symbol. `symbols` are address, size and name.
 fn pieces(mut symbols: Vec<(u64, u64, String)>, end: u64) -> Vec<Piece> {
     symbols.sort();
@@ -159,6 +171,15 @@ fn pieces(mut symbols: Vec<(u64, u64, String)>, end: u64) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sections_are_one_piece_of_code() {
+        let parts = vec![(0x1008, vec![3; 4]), (0x1000, vec![1, 2, 3, 4])];
+        assert_eq!(joined(parts).unwrap(), (0x1000, vec![1, 2, 3, 4, 0, 0, 0, 0, 3, 3, 3, 3]));
+        assert!(joined(vec![(0x1000, vec![0; 4]), (0x2004, vec![0; 4])]).is_err());
+        assert!(joined(vec![(0x1000, vec![0; 8]), (0x1004, vec![0; 4])]).is_err());
+        assert!(joined(Vec::new()).is_err());
+    }
 
     #[test]
     fn code_is_cut_at_names_and_equal_functions_share_a_piece() {

@@ -35,7 +35,12 @@ impl ImageReport {
         Ok(Self { sizes: Sizes::of(&elf)?, file, frames })
     }
 
-    /// KiB of code and constants.
+    /// KiB of code and constants that EL2 has mapped while guests run.
+    pub fn resident(&self) -> f64 {
+        kib(self.sizes.resident())
+    }
+
+    /// KiB of code and constants, what only boot executes included.
     pub fn code_and_constants(&self) -> f64 {
         kib(self.sizes.code + self.sizes.constants)
     }
@@ -45,10 +50,11 @@ impl ImageReport {
         kib(self.file)
     }
 
-    fn sections(&self) -> [(&'static str, u64); 5] {
-        let Sizes { code, constants, data, zeroed } = self.sizes;
+    fn sections(&self) -> [(&'static str, u64); 6] {
+        let Sizes { code, boot, constants, data, zeroed } = self.sizes;
         [
             ("code", code),
+            ("of it only for boot", boot),
             ("read-only data", constants),
             ("data", data),
             ("zeroed memory", zeroed),
@@ -94,11 +100,11 @@ mod tests {
     #[test]
     fn both_forms_name_sections_and_frames() {
         let report = ImageReport {
-            sizes: Sizes { code: 3072, constants: 1024, data: 8, zeroed: 16 },
+            sizes: Sizes { code: 3072, boot: 2048, constants: 1024, data: 8, zeroed: 16 },
             file: 5000,
             frames: vec![Frame { bytes: 640, function: "a::b".to_owned() }],
         };
-        assert_eq!(report.code_and_constants(), 4.0);
+        assert_eq!((report.resident(), report.code_and_constants()), (2.0, 4.0));
         let plain = report.plain();
         assert!(plain.contains("      3072  code\n") && plain.contains("       640  a::b\n"));
         let markdown = report.markdown();

@@ -138,8 +138,11 @@ fn without_copy(lengths: [usize; 2], boots: [f64; 2]) -> f64 {
 
 fn sizes(image: &ImageReport) -> impl Iterator<Item = Figure> {
     let figure = |row: &'static Row| {
-        let size =
-            if row.name == rows::SIZE_CODE { image.code_and_constants() } else { image.file() };
+        let size = match row.name {
+            rows::SIZE_CODE => image.resident(),
+            rows::SIZE_CODE_ALL => image.code_and_constants(),
+            _ => image.file(),
+        };
         Figure { row, floor: None, full: None, postern: Quoted::exactly(size), normal: None }
     };
     rows::all().filter(|row| row.unit == Unit::Kibibytes).map(figure)

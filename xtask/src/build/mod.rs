@@ -4,6 +4,7 @@
 //! of a host crate leaks into it, and then flattened from its ELF file into the arm64 `Image`
 //! that U-Boot and QEMU load and that is an EFI application too.
 
+mod boot_code;
 mod c_guest;
 mod cross;
 mod efi;
@@ -41,6 +42,8 @@ pub fn hypervisor() -> Result<Hypervisor> {
         fs::read(&linked).with_context(|| format!("could not read {}", linked.display()))?;
     let image = flatten::arm64_image(&bytes)
         .with_context(|| format!("{} cannot be made into an Image", linked.display()))?;
+    boot_code::check(&bytes)
+        .with_context(|| format!("{} must not run guests", linked.display()))?;
     let starter = cross::build("hyp-efi", "postern-efi", Profile::Release)?;
     let starter =
         fs::read(&starter).with_context(|| format!("could not read {}", starter.display()))?;

@@ -10,11 +10,16 @@ use crate::units::shown_size;
 /// The image shall stay readable in a weekend and loadable anywhere.
 const IMAGE_AIM: u64 = 128 << 10;
 
+/// The section of `linker/hyp.ld` that the hypervisor takes out of its map.
+const BOOT: &str = ".boot";
+
 /// Bytes of what fills the image's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Code.
+    /// Code, boot's own included.
     pub code: u64,
+    /// Code that only boot executes: gone when guests run.
+    pub boot: u64,
     /// Constants.
     pub constants: u64,
     /// Data with an initial value.
@@ -37,6 +42,9 @@ impl Sizes {
             if !sh_flags.contains(elf::SHF_ALLOC) {
                 continue;
             }
+            if section.name()? == BOOT {
+                sizes.boot += section.size();
+            }
             let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
                 &mut sizes.code
             } else if !sh_flags.contains(elf::SHF_WRITE) {
@@ -50,6 +58,11 @@ impl Sizes {
         }
         Ok(sizes)
     }
+
+    /// Code and constants that EL2 has mapped while guests run.
+    pub fn resident(&self) -> u64 {
+        self.code.saturating_sub(self.boot) + self.constants
+    }
 }
 
 /// A table of what fills the image: code, constants, data, zeroed memory.
@@ -58,11 +71,15 @@ impl Sizes {
 ///
 /// `elf_file` is not an ELF file.
 pub fn report(elf_file: &[u8], image_len: u64) -> Result<String> {
-    let Sizes { code, constants, data, zeroed } = Sizes::of(elf_file)?;
+    let Sizes { code, boot, constants, data, zeroed } = Sizes::of(elf_file)?;
     let mut text = String::new();
-    for (what, bytes) in
-        [("code", code), ("constants", constants), ("data", data), ("zeroed memory", zeroed)]
-    {
+    for (what, bytes) in [
+        ("code", code),
+        ("  boot's own", boot),
+        ("constants", constants),
+        ("data", data),
+        ("zeroed memory", zeroed),
+    ] {
         writeln!(text, "  {what:<14} {:>12}", shown_size(bytes))?;
     }
     let verdict = if image_len <= IMAGE_AIM { "within" } else { "ABOVE" };
