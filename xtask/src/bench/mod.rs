@@ -20,6 +20,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use crate::scenario::Tally;
 use crate::setup::QemuChoice;
 use crate::workspace;
 use image::ImageReport;
@@ -59,8 +60,7 @@ pub fn command(options: &Options) -> Result<u8> {
         return Ok(0);
     }
     let saved = if options.check { Some(figures::read()?) } else { None };
-    let image = ImageReport::read(&laboratory)?;
-    let figures = measure::all(&laboratory, &image, |what| eprintln!("[xtask] {what}"))?;
+    let (figures, image) = measured(&laboratory)?;
     print!("{}{}", table::plain(&figures), image.plain());
     if options.save {
         let path = figures::path();
@@ -77,9 +77,32 @@ pub fn command(options: &Options) -> Result<u8> {
             println!("{written}");
         }
     }
-    let complaints = saved.map(|saved| figures::complaints(&figures, &saved)).unwrap_or_default();
-    for complaint in &complaints {
-        println!("FAIL {complaint}");
-    }
-    Ok(u8::from(!complaints.is_empty()))
+    let findings = saved.map(|saved| figures::compare(&figures, &saved)).unwrap_or_default();
+    findings.print();
+    Ok(u8::from(!findings.complaints.is_empty()))
+}
+
+/// All figures of this build.
+fn measured(laboratory: &Laboratory) -> Result<(Vec<measure::Figure>, ImageReport)> {
+    let image = ImageReport::read(laboratory)?;
+    let figures = measure::all(laboratory, &image, |what| eprintln!("[xtask] {what}"))?;
+    Ok((figures, image))
+}
+
+/// What `--check` does, for `cargo xtask test`: each row is a check.
+///
+/// # Errors
+///
+/// As [`command`], or there are no committed figures.
+pub fn test_round() -> Result<Tally> {
+    let laboratory = Laboratory::set_up(QemuChoice::default().open()?)?;
+    let saved = figures::read()?;
+    let (figures, _) = measured(&laboratory)?;
+    let findings = figures::compare(&figures, &saved);
+    let verdict = if findings.complaints.is_empty() { "PASS" } else { "FAIL" };
+    println!("{verdict} instruction counts ({} rows)", figures.len());
+    findings.print();
+    // A row may be wrong in two ways.
+    let failed = findings.complaints.len().min(figures.len());
+    Ok(Tally { passed: figures.len() - failed, failed, ..Tally::default() })
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: format, lints, host tests, rules of the house, scenarios. What
-//! CI runs.
+//! `cargo xtask test`: format, lints, host tests, rules of the house, scenarios, instruction
+//! counts. What CI runs.
 
 mod house;
 mod stages;
@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::bench;
 use crate::scenario::{self, Tally};
 use crate::{fuzz, setup};
 
@@ -62,6 +63,7 @@ pub fn command(options: &Options) -> Result<u8> {
     }
     if !options.no_qemu {
         scenarios(&mut tally);
+        short_round("instruction counts", bench::test_round, &mut tally);
     }
     eprintln!("[xtask] all of it took {:.0} s", begun.elapsed().as_secs_f64());
     Ok(tally.conclude())
