@@ -6,6 +6,7 @@
 // x0 = destination, x1 = source, x2 = bytes; they do not overlap. Returns x0.
 .section .text.memcpy, "ax"
 .global memcpy
+.type memcpy, %function
 memcpy:
     mov     x3, x0
     subs    x2, x2, #64
@@ -41,10 +42,12 @@ memcpy:
     ldrb    w4, [x1]
     strb    w4, [x3]
 8:  ret
+.size memcpy, . - memcpy
 
 // Compares x2 bytes at x0 and x1; w0 is below, above or at 0 as the first that differs says.
 .section .text.memcmp, "ax"
 .global memcmp
+.type memcmp, %function
 memcmp:
     subs    x2, x2, #8
     b.lo    2f
@@ -72,3 +75,4 @@ memcmp:
     ret
 6:  mov     w0, w3
     ret
+.size memcmp, . - memcmp

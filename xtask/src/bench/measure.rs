@@ -27,7 +27,7 @@ pub struct Figure {
 }
 
 /// The lengths of the two images whose boots tell what a byte costs.
-const IMAGE_LENGTHS: [usize; 2] = [128 << 10, 384 << 10];
+pub const IMAGE_LENGTHS: [usize; 2] = [128 << 10, 384 << 10];
 
 /// Measures everything; `say` hears what is going on.
 ///

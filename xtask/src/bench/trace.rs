@@ -12,8 +12,8 @@ use std::io::{BufRead, BufReader};
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object as _, ObjectSymbol as _};
 
-use super::rows;
 use super::subject::{Laboratory, Subject, Variant};
+use super::{measure, rows};
 use crate::symbolize::Symbolizer;
 
 /// Samples of a traced run: the last is shown, when everything is in its place.
@@ -60,7 +60,9 @@ pub fn path(laboratory: &Laboratory, name: &str, normal: bool) -> Result<Path> {
     extra.extend(["-d", "exec,in_asm,nochain", "-D"].map(Into::into));
     extra.push(log.clone().into());
     let words = format!("only={name} samples={SAMPLES}");
-    laboratory.run(subject, Variant::cpus(cpus), &words, &extra)?;
+    // The boot is that of the figure.
+    let image_len = (name == rows::BOOT).then_some(measure::IMAGE_LENGTHS[0]);
+    laboratory.run(subject, Variant { image_len, ..Variant::cpus(cpus) }, &words, &extra)?;
     let trace = Trace::read(&log)?;
     fs::remove_file(&log).ok();
 
