@@ -1,5 +1,4 @@
-//! Where the two decoders of others disagree, and who is right. Sections are those of DDI 0487,
-//! issue K.a.
+//! Where the two decoders of others disagree, and who is right. Chapters are those of DDI 0487.
 
 /// Who is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
         covers: |word| is(word, EXCLUSIVE | O2 | O1, IS_EXCLUSIVE | O2) && has_stray_register(word),
         truth: Truth::Yaxpeax,
         why: "LDAR, LDLAR, STLR, STLLR: Rs and Rt2 should be ones (C6.2). Where they are not, the \
-              instruction may do what it does where they are (K1.2.1), which yaxpeax says; \
+              instruction may do what it does where they are (chapter K1, reserved bits), which yaxpeax says; \
               capstone takes it for none",
     },
     Disagreement {
@@ -67,7 +66,7 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
         },
         truth: Truth::Yaxpeax,
         why: "LDXP, LDAXP: Rs should be ones, and a register loaded twice is CONSTRAINED \
-              UNPREDICTABLE (C6.2, K1.2.2); the fault for exclusives is right whatever it is",
+              UNPREDICTABLE (C6.2, K1); the fault for exclusives is right whatever it is",
     },
     Disagreement {
         covers: |word| is(word, 0x3fe0_fc00, 0x38a0_c000) && five(word, 16) != 31,
@@ -83,19 +82,19 @@ pub const DISAGREEMENTS: &[Disagreement] = &[
     Disagreement {
         covers: |word| is(word, 0xbe00_0000, 0x8c00_0000),
         truth: Truth::Capstone,
-        why: "Bit 31 of structure loads and stores is 0 (C4.1.94); yaxpeax does not look at it",
+        why: "Bit 31 of structure loads and stores is 0 (C4.1); yaxpeax does not look at it",
     },
     Disagreement {
         covers: |word| is(word, 0xbf20_0000, IS_MULTIPLE | 1 << 21),
         truth: Truth::Capstone,
-        why: "Bit 21 of \"multiple structures\" is 0, with and without post-index (C4.1.94); \
+        why: "Bit 21 of \"multiple structures\" is 0, with and without post-index (C4.1); \
               yaxpeax does not look at it",
     },
     Disagreement {
         // Q = 0, size = 11; of the opcodes those of LD1 and ST1 have 1 in bit 13.
         covers: |word| is(word, 0xff20_2c00, IS_MULTIPLE | 3 << 10),
         truth: Truth::Capstone,
-        why: "Structures of 2 to 4 elements have no arrangement 1D (C7.2, LD2: \"if size:Q == '110' \
-              && selem != 1 then UNDEFINED\")",
+        why: "Structures of 2 to 4 elements have no arrangement 1D (C7.2, LD2: size:Q = 110 \
+              is UNDEFINED where an element is not alone)",
     },
 ];

@@ -79,7 +79,7 @@ pub enum Moved {
     },
 }
 
-/// What an atomic does (DDI 0487, C3.2.12).
+/// What an atomic does (DDI 0487, C3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// LDADD.

@@ -9,16 +9,16 @@ pub enum Refusal {
     /// LDRAA, LDRAB: the address comes out of an authentication that EL2 cannot redo, for the keys
     /// are the guest's (DDI 0487, C6.2, LDRAA).
     Authenticated,
-    /// STG and its kin: no guest is offered `FEAT_MTE` (C3.2.3).
+    /// STG and its kin: no guest is offered `FEAT_MTE` (C3.2).
     Tags,
-    /// LD64B, ST64B, ST64BV, ST64BV0: no guest is offered `FEAT_LS64` (C3.2.6).
+    /// LD64B, ST64B, ST64BV, ST64BV0: no guest is offered `FEAT_LS64` (C3.2).
     Block,
-    /// CPY and SET: no guest is offered `FEAT_MOPS` (C3.2.8).
+    /// CPY and SET: no guest is offered `FEAT_MOPS` (C3.2).
     Copy,
     /// A general register is loaded or stored and written back as the base: CONSTRAINED
-    /// UNPREDICTABLE (K1.2.2, "loads and stores with writeback").
+    /// UNPREDICTABLE (C6.2, LDR and STR; K1).
     BaseTransferred,
-    /// A pair load names the same register twice: CONSTRAINED UNPREDICTABLE (C6.2, LDP; K1.2.2).
+    /// A pair load names the same register twice: CONSTRAINED UNPREDICTABLE (C6.2, LDP; K1).
     LoadedTwice,
 }
 

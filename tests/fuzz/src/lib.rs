@@ -9,6 +9,7 @@ mod tests;
 
 pub mod bytes;
 mod calls;
+mod gic;
 mod insn;
 mod syndrome;
 mod tree;

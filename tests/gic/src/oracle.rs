@@ -120,7 +120,7 @@ impl Oracle {
                 let Some(interface) = self.gic.interfaces.get_mut(&vcpu) else { return Ok(()) };
                 interface.mask = mask;
                 (interface.group0, interface.group1) = (group0, group1);
-                // With interrupts under way that is unpredictable (IHI 0069, 12.2.7).
+                // With interrupts under way that is unpredictable (IHI 0069, ICC_CTLR_EL1).
                 if interface.taken.is_empty() {
                     interface.is_split = is_split && (self.has_room || self.has_trap);
                 }
@@ -191,9 +191,9 @@ impl Oracle {
                 return Some(taken.iter().fold(value, |value, n| value & !(1 << n)));
             }
             Common::Bits(..) => return Some(value),
-            // "UNKNOWN pending state" (IHI 0069, 12.9.8).
+            // The pending state would be UNKNOWN (IHI 0069, GICD_ICFGR).
             Common::Config(first) => (numbers(first, 16, &|id| !self.gic.is_quiet(id)), 2),
-            // Whether the priority of an active interrupt changes is IMPLEMENTATION DEFINED (12.9.20).
+            // Whether the priority of an active interrupt changes is IMPLEMENTATION DEFINED.
             Common::Priority(first) => {
                 (numbers(first, u32::try_from(bytes).unwrap_or(0), &|id| self.gic.is_active(id)), 8)
             }

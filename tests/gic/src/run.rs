@@ -26,6 +26,9 @@ pub struct Setting {
     pub is_started: bool,
 }
 
+/// How often a failing run is tried with fewer events.
+const ATTEMPTS: u32 = 600;
+
 /// INTIDs that Postern's virtual platform has.
 const INTIDS: u32 = 128;
 
@@ -135,13 +138,15 @@ impl Setting {
         Ok(oracle.counts)
     }
 
-    /// The fewest of `events` that `fails` still says yes to.
+    /// Few of `events` that `fails` still says yes to.
     pub fn reduce(&self, events: &[Event], fails: impl Fn(&Self, &[Event]) -> bool) -> Vec<Event> {
+        let mut attempts = ATTEMPTS;
         let mut kept = events.to_vec();
         let mut step = kept.len().div_ceil(2);
         while step > 0 {
             let mut at = 0;
-            while at < kept.len() {
+            while at < kept.len() && attempts > 0 {
+                attempts -= 1;
                 let mut fewer = kept.clone();
                 fewer.drain(at..kept.len().min(at + step));
                 if fails(self, &fewer) {

@@ -1,11 +1,11 @@
-//! GICv3: the Distributor with affinity routing and one Security state (IHI 0069, 12.9), and the
-//! registers that send SGIs (12.2.14, 12.2.21, 12.2.22).
+//! GICv3: the Distributor with affinity routing and one Security state (IHI 0069, registers GICD_*),
+//! and the registers that send SGIs (ICC_SGI0R_EL1, ICC_SGI1R_EL1, ICC_ASGI1R_EL1).
 
 use super::registers::{Common, common};
 use super::{Expected, FIRST_SPI, Gic};
 
-/// GICD_CTLR (12.9.4, "when access is Secure or one Security state"): ARE is read-as-one, as in a
-/// GICv3 without legacy operation (1.4), DS, too; RWP is clear once writes have been seen to.
+/// GICD_CTLR with one Security state: ARE is read-as-one, as in a GICv3 without legacy operation, DS,
+/// too; RWP is clear once writes have been seen to.
 const ARE: u64 = 1 << 4;
 const DS: u64 = 1 << 6;
 
@@ -20,7 +20,7 @@ pub enum Sender {
     Other,
 }
 
-/// GICD_IROUTER (12.9.22): Aff3 and Aff2 to Aff0; Interrupt_Routing_Mode is RES0 where GICD_TYPER.No1N
+/// GICD_IROUTER: Aff3 and Aff2 to Aff0; Interrupt_Routing_Mode is RES0 where GICD_TYPER.No1N
 /// is set.
 const AFFINITY: u64 = 0xff_00ff_ffff;
 
@@ -39,7 +39,7 @@ impl Gic {
                 is_constant: false,
                 ..Expected::exactly(u64::from(self.group_enables) | ARE | DS)
             },
-            // GICD_TYPER (12.9.38): ITLinesNumber; No1N (25); the width of INTIDs (23:19) is free; no
+            // GICD_TYPER: ITLinesNumber; No1N (25); the width of INTIDs (23:19) is free; no
             // LPIs (17), message-based SPIs (16), extended SPIs (8), and, as DS is set, no second
             // Security state (10); CPUNumber (7:5) is 0 without legacy operation.
             (0x4, 4) => {
@@ -66,14 +66,14 @@ impl Gic {
     }
 
     /// The registers of SPIs. Those of SGIs and PPIs, and GICD_ITARGETSR, are RES0 with affinity
-    /// routing (12.9.7 and following: "when affinity routing is enabled … RES0").
+    /// routing (IHI 0069, by name).
     pub(super) fn shared(&self, offset: u64, bytes: u64) -> Option<Common> {
         let (Common::Bits(_, first) | Common::Priority(first) | Common::Config(first)) =
             common(offset, bytes)?;
         common(offset, bytes).filter(|_| (FIRST_SPI..self.config.end).contains(&first))
     }
 
-    /// GICD_IROUTER: 64 bits that may be accessed in halves (12.1.3); INTID, shift and mask.
+    /// GICD_IROUTER: 64 bits that may be accessed in halves; INTID, shift and mask.
     fn route_at(&self, offset: u64, bytes: u64) -> Option<(u32, u64, u64)> {
         let intid = u32::try_from(offset.checked_sub(0x6000)? / 8).ok()?;
         let is_there = (FIRST_SPI..self.config.end).contains(&intid);
@@ -87,8 +87,8 @@ impl Gic {
     /// `vcpu` writes `value` to a register that sends SGIs.
     ///
     /// IRM (40) is all but oneself; else Aff3.Aff2.Aff1 and the bits of the target list with the range
-    /// selector (47:44), of which GICD_TYPER.RSS = 0 leaves 0. With one Security state (12.2.22, table
-    /// "forwarding of SGIs"): ICC_SGI1R_EL1 reaches interrupts of either group, the two others those of
+    /// selector (47:44), of which GICD_TYPER.RSS = 0 leaves 0. With one Security state (ICC_SGI1R_EL1, on
+    /// which SGIs are generated): ICC_SGI1R_EL1 reaches interrupts of either group, the two others those of
     /// group 0.
     pub fn send(&mut self, vcpu: usize, register: Sender, value: u64) {
         let number = u32::try_from(value >> 24 & 0xf).unwrap_or(0);
@@ -107,7 +107,7 @@ impl Gic {
     }
 }
 
-/// The last registers of a frame: GICD_PIDR2.ArchRev (IHI 0069, 12.9.28; IHI 0048, 4.3.18) is the
+/// The last registers of a frame: GICD_PIDR2.ArchRev (IHI 0048, 4.3.18, for GICv2) is the
 /// architecture's, GICD_CIDR0 to 3 are CoreSight's, the others free.
 pub(super) fn identification(offset: u64, bytes: u64, version: u64) -> Expected {
     if bytes != 4 || !offset.is_multiple_of(4) {

@@ -1,4 +1,5 @@
-//! The CPU interfaces: acknowledge, end, deactivation (IHI 0069, 4.1 and 4.8; IHI 0048, 3.2 and 4.4).
+//! The CPU interfaces: acknowledge, end, deactivation (IHI 0069, chapter 4 and registers
+//! ICC_*; IHI 0048, 3.2 and 4.4).
 
 use std::collections::BTreeSet;
 
@@ -33,7 +34,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// IHI 0069, 4.8.3: the priority of the most urgent interrupt acknowledged and not ended.
+    /// ICC_RPR_EL1: the priority of the most urgent interrupt acknowledged and not ended.
     #[must_use]
     pub fn running(&self) -> Option<u8> {
         self.taken.iter().filter_map(|taken| taken.priority).min()
@@ -42,9 +43,9 @@ impl Interface {
 
 impl Gic {
     /// Whether `vcpu` may be signalled `id`, if it is pending: enabled, of a group that is enabled in
-    /// the Distributor and in the CPU interface, not active (IHI 0069, 4.1.2: active and pending
-    /// interrupts are not signalled), of a priority above the mask (4.8.4) and above the running one
-    /// (4.8.5, preemption; the group priority is all of it).
+    /// the Distributor and in the CPU interface, not active (IHI 0069, chapter 4, states: what is
+    /// active and pending is not signalled), of a priority above the mask (ICC_PMR_EL1) and above the running
+    /// one (preemption; the group priority is all of it).
     fn is_able(&self, vcpu: usize, id: Id) -> bool {
         let Some(interface) = self.interfaces.get(&vcpu) else { return false };
         let is_group1 = self.group1.contains(&id);
@@ -84,7 +85,7 @@ impl Gic {
     }
 
     /// `vcpu` acknowledges `id`, sent by `sender` if it is an SGI of a GICv2. It becomes active, and an
-    /// edge is over; so is what a write of ISPENDR left (IHI 0048, figure 4-10: the read of GICC_IAR
+    /// edge is over; so is what a write of ISPENDR left (IHI 0048, 4.3.8: the read of GICC_IAR
     /// clears the latch of a level-sensitive interrupt, too).
     ///
     /// # Errors
@@ -137,8 +138,8 @@ impl Gic {
     }
 
     /// Those that `vcpu` may deactivate: its own that it has ended, and shared ones that another one has
-    /// (IHI 0069, 12.2.5: "when affinity routing is enabled …, an SPI … can be deactivated by any PE";
-    /// IHI 0048, 4.4.15, says of no SPI that it must be the CPU that acknowledged it).
+    /// (the active state of an SPI is one for all: GICD_ISACTIVER is not banked, IHI 0069 and IHI 0048,
+    /// 4.3.9; ICC_DIR_EL1 and GICC_DIR name the interrupt and not who acknowledged it).
     #[must_use]
     pub fn dropped(&self, vcpu: usize) -> Vec<Taken> {
         let all = self.interfaces.iter().flat_map(|(&owner, interface)| {

@@ -1,5 +1,5 @@
 //! A GICv3 with affinity routing and one Security state, or a GICv2 without the Security Extensions,
-//! as the architecture describes them: IHI 0069 (issue H) and IHI 0048 (issue B.b). In sets and maps,
+//! as the architecture describes them: IHI 0069 and IHI 0048. In sets and maps,
 //! with nothing of the implementation in it: there are no list registers here, everything is where
 //! it belongs at once.
 //!
@@ -87,8 +87,8 @@ pub struct Gic {
     asleep: BTreeSet<usize>,
     /// The CPU interfaces of the vCPUs that are on.
     pub interfaces: BTreeMap<usize, Interface>,
-    /// Timers whose line fell after the interrupt was signalled: it "can take time" until that is
-    /// seen (IHI 0069, 4.1.1), so they may be taken and shown, or not.
+    /// Timers whose line fell after the interrupt was signalled: until that is seen takes a
+    /// time that the architecture leaves open, so they may be taken and shown, or not.
     pub lingering: BTreeSet<Id>,
 }
 
@@ -113,7 +113,7 @@ impl Gic {
             interfaces: BTreeMap::new(),
             lingering: BTreeSet::new(),
         };
-        // SGIs are edge-triggered (IHI 0069, 4.4: "SGIs are always edge-triggered").
+        // SGIs are edge-triggered (IHI 0069, GICR_ICFGR0; IHI 0048, 4.3.13).
         for vcpu in 0..config.vcpus {
             for number in 0..16 {
                 gic.edge.insert(Id { vcpu: Some(vcpu), number });
@@ -183,7 +183,7 @@ impl Gic {
         self.is_v2() && id.number < 16
     }
 
-    /// IHI 0069, 4.1.2, and IHI 0048, 4.3.7, figure 4-10: a level-sensitive interrupt is pending while
+    /// IHI 0069, GICD_ISPENDR, and IHI 0048, 4.3.7: a level-sensitive interrupt is pending while
     /// its line is high or the latch is set that ISPENDR sets; an edge-triggered one while the latch
     /// is set.
     #[must_use]
@@ -221,7 +221,7 @@ impl Gic {
     }
 
     /// The vCPU that takes `id`: that of a private one; of a shared one the PE that GICD_IROUTER names
-    /// (IHI 0069, 12.9.22) or a CPU interface in GICD_ITARGETSR (IHI 0048, 4.3.12; with one CPU
+    /// (IHI 0069) or a CPU interface in GICD_ITARGETSR (IHI 0048, 4.3.12; with one CPU
     /// interface it takes all).
     fn target(&self, id: Id) -> Option<usize> {
         if id.vcpu.is_some() {
@@ -241,7 +241,7 @@ impl Gic {
     }
 
     /// The line of a shared interrupt or of a timer changes. A rising edge makes an edge-triggered
-    /// interrupt pending, a falling one nothing (IHI 0069, 4.1.1).
+    /// interrupt pending, a falling one nothing (IHI 0069, chapter 1, on levels and edges).
     pub fn set_line(&mut self, id: Id, level: bool) {
         if !level {
             let was_signalled = self.is_pending(id) && !self.active.contains(&id);
@@ -267,8 +267,8 @@ impl Gic {
         self.latch.insert(id);
     }
 
-    /// `vcpu` is switched on: its CPU interface is as after reset (IHI 0069, 12.2: "ICC_PMR_EL1 …
-    /// resets to 0", ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1 to 0).
+    /// `vcpu` is switched on: its CPU interface is as after reset all
+    /// masked, both groups off (IHI 0069, ICC_PMR_EL1, ICC_IGRPEN0_EL1, ICC_IGRPEN1_EL1).
     pub fn turn_on(&mut self, vcpu: usize) {
         self.interfaces.insert(vcpu, Interface::default());
     }

@@ -1,4 +1,4 @@
-//! GICv3: the Redistributors (IHI 0069, 12.10 and 12.11), without LPIs.
+//! GICv3: the Redistributors (IHI 0069, registers GICR_*), without LPIs.
 
 use super::distributor_v3::identification;
 use super::registers::{Common, common};
@@ -21,12 +21,12 @@ impl Gic {
             (0x0, 4) => Expected::ZERO,
             // GICR_IIDR.
             (0x4, 4) => Expected::constant(0, 0),
-            // GICR_TYPER (12.11.43), in halves, too: the affinity is the number of the vCPU, so is
+            // GICR_TYPER, in halves, too: the affinity is the number of the vCPU, so is
             // Processor_Number; Last; no LPIs, no DPGS.
             (0x8, 8) => Expected::exactly(self.typer(owner)),
             (0x8, 4) => Expected::exactly(self.typer(owner) & 0xffff_ffff),
             (0xc, 4) => Expected::exactly(self.typer(owner) >> 32),
-            // GICR_WAKER (12.11.47): ChildrenAsleep follows ProcessorSleep.
+            // GICR_WAKER: ChildrenAsleep follows ProcessorSleep.
             (0x14, 4) => {
                 let is_asleep = self.asleep.contains(&owner);
                 let value = if is_asleep { 0b110 } else { 0 };
@@ -37,7 +37,7 @@ impl Gic {
         }
     }
 
-    /// A store of `bytes`, `offset` from the first redistributor. Any vCPU may write any (12.1).
+    /// A store of `bytes`, `offset` from the first redistributor. All are in one memory map, so any vCPU may write any.
     pub(super) fn write_redistributor(&mut self, offset: u64, bytes: u64, value: u64) {
         let Some(owner) = self.owner(offset) else { return };
         let offset = offset % FRAMES;

@@ -33,7 +33,7 @@ impl Expected {
 /// Bits of five in a priority.
 const PRIORITY_BITS: u8 = 0xf8;
 
-/// The registers with a bit for each interrupt: IHI 0069, 12.9.7 to 12.9.19; IHI 0048, 4.3.4 to 4.3.10.
+/// The registers with a bit for each interrupt: IHI 0069, by name; IHI 0048, 4.3.4 to 4.3.10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
     /// GICD_IGROUPR.
@@ -64,7 +64,7 @@ pub enum Common {
 }
 
 /// The register at `offset`, 0x80 to 0xcff, for an access of `bytes`: all are words, but priorities
-/// are bytes, too (IHI 0069, 12.1.3; IHI 0048, 4.1.4).
+/// are bytes, too (IHI 0069, chapter 12, access sizes; IHI 0048, 4.1.4).
 pub(super) fn common(offset: u64, bytes: u64) -> Option<Common> {
     let number = |base: u64, each: u64| u32::try_from((offset - base) * each).ok();
     let is_word = bytes == 4 && offset.is_multiple_of(4);
@@ -128,7 +128,7 @@ impl Gic {
                     expected.value |= u64::from(self.priority(id)) << (8 * n);
                 }
             }
-            // Bit 1 of each field (IHI 0069, 12.9.8); bit 0 is RES0.
+            // Bit 1 of each field (IHI 0069, GICD_ICFGR); bit 0 is RES0.
             Common::Config(first) => {
                 for (n, id) in numbers(first, 16) {
                     expected.value |= u64::from(self.edge.contains(&id)) << (2 * n + 1);
@@ -159,7 +159,7 @@ impl Gic {
             Common::Config(first) => {
                 for n in 0..16 {
                     let Some(id) = id(self, first + n) else { continue };
-                    // SGIs: read-only (IHI 0069, 12.11.7). Timers: as documented.
+                    // SGIs: read-only (IHI 0069, GICR_ICFGR0). Timers: as documented.
                     let is_fixed = id.number < 16 || id.number < 32 && TIMERS.contains(&id.number);
                     if is_fixed {
                         continue;
@@ -175,7 +175,7 @@ impl Gic {
     }
 
     fn write_bit(&mut self, set: Set, id: Id, is_one: bool) {
-        // GICD_ISPENDR0 and GICD_ICPENDR0 of a GICv2: "for SGIs … read-only" (IHI 0048, 4.3.7, 4.3.8).
+        // GICD_ISPENDR0 and GICD_ICPENDR0 of a GICv2: those of SGIs are read-only (IHI 0048, 4.3.7, 4.3.8).
         let is_pending = matches!(set, Set::SetPending | Set::ClearPending);
         if is_pending && self.has_senders(id) {
             return;
@@ -187,7 +187,7 @@ impl Gic {
             (Set::Group, false) => {
                 self.group1.remove(&id);
             }
-            // "Writes of 0 have no effect."
+            // Zeroes have no effect.
             (_, false) => {}
             (Set::SetEnable, _) => {
                 self.enabled.insert(id);
@@ -198,7 +198,7 @@ impl Gic {
             (Set::SetPending, _) => {
                 self.latch.insert(id);
             }
-            // A level-sensitive interrupt whose line is high stays pending (12.9.13).
+            // A level-sensitive interrupt whose line is high stays pending (IHI 0069, GICD_ICPENDR).
             (Set::ClearPending, _) => {
                 self.latch.remove(&id);
             }

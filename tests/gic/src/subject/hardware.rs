@@ -1,5 +1,5 @@
 //! One CPU's virtual CPU interface and timers: what the hardware makes of list registers (IHI 0069,
-//! 6.2 and 12.4; IHI 0048, 5.2 and 5.3).
+//! registers ICH_* and ICV_*; IHI 0048, 5.3).
 
 use std::collections::BTreeSet;
 
@@ -191,7 +191,7 @@ impl Hardware {
     }
 
     /// What the architecture calls unpredictable: an interrupt in two list registers, or a tied one
-    /// that is pending and active (IHI 0069, 12.4, ICH_LR).
+    /// that is pending and active (IHI 0069, ICH_LR<n>_EL2).
     ///
     /// # Errors
     ///
