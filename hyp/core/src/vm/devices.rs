@@ -289,4 +289,6 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
 }
 
 #[cfg(test)]
+mod emulate_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,309 @@
+//! Emulated devices as a guest uses them: the console, its interrupt, the registers of both GICs.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::vec::Vec;
+
+use super::*;
+use crate::calls::{Mitigation, Workaround};
+use crate::features::Features;
+use crate::psci::Start;
+use crate::testing::vm::{self, RAM};
+use crate::vgic::{GicVersion, ListRegister};
+
+type TestVm = Vm<&'static crate::testing::FakeMachine, vm::Yield>;
+
+// IHI0069, GICD_*, the same in both versions.
+const CTLR: u64 = 0;
+const TYPER: u64 = 4;
+const IGROUPR1: u64 = 0x84;
+const ISENABLER1: u64 = 0x104;
+const ISACTIVER1: u64 = 0x304;
+const ITARGETSR_CONSOLE: u64 = 0x800 + UART_INTID as u64;
+const IROUTER_CONSOLE: u64 = 0x6000 + 8 * UART_INTID as u64;
+/// The console's bit in the second word of a GICD register.
+const CONSOLE_BIT: u64 = 1 << (UART_INTID - 32);
+
+// DDI0183, PL011.
+const DR: u64 = 0;
+const FR: u64 = 0x18;
+const FR_RXFE: u64 = 1 << 4;
+const CR: u64 = 0x30;
+/// UARTEN, TXE, RXE.
+const CR_ON: u64 = 0x301;
+const IMSC: u64 = 0x38;
+const MIS: u64 = 0x40;
+const INT_RX: u64 = 1 << 4;
+/// Without FIFOs each byte interrupts.
+const LCR_H: u64 = 0x2c;
+
+/// Notes what it is asked to do.
+#[derive(Default)]
+struct Desk {
+    kicked: Cell<Kicks>,
+    sent: RefCell<Vec<u8>>,
+    received_again: Cell<u32>,
+}
+
+impl Shell for Desk {
+    fn sctlr_el1(&self) -> u64 {
+        0
+    }
+    fn mair_el1(&self) -> u64 {
+        0
+    }
+    fn is_interrupt_pending(&self) -> bool {
+        false
+    }
+    fn kick(&self, vcpus: Kicks) {
+        self.kicked.set(self.kicked.get() | vcpus);
+    }
+    fn mitigation(&self, _: Workaround) -> Mitigation {
+        Mitigation::Unaffected
+    }
+    fn mitigate(&self, _: Workaround) {}
+    fn entropy(&self) -> Option<[u64; 3]> {
+        None
+    }
+    fn send(&self, next: &mut dyn FnMut() -> Option<u8>) {
+        self.sent.borrow_mut().extend(std::iter::from_fn(next));
+    }
+    fn receive_again(&self) {
+        self.received_again.set(self.received_again.get() + 1);
+    }
+    fn guard_quota_exceeded(&self, _: Ipa) {}
+}
+
+/// Four list registers that nothing takes interrupts from.
+struct Lists {
+    lrs: [ListRegister; 4],
+    hcr: u64,
+}
+
+impl CpuInterface for Lists {
+    fn list_registers(&self) -> usize {
+        self.lrs.len()
+    }
+    fn can_trap_deactivation(&self) -> bool {
+        true
+    }
+    fn read_lr(&self, n: usize) -> ListRegister {
+        self.lrs[n]
+    }
+    fn write_lr(&mut self, n: usize, value: ListRegister) {
+        self.lrs[n] = value;
+    }
+    fn empty_lrs(&self) -> u32 {
+        let holds = |lr: &ListRegister| lr.is_pending() || lr.is_active();
+        (0..4).filter(|&n| !holds(&self.lrs[n])).map(|n| 1 << n).sum()
+    }
+    fn hcr(&self) -> u64 {
+        self.hcr
+    }
+    fn set_hcr(&mut self, value: u64) {
+        self.hcr = value;
+    }
+    fn vmcr(&self) -> u64 {
+        0
+    }
+    fn reset(&mut self) {
+        *self = Self { lrs: [ListRegister::EMPTY; 4], hcr: 0 };
+    }
+    fn timer_line(&self, _: u32) -> bool {
+        false
+    }
+    fn deactivate_physical(&mut self, _: u32) {}
+}
+
+/// Two vCPUs, both on, and what is around them.
+struct Bench {
+    vm: TestVm,
+    cpus: [Lists; 2],
+    desk: Desk,
+    distributor: EmulatedKind,
+}
+
+impl Bench {
+    fn new(version: GicVersion) -> Self {
+        let space = Arc::into_inner(vm::Vm::new(0).space).unwrap();
+        let start = Start { entry: RAM, context: 0, big_endian: false };
+        let vm = Vm::new(space, Features::empty(), 2, version, 5, start);
+        let mut cpus = [(); 2].map(|()| Lists { lrs: [ListRegister::EMPTY; 4], hcr: 0 });
+        for (vcpu, cpu) in cpus.iter_mut().enumerate() {
+            let _ = vm.gic.vcpu_on(vcpu, cpu);
+        }
+        let distributor = match version {
+            GicVersion::V2 => EmulatedKind::DistributorV2,
+            GicVersion::V3 => EmulatedKind::Distributor,
+        };
+        Self { vm, cpus, desk: Desk::default(), distributor }
+    }
+
+    fn access(
+        &mut self,
+        vcpu: usize,
+        (kind, offset): (EmulatedKind, u64),
+        direction: Direction,
+        width: Width,
+        value: u64,
+    ) -> Emulated {
+        let access = Access { direction, width, register: 1, sign_extend: false, is_64bit: true };
+        let device = Device { kind, offset };
+        self.vm.emulate(vcpu, device, &access, value, &self.desk, &mut self.cpus[vcpu])
+    }
+
+    fn write(&mut self, kind: EmulatedKind, offset: u64, width: Width, value: u64) {
+        let place = (kind, offset);
+        let answer = self.access(0, place, Direction::Write, width, value);
+        assert_eq!(answer, Emulated::Stored, "{offset:#x}");
+    }
+
+    fn read(&mut self, kind: EmulatedKind, offset: u64) -> u64 {
+        match self.access(0, (kind, offset), Direction::Read, Width::Word, 0) {
+            Emulated::Loaded(value) => value,
+            other => panic!("{offset:#x}: {other:?}"),
+        }
+    }
+
+    /// The guest's drivers are up: the console interrupts vCPU `target` for each byte.
+    fn drivers(&mut self, target: u64) {
+        let gic = self.distributor;
+        self.write(gic, CTLR, Width::Word, 3);
+        self.write(gic, IGROUPR1, Width::Word, CONSOLE_BIT);
+        match gic {
+            EmulatedKind::DistributorV2 => {
+                self.write(gic, ITARGETSR_CONSOLE, Width::Byte, 1 << target);
+            }
+            _ => self.write(gic, IROUTER_CONSOLE, Width::Double, target),
+        }
+        self.write(gic, ISENABLER1, Width::Word, CONSOLE_BIT);
+        self.write(EmulatedKind::Console, LCR_H, Width::Word, 0x60);
+        self.write(EmulatedKind::Console, CR, Width::Word, CR_ON);
+        self.write(EmulatedKind::Console, IMSC, Width::Word, INT_RX);
+        // Who was told has looked.
+        for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
+            let _ = self.vm.gic.sync(vcpu, cpu);
+        }
+        self.desk = Desk::default();
+    }
+
+    /// Bytes arrive on the CPU of `vcpu`; whether there is room for more.
+    fn receive(&mut self, vcpu: usize, bytes: &[u8]) -> bool {
+        let mut bytes = bytes.iter().copied();
+        let cpu = &mut self.cpus[vcpu];
+        self.vm.serve_console(vcpu, &mut || bytes.next(), &self.desk, cpu)
+    }
+
+    fn is_pending(&self, vcpu: usize) -> bool {
+        self.cpus[vcpu].lrs.iter().any(|lr| lr.intid() == UART_INTID && lr.is_pending())
+    }
+}
+
+#[test]
+fn what_a_guest_prints_is_sent_in_order() {
+    let mut bench = Bench::new(GicVersion::V3);
+    bench.drivers(0);
+    for byte in *b"hello\n" {
+        bench.write(EmulatedKind::Console, DR, Width::Byte, byte.into());
+    }
+    assert_eq!(*bench.desk.sent.borrow(), b"hello\n");
+    assert!(bench.desk.kicked.get().is_empty());
+}
+
+#[test]
+fn a_received_byte_interrupts_the_vcpu_that_the_guest_chose() {
+    for version in [GicVersion::V2, GicVersion::V3] {
+        for (target, here) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            let mut bench = Bench::new(version);
+            bench.drivers(target as u64);
+            bench.receive(here, b"x");
+            // The one here looks at once; another is told, and looks then.
+            assert_eq!(bench.is_pending(here), target == here, "{version:?} {target} {here}");
+            let is_told = bench.desk.kicked.get().contains(target);
+            assert_eq!(is_told, target != here, "{version:?} {target} {here}");
+            let _ = bench.vm.gic.sync(target, &mut bench.cpus[target]);
+            assert!(bench.is_pending(target), "{version:?} {target} {here}");
+            assert_eq!(bench.read(EmulatedKind::Console, MIS), INT_RX);
+            assert_eq!(bench.read(EmulatedKind::Console, DR), u64::from(b'x'));
+            assert_eq!(bench.read(EmulatedKind::Console, MIS), 0, "the line falls");
+            assert_eq!(bench.read(EmulatedKind::Console, FR) & FR_RXFE, FR_RXFE);
+        }
+    }
+}
+
+#[test]
+fn the_terminal_is_asked_again_once_there_is_room_again() {
+    let mut bench = Bench::new(GicVersion::V3);
+    bench.drivers(0);
+    assert!(!bench.receive(0, &[b'a'; 100]), "more than any FIFO has");
+    assert_eq!(bench.desk.received_again.get(), 0);
+    bench.read(EmulatedKind::Console, FR);
+    assert_eq!(bench.desk.received_again.get(), 0, "a look takes nothing out");
+    bench.read(EmulatedKind::Console, DR);
+    assert_eq!(bench.desk.received_again.get(), 1);
+    while bench.read(EmulatedKind::Console, FR) & FR_RXFE == 0 {
+        assert_eq!(bench.read(EmulatedKind::Console, DR), u64::from(b'a'));
+    }
+    assert_eq!(bench.desk.received_again.get(), 1, "there has been room since");
+}
+
+#[test]
+fn constants_and_idle_stores_are_what_the_long_way_makes_of_them() {
+    let mut bench = Bench::new(GicVersion::V3);
+    let mut found = 0;
+    for kind in [EmulatedKind::Distributor, EmulatedKind::Redistributors, EmulatedKind::Console] {
+        for width in [Width::Byte, Width::Half, Width::Word, Width::Double] {
+            for offset in (0..0x1_0000).step_by(4) {
+                let device = Device { kind, offset };
+                if let Some(value) = bench.vm.constant(device, width) {
+                    let answer = bench.access(1, (kind, offset), Direction::Read, width, 0);
+                    assert_eq!(answer, Emulated::Loaded(value), "{kind:?} {offset:#x} {width:?}");
+                    found += 1;
+                }
+                if TestVm::is_idle_store(device, width, 0) {
+                    let before = bench.read(kind, offset & !3);
+                    bench.access(0, (kind, offset), Direction::Write, width, 0);
+                    assert_eq!(bench.read(kind, offset & !3), before, "{offset:#x} {width:?}");
+                    found += 1;
+                }
+                assert!(!TestVm::is_idle_store(device, width, 1));
+            }
+        }
+    }
+    assert!(found > 10, "{found}");
+    let typer = Device { kind: EmulatedKind::Distributor, offset: TYPER };
+    assert!(bench.vm.constant(typer, Width::Word).is_some());
+}
+
+#[test]
+fn a_gicv2_guest_deactivates_by_the_second_page_of_its_cpu_interface() {
+    let mut bench = Bench::new(GicVersion::V2);
+    bench.drivers(0);
+    bench.write(EmulatedKind::DistributorV2, ISACTIVER1, Width::Word, CONSOLE_BIT);
+    let active =
+        |bench: &mut Bench| bench.read(EmulatedKind::DistributorV2, ISACTIVER1) & CONSOLE_BIT != 0;
+    assert!(active(&mut bench));
+    // Not where GICC_DIR is, not as wide, not of that interrupt; and it reads as zero.
+    for (offset, width, value) in [
+        (4, Width::Word, UART_INTID),
+        (0, Width::Byte, UART_INTID),
+        (0, Width::Word, UART_INTID + 1),
+    ] {
+        bench.write(EmulatedKind::Deactivation, offset, width, value.into());
+        assert!(active(&mut bench), "{offset} {width:?} {value}");
+    }
+    assert_eq!(bench.read(EmulatedKind::Deactivation, 0), 0);
+    // Bits above the number do not matter.
+    bench.write(EmulatedKind::Deactivation, 0, Width::Word, u64::from(UART_INTID) | 5 << 10);
+    assert!(!active(&mut bench));
+}
+
+#[test]
+fn a_redistributor_is_the_vcpus_own() {
+    let mut bench = Bench::new(GicVersion::V3);
+    // SGI frame of the second, GICR_ISENABLER0.
+    let place = 0x2_0000 + 0x1_0000 + 0x100;
+    bench.write(EmulatedKind::Redistributors, place, Width::Word, 1 << 3);
+    assert_ne!(bench.read(EmulatedKind::Redistributors, place) & 1 << 3, 0);
+    assert_eq!(bench.read(EmulatedKind::Redistributors, 0x1_0100) & 1 << 3, 0);
+}
