@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bench, board_check, bundle, fuzz, guest, image, mutants, run, scenario, test};
+use crate::{
+    audit, bench, board_check, bundle, coverage, fuzz, guest, image, mutants, run, scenario, test,
+};
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
 ///
@@ -57,6 +59,10 @@ pub enum Command {
     Fuzz(fuzz::Options),
     /// Check the finished image: no panic from a guest's trap, stacks deep enough.
     Audit(audit::Options),
+    /// Say which lines of `hyp-core` its own tests and the model's run.
+    #[command(after_help = "Exit status: 0 enough of them; 1 too few; 2 a test fails, or the \
+        compiler's tools cannot be had.")]
+    Coverage(coverage::Options),
     /// Count the instructions of each operation, beside hand-written code that does the least.
     Bench(bench::Options),
     /// Change `hyp-core` in small ways, one at a time, and see whether a test notices.

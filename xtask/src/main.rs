@@ -8,6 +8,7 @@ mod board_check;
 mod build;
 mod bundle;
 mod cli;
+mod coverage;
 mod fuzz;
 mod guest;
 mod image;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::QemuTest(options) => scenario::command(&options),
         Command::Audit(options) => audit::command(&options),
         Command::Bench(options) => bench::command(&options),
+        Command::Coverage(options) => coverage::command(&options),
         Command::Fuzz(options) => fuzz::command(&options),
         Command::Mutants(options) => mutants::command(&options),
         Command::Test(options) => test::command(&options),

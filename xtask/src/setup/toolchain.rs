@@ -117,6 +117,23 @@ pub(crate) fn ensure_lint_tools() -> Result<()> {
     Ok(())
 }
 
+/// Provides llvm-cov and llvm-profdata of the compiler's own version; the folder they are in.
+///
+/// # Errors
+/// If they are missing and rustup cannot install them.
+pub(crate) fn ensure_coverage_tools() -> Result<PathBuf> {
+    let folder = sysroot()?.join("lib/rustlib").join(super::host_triple()?).join("bin");
+    let is_there = || ["llvm-cov", "llvm-profdata"].iter().all(|tool| folder.join(tool).is_file());
+    if !is_there() {
+        let _lock = cache::lock("toolchain")?;
+        rustup(&["component", "add", "llvm-tools"], "counting the lines that tests run")?;
+        if !is_there() {
+            bail!("rustup installed llvm-tools, but {} has no llvm-cov", folder.display());
+        }
+    }
+    Ok(folder)
+}
+
 fn has_target(sysroot: &Path) -> bool {
     let dir = sysroot.join("lib/rustlib").join(TARGET).join("lib");
     fs::read_dir(dir).is_ok_and(|items| {
