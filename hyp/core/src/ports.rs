@@ -78,6 +78,19 @@ pub trait TableMemory {
     /// The table at `pa`, a page of the table extent a VM was created with; `None` for any other
     /// address. On every guest access that is emulated: a bounds check and an addition.
     fn table(&self, pa: Pa) -> Option<&Table>;
+
+    /// The writer lock of the address space that these tables belong to was taken: nobody else changes
+    /// them until [`TableMemory::settled`]. For whoever checks; nothing depends on it.
+    #[inline(always)]
+    fn opened(&self) {}
+
+    /// The writer lock is about to be given back: the tables say what they are to say. `used` frames
+    /// hold tables over memory and over all else, and `claims` are blocks of memory that are being
+    /// zeroed. For whoever checks, as [`TableMemory::opened`].
+    #[inline(always)]
+    fn settled(&self, used: (u64, u64), claims: impl Iterator<Item = Ipa>) {
+        let _ = (used, claims);
+    }
 }
 
 /// Order and invalidation of translations, on every CPU.

@@ -93,7 +93,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         if !self.in_range(ipa) {
             return Err(ShareError::NotMemory(ipa));
         }
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         match self.lookup(ipa) {
             Leaf::Empty => return Ok(()),
             Leaf::Valid(Mapping { state: PageState::Owned, .. }) => {}
@@ -108,7 +108,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     }
 
     fn change(&self, ipa: Ipa, from: PageState, to: PageState) -> Result<(), ShareError> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
         editor.set_state(ipa, from, to).map_err(ShareError::from_edit)
     }

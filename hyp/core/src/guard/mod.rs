@@ -84,7 +84,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         if self.is_enrolled() {
             return Ok(());
         }
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
         // No device page stays mapped that is not guarded. None comes meanwhile: that takes the lock.
         let mut answer = Ok(());
@@ -176,7 +176,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         {
             return false;
         }
-        let _writer = self.writer.lock();
+        let _writer = self.write();
         // The table stays where it is while the VM runs; what it holds may have changed.
         slot.mark_if_empty()
     }
@@ -193,7 +193,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         if self.is_memory(ipa) {
             return Err(GuardError::Memory(ipa));
         }
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         let Writer { pool, .. } = &mut *writer;
         let mut editor = Editor::new(self.tables, &self.ports, pool);
         self.place_mark(&mut editor, ipa, kind).map_err(|error| match error {
@@ -210,7 +210,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     /// In this order: the VM has not enrolled; `ipa` is not aligned; the granule is not guarded.
     pub fn guard_unmap(&self, ipa: Ipa) -> Result<(), GuardError> {
         self.check_call(ipa)?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
         let removed = match self.lookup(ipa) {
             Leaf::Guarded => editor.clear_mark(ipa),
@@ -256,7 +256,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         let ipa = ipa.page();
         let device = self.device_at(ipa).ok_or(DeviceError::NotAssigned(ipa))?;
         let pa = device.translate(ipa).ok_or(DeviceError::NotAssigned(ipa))?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         if let Leaf::Valid(_) = self.lookup(ipa) {
             return Ok(());
         }

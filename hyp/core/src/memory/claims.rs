@@ -49,6 +49,11 @@ impl Claims {
         Some(0)
     }
 
+    /// The blocks, in work and set aside.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Ipa> {
+        self.0.iter().map(|claim| claim.block)
+    }
+
     /// Sets the caller's claim aside with `done` bytes zeroed.
     pub(super) fn pause(&mut self, block: Ipa, done: u64) {
         if let Some(claim) = self.0.iter_mut().find(|claim| claim.block == block) {

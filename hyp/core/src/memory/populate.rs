@@ -68,7 +68,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         let pa = memory.translate(ipa).ok_or(MemoryError::NotMemory(ipa))?;
         let block = Level::L2.base(ipa);
         let mut done = {
-            let mut writer = self.writer.lock();
+            let mut writer = self.write();
             let Writer { pool, claims } = &mut *writer;
             let mut editor = Editor::new(self.tables, &self.ports, pool);
             let slot = editor.slot(ipa)?;
@@ -95,12 +95,12 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             self.ports.zero(Pa(start.0.saturating_add(done)), PIECE);
             done = done.saturating_add(PIECE);
             if done < BLOCK_2M && interrupted() {
-                self.writer.lock().claims.pause(block, done);
+                self.write().claims.pause(block, done);
                 return Ok(Populated::Interrupted);
             }
         }
         self.ports.synchronize_fetches();
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         let Writer { pool, claims } = &mut *writer;
         claims.finish(block);
         Editor::new(self.tables, &self.ports, pool).map_leaf(
@@ -122,7 +122,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     pub fn load(&self, ipa: Ipa, data: &[u8]) -> Result<(), MemoryError> {
         let mut ipa = ipa;
         let mut data = data;
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         while !data.is_empty() {
             let Writer { pool, claims } = &mut *writer;
             let mut editor = Editor::new(self.tables, &self.ports, pool);

@@ -7,6 +7,8 @@
 //! What is asked on every access ([`AddressSpace::lookup`], [`AddressSpace::is_guarded`]) takes
 //! no lock. Calls of the guard are in [`crate::guard`], calls of sharing in [`crate::share`].
 
+use core::ops::{Deref, DerefMut};
+
 use spin::RelaxStrategy;
 
 use crate::addr::{Ipa, PAGE_SIZE};
@@ -17,7 +19,7 @@ use crate::ports::Ports;
 use crate::stage2::{
     Attributes, DeviceType, EditError, Editor, Leaf, Level, Purpose, TablePool, Tables,
 };
-use crate::sync::{AtomicBool, Ordering, TicketMutex};
+use crate::sync::{AtomicBool, Ordering, TicketMutex, TicketMutexGuard};
 use crate::vm_type::VmType;
 
 /// What the writer lock protects.
@@ -25,6 +27,35 @@ use crate::vm_type::VmType;
 pub(crate) struct Writer {
     pub(crate) pool: TablePool,
     pub(crate) claims: Claims,
+}
+
+/// The writer lock, held.
+pub(crate) struct Writing<'a, P: Ports, R: RelaxStrategy> {
+    space: &'a AddressSpace<P, R>,
+    writer: TicketMutexGuard<'a, Writer, R>,
+}
+
+impl<P: Ports, R: RelaxStrategy> Deref for Writing<'_, P, R> {
+    type Target = Writer;
+
+    #[inline]
+    fn deref(&self) -> &Writer {
+        &self.writer
+    }
+}
+
+impl<P: Ports, R: RelaxStrategy> DerefMut for Writing<'_, P, R> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+}
+
+impl<P: Ports, R: RelaxStrategy> Drop for Writing<'_, P, R> {
+    #[inline]
+    fn drop(&mut self) {
+        self.space.ports.settled(self.writer.pool.used(), self.writer.claims.blocks());
+    }
 }
 
 /// Table frames in use.
@@ -44,7 +75,7 @@ pub struct AddressSpace<P, R> {
     pub(crate) layout: SpaceLayout,
     pub(crate) enrolled: AtomicBool,
     pub(crate) cache: GuardCache,
-    pub(crate) writer: TicketMutex<Writer, R>,
+    writer: TicketMutex<Writer, R>,
 }
 
 impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
@@ -80,6 +111,14 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         Ok(space)
     }
 
+    /// Takes the writer lock.
+    #[inline]
+    pub(crate) fn write(&self) -> Writing<'_, P, R> {
+        let writer = self.writer.lock();
+        self.ports.opened();
+        Writing { space: self, writer }
+    }
+
     /// Puts everything back to how the VM starts: nothing mapped, marks and enrolment dropped,
     /// then the static settings applied again.
     ///
@@ -91,7 +130,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     ///
     /// None that a guest can bring about: the same steps succeeded when the VM was made.
     pub fn reset(&self) -> Result<(), EditError> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.write();
         let Writer { pool, claims } = &mut *writer;
         for root in self.tables.roots(&self.ports) {
             root.ok_or(EditError::Damaged(Ipa(0)))?.clear();
@@ -136,6 +175,12 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         self.tables.geometry().vtcr(pa_bits)
     }
 
+    /// The machine that its tables and memory are on.
+    #[must_use]
+    pub const fn ports(&self) -> &P {
+        &self.ports
+    }
+
     /// Kind and IPA size.
     #[must_use]
     pub const fn vm_type(&self) -> VmType {
@@ -168,7 +213,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
 
     /// Table frames in use.
     pub fn table_use(&self) -> TableUse {
-        let (memory, marks) = self.writer.lock().pool.used();
+        let (memory, marks) = self.write().pool.used();
         TableUse { memory, marks }
     }
 
