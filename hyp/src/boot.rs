@@ -19,8 +19,8 @@ use crate::handover::Handover;
 use crate::smp::StartError;
 use crate::{console, entropy, firmware, machine, mm, smp, trace};
 
-/// Bytes of EL2's heap.
-const HEAP_SIZE: u64 = 1 << 20;
+/// Bytes of EL2's heap. A model of the VM takes some more.
+const HEAP_SIZE: u64 = if cfg!(feature = "ghost") { 16 << 20 } else { 1 << 20 };
 /// Bytes of a UART's registers that are mapped at most; none has more.
 const UART_SIZE: u64 = 1 << 16;
 

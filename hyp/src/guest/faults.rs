@@ -12,6 +12,7 @@ use hyp_core::vm::Device;
 
 use super::decode;
 use super::emulate;
+use super::ghost;
 use super::inject::{advance, advance_aarch64, refuse, refuse_unguarded};
 use super::power;
 use super::stuck;
@@ -31,9 +32,11 @@ pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> bool {
     if !ipa.is_aligned(access.width().bytes()) {
         return false;
     }
+    ghost::described(vcpu, ipa, access);
     let Some(device) = vcpu.state.vm.open_device(ipa, access.width()) else {
         return refuse_at_once(vcpu, ipa, access);
     };
+    ghost::reaches(vcpu);
     let is_done = !inject::may_be_big_endian(sysreg::sctlr_el1())
         && emulate::perform_at_once(vcpu, device, access);
     if is_done || perform_described(vcpu, device, access) {
@@ -56,6 +59,7 @@ fn refuse_at_once(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) -> bool {
         return false;
     }
     refuse_unguarded(vcpu, ipa, access);
+    ghost::refused(vcpu);
     true
 }
 
@@ -97,8 +101,8 @@ fn fault_address(source: AddressSource, va: Va, direction: Direction) -> Option<
 }
 
 fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
-    let vm = vcpu.state.vm;
-    match judge(vm, fault) {
+    let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+    match ghost::fault(vcpu, fault, || judge(vm, fault)) {
         Verdict::Retry => {}
         Verdict::InvalidateTlb => tlb::invalidate_all_guests_local(),
         Verdict::Populate => match vm.space.populate(fault.ipa, cpu::is_interrupt_pending) {
@@ -128,6 +132,7 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         }
         Verdict::Decode => decode::undescribed(vcpu, fault),
     }
+    ghost::done(index);
 }
 
 /// `exception` with the level of the guest's table that lies at `fault`, where it still does.

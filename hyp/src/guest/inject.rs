@@ -7,7 +7,7 @@ use hyp_core::fault::{Fault, Kind};
 use hyp_core::inject::{self, Exception, GuestState};
 
 use super::vcpu::Vcpu;
-use super::{events, stuck, tracing};
+use super::{events, ghost, stuck, tracing};
 use crate::arch::{context, sysreg};
 
 /// Makes the guest take `exception` for `fault` and records why.
@@ -79,6 +79,7 @@ fn take_here(vcpu: &Vcpu, exception: Exception) {
         sctlr_el1: sysreg::sctlr_el1(),
     };
     let new = inject::take(exception, &guest, vcpu.state.pstate_features);
+    ghost::takes(new.esr_el1);
     sysreg::set_esr_el1(new.esr_el1);
     if let Some(far) = new.far_el1 {
         sysreg::set_far_el1(far);

@@ -25,7 +25,7 @@ use log::{info, warn};
 use super::instance::{self, Instance};
 use super::vcpu::GuestVm;
 use super::vm::load;
-use super::{events, run, tracing};
+use super::{events, ghost, run, tracing};
 use crate::arch::{crc32, percpu, symbols};
 use crate::drivers::gic;
 use crate::exit::fail;
@@ -87,9 +87,10 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     }
     let instance = create(description, vm_type, Features::new(&options), boot.memory, boot.machine);
     instance::set(instance);
+    ghost::start(instance, boot.machine);
     load(instance);
     describe(instance);
-    instance.vm.start();
+    ghost::boot(&instance.vm, || instance.vm.start());
     let has_interrupt = take_console_interrupt(facts);
     run::begin(symbols::boot_pages(), has_interrupt, boot.crash)
 }
@@ -129,6 +130,7 @@ fn create(
     place_devices(&mut layout, machine, description.vcpus)
         .unwrap_or_else(|error| bad(format_args!("{error}")));
     tracing::made(&description, features, &layout);
+    ghost::made(&description, &layout);
     let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(format_args!("{error}")));
     let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(format_args!("{error}")));
     let hardware = Hardware::new(frames.base(), frames.size())

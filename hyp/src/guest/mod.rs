@@ -9,6 +9,11 @@ mod decode;
 mod emulate;
 mod events;
 mod faults;
+#[cfg(feature = "ghost")]
+mod ghost;
+#[cfg(not(feature = "ghost"))]
+#[path = "ghost_off.rs"]
+mod ghost;
 mod inject;
 mod instance;
 mod interrupts;

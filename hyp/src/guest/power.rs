@@ -13,7 +13,7 @@ use hyp_core::vm::{Left, Runaway, Stop};
 
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{instance, interrupts, stuck, tracing, vm};
+use super::{ghost, instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
 use crate::arch::{cpu, stage2, sysreg};
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -31,7 +31,7 @@ fn wait_for_start(vcpu: &Vcpu) -> Start {
     loop {
         // Nobody is let in while the VM stops; the last one out then clears the start.
         if vm.power.is_starting(index) && vm.life.enter() {
-            match vm.power.take_start(index) {
+            match ghost::wait(vm, index, || vm.power.take_start(index)) {
                 Some(start) => return start,
                 None => out(vcpu),
             }
@@ -89,7 +89,8 @@ pub(crate) fn leave(vcpu: &'static mut Vcpu) -> ! {
     vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);
     tracing::tell_counts();
     trace::write(Kind::VcpuOff, 0, [0; 5]);
-    vcpu.state.vm.power.turn_off(index);
+    let vm = vcpu.state.vm;
+    ghost::off(vm, index, || vm.power.turn_off(index));
     out(vcpu);
     run(vcpu)
 }

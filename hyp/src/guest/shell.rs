@@ -6,7 +6,7 @@ use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::Shell;
 
-use super::events;
+use super::{events, ghost};
 use crate::arch::percpu;
 use crate::arch::{cpu, sysreg};
 use crate::drivers::gic;
@@ -57,6 +57,7 @@ impl Shell for Here {
     }
 
     fn guard_quota_exceeded(&self, ipa: Ipa) {
+        ghost::out_of_tables();
         events::record_watched(Event {
             vm: 0,
             vcpu: events::number(percpu::index()),

@@ -13,7 +13,7 @@ use hyp_core::vm::{Caller, Stop};
 use super::inject::{advance, advance_aarch64, inject, take};
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{events, faults, interrupts, power, stuck, sysregs, tracing};
+use super::{events, faults, ghost, interrupts, power, stuck, sysregs, tracing};
 use crate::arch::{stage2, sysreg};
 
 /// Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
@@ -29,7 +29,8 @@ pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) -> &'stati
     let regs = [x0, x1, x2, x3];
     let imm = (esr & 0xffff) as u16;
     let is_smc = is_smc(esr);
-    match calls::answer(&services, is_smc, imm, regs) {
+    let answer = || calls::answer(&services, is_smc, imm, regs);
+    match ghost::call(vcpu, is_smc, imm, regs, answer) {
         Outcome::Done(results) => {
             set_results(vcpu, results);
             if is_smc {

@@ -12,7 +12,7 @@ use log::{debug, error, info, warn};
 
 use super::instance::{self, Instance};
 use super::shell::Here;
-use super::{events, tracing};
+use super::{events, ghost, tracing};
 use crate::arch::cpu::Lock;
 use crate::exit::{exit, fail};
 use crate::{entropy, mm, trace};
@@ -21,7 +21,7 @@ use crate::{entropy, mm, trace};
 pub(crate) fn load(instance: &Instance) {
     let Instance { vm, description, .. } = instance;
     let write = |ipa, bytes: &[u8]| {
-        if let Err(error) = vm.space.load(ipa, bytes) {
+        if let Err(error) = ghost::load(|| vm.space.load(ipa, bytes)) {
             fail(BAD_INPUT, format_args!("VM {}: {error}", description.name));
         }
     };
@@ -49,6 +49,7 @@ pub(crate) fn load(instance: &Instance) {
 /// Carries out what the VM was stopped for. By the last vCPU out.
 pub(crate) fn carry_out(stop: Stop) {
     events::drain();
+    ghost::stopped();
     trace::write(Kind::VmStopped, 0, [stop_code(stop), 0, 0, 0, 0]);
     let Some(instance) = instance::get() else { return };
     match stop {
@@ -95,7 +96,9 @@ static RESETS: AtomicU32 = AtomicU32::new(0);
 /// Looks whether resets add up to a leak.
 fn check_held(instance: &Instance) {
     let TableUse { memory, marks } = instance.vm.space.table_use();
-    let held = Held { memory, marks, heap: mm::heap::used() };
+    // What the ghost check knows of the VM differs.
+    let heap = if cfg!(feature = "ghost") { 0 } else { mm::heap::used() };
+    let held = Held { memory, marks, heap };
     let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     tracing::reset(resets.into());
     debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
@@ -107,13 +110,13 @@ fn check_held(instance: &Instance) {
 
 fn reset(instance: &Instance) {
     info!("VM {} resets", instance.description.name);
-    if let Err(error) = instance.vm.reset() {
+    if let Err(error) = ghost::reset(&instance.vm, || instance.vm.reset()) {
         fail(HYP_FAILED, format_args!("VM {}: reset: {error}", instance.description.name));
     }
     events::forget();
     load(instance);
     check_held(instance);
-    instance.vm.start();
+    ghost::boot(&instance.vm, || instance.vm.start());
     instance.vm.life.restart();
     Here.kick(Kicks::NONE.with(0));
 }

@@ -15,6 +15,24 @@ pub(crate) fn init() -> Result<(), MapError> {
     window::init()
 }
 
+/// Who is told of what [`TableMemory`] tells.
+#[cfg(feature = "ghost")]
+pub(crate) struct Watcher {
+    /// [`TableMemory::opened`].
+    pub(crate) opened: fn(),
+    /// [`TableMemory::settled`].
+    pub(crate) settled: fn((u64, u64), &[Ipa]),
+}
+
+#[cfg(feature = "ghost")]
+static WATCHER: crate::arch::once::Once<Watcher> = crate::arch::once::Once::new();
+
+/// Tells `watcher` from now on.
+#[cfg(feature = "ghost")]
+pub(crate) fn watch(watcher: Watcher) {
+    WATCHER.set(watcher);
+}
+
 /// Implements the ports of one VM: its extent of table frames, the TLBs, guest memory.
 #[derive(Debug)]
 pub(crate) struct Hardware {
@@ -48,6 +66,20 @@ impl TableMemory for Hardware {
         let table = unsafe { self.va.byte_add(word(offset)) };
         // SAFETY: it is mapped for ever, aligned, and only ever accessed as tables of atomics.
         Some(unsafe { table.as_ref() })
+    }
+
+    #[cfg(feature = "ghost")]
+    fn opened(&self) {
+        if let Some(watcher) = WATCHER.get() {
+            (watcher.opened)();
+        }
+    }
+
+    #[cfg(feature = "ghost")]
+    fn settled(&self, used: (u64, u64), claims: impl Iterator<Item = Ipa>) {
+        if let Some(watcher) = WATCHER.get() {
+            (watcher.settled)(used, &alloc::vec::Vec::from_iter(claims));
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use super::files::Files;
 const ARROWS: &[(&str, &[&str])] = &[
     ("hyp/abi", &[]),
     ("hyp/core", &["hyp-abi"]),
-    ("hyp", &["hyp-abi", "hyp-core"]),
+    ("hyp", &["ghost", "hyp-abi", "hyp-core"]),
     ("hyp/efi", &["hyp-abi", "hyp-core"]),
     ("guest-shim", &["hyp-abi"]),
     ("guest-shim/c", &["guest-shim"]),
     ("tests/conformance", &["guest-shim", "hyp-abi"]),
+    ("tests/ghost", &[]),
     ("tests/interleave", &["hyp-abi"]),
     ("tests/model", &[]),
     ("xtask", &["hyp-abi", "hyp-core"]),
@@ -20,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 const OURS: &[&str] = &[
     "conformance",
+    "ghost",
     "guest-shim",
     "guest-shim-c",
     "hyp",

@@ -1,0 +1,49 @@
+//! The heap of an image with the ghost check, whose model comes and goes.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
+use buddy_system_allocator::Heap;
+use hyp_core::addr::Pa;
+use spin::mutex::SpinMutex;
+
+use super::el2_map::{self, MapError};
+use crate::arch::cpu::Yield;
+use crate::arch::word;
+
+/// Largest block is 2^(ORDER - 1) bytes.
+const ORDER: usize = 24;
+
+struct Locked(SpinMutex<Heap<ORDER>, Yield>);
+
+#[global_allocator]
+static HEAP: Locked = Locked(SpinMutex::new(Heap::new()));
+
+// SAFETY: `Heap` gives out blocks that fit the layout and overlap no other; the lock keeps CPUs
+// apart.
+unsafe impl GlobalAlloc for Locked {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.0.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: by GlobalAlloc's contract the block came from `alloc` with this layout.
+            unsafe { self.0.lock().dealloc(block, layout) };
+        }
+    }
+}
+
+/// Bytes given out, what rounding adds included.
+pub(crate) fn used() -> usize {
+    HEAP.0.lock().stats_alloc_actual()
+}
+
+/// Makes `bytes` of physical memory from `pa`, which nobody else owns, the heap. To be called
+/// once.
+pub(crate) fn give(pa: Pa, bytes: u64) -> Result<(), MapError> {
+    let va = el2_map::owned(pa, bytes)?;
+    // SAFETY: the range was just mapped for EL2 alone and the caller gave it up.
+    unsafe { HEAP.0.lock().init(va, word(bytes)) };
+    Ok(())
+}
