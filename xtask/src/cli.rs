@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, board_check, bundle, coverage, fuzz, guest, image, mutants, run, scenario, test,
+    audit, bench, board_check, build, bundle, coverage, fuzz, guest, image, mutants, run, scenario,
+    test,
 };
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
@@ -22,7 +23,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the hypervisor image and the test guests, and show their size.
-    Build,
+    Build(build::Options),
     /// Pack the VMs of a description into a bundle, the one file that the hypervisor reads.
     Bundle(bundle::Options),
     /// Make what a board boots: a disk or card image for its U-Boot, or a FIT with hashes.

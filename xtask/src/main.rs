@@ -36,7 +36,7 @@ use hyp_abi::exit;
 
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
-        Command::Build => build::command().map(|()| 0),
+        Command::Build(options) => build::command(&options).map(|()| 0),
         Command::Bundle(options) => bundle::command(&options).map(|()| 0),
         Command::Image(options) => image::command(&options).map(|()| 0),
         Command::BoardCheck(options) => board_check::command(&options),

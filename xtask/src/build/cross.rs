@@ -12,12 +12,15 @@ use crate::{setup, workspace};
 pub enum Profile {
     /// What ships and what is tested.
     Release,
+    /// The hypervisor with the ghost check.
+    Ghost,
 }
 
 impl Profile {
     fn folder(self) -> &'static str {
         match self {
             Self::Release => "release",
+            Self::Ghost => "ghost",
         }
     }
 }
@@ -64,6 +67,7 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
     command.args(["--package", package]).args(what);
     match profile {
         Profile::Release => command.arg("--release"),
+        Profile::Ghost => command.args(["--profile", "ghost", "--features", "ghost"]),
     };
     let status = command.status().with_context(|| format!("could not start {command:?}"))?;
     if !status.success() {

@@ -37,7 +37,22 @@ pub struct Hypervisor {
 ///
 /// The compiler fails, or the linked file is not the image the linker script promises.
 pub fn hypervisor() -> Result<Hypervisor> {
-    let linked = cross::build("hyp", "hyp", Profile::Release)?;
+    finished("postern", Profile::Release)
+}
+
+/// Builds the hypervisor with the ghost check and puts `postern-ghost.img` and `postern-ghost.elf`
+/// into `target/postern`.
+///
+/// # Errors
+///
+/// As [`hypervisor`].
+pub fn ghost() -> Result<Hypervisor> {
+    finished("postern-ghost", Profile::Ghost)
+}
+
+/// Builds the hypervisor and puts it into files called `name`.
+fn finished(name: &str, profile: Profile) -> Result<Hypervisor> {
+    let linked = cross::build("hyp", "hyp", profile)?;
     let bytes =
         fs::read(&linked).with_context(|| format!("could not read {}", linked.display()))?;
     let image = flatten::arm64_image(&bytes)
@@ -49,7 +64,8 @@ pub fn hypervisor() -> Result<Hypervisor> {
         fs::read(&starter).with_context(|| format!("could not read {}", starter.display()))?;
     let image = efi::attach(image, &starter).context("the image has no EFI part")?;
     let dir = workspace::output_dir()?;
-    let built = Hypervisor { image: dir.join("postern.img"), elf: dir.join("postern.elf") };
+    let file = |kind: &str| dir.join(format!("{name}.{kind}"));
+    let built = Hypervisor { image: file("img"), elf: file("elf") };
     replace(&built.image, &image)?;
     replace(&built.elf, &bytes)?;
     Ok(built)
@@ -82,13 +98,29 @@ pub fn floor(name: &str) -> Result<PathBuf> {
     cross::build("floors", name, Profile::Release)
 }
 
+/// Options of `build`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Build `postern-ghost.img` instead, which runs a model of the VM beside it and compares the two
+    /// at each step; see docs/testing.md.
+    #[arg(long)]
+    ghost: bool,
+}
+
 /// The command `cargo xtask build`: builds everything that runs on the bare machine and says what
 /// came out.
 ///
 /// # Errors
 ///
 /// As [`hypervisor`] and [`conformance_guest`].
-pub fn command() -> Result<()> {
+pub fn command(options: &Options) -> Result<()> {
+    if options.ghost {
+        let built = ghost()?;
+        for product in [&built.image, &built.elf] {
+            println!("{}", workspace::shown(product));
+        }
+        return Ok(());
+    }
     let built = hypervisor()?;
     let guest = conformance_guest()?;
     let report = size::report(&fs::read(&built.elf)?, fs::metadata(&built.image)?.len())?;

@@ -39,6 +39,10 @@ pub struct Options {
     selection: Selection,
     #[command(flatten)]
     machine: MachineOptions,
+    /// Run a model of the VM beside it and compare the two at each step: slower, and a difference ends
+    /// the run with exit status 3; see docs/testing.md.
+    #[arg(long)]
+    ghost: bool,
     /// Stop after this many seconds, with exit status 124.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -128,7 +132,7 @@ pub fn command(options: &Options) -> Result<u8> {
             (OnDisk::made("bundle", &bundle.bytes)?, needs)
         }
     };
-    let hypervisor = build::hypervisor()?;
+    let hypervisor = if options.ghost { build::ghost()? } else { build::hypervisor()? };
     let mut extra = options.qemu_arguments.clone();
     if let Some(port) = options.gdb {
         extra.extend(gdb::arguments(port));

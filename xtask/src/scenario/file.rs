@@ -57,6 +57,8 @@ pub struct Scenario {
     pub row: Option<String>,
     /// As `run --deny-unguarded`.
     pub deny_unguarded: bool,
+    /// As `run --ghost`.
+    pub is_ghost: bool,
 }
 
 /// The machine, as the file says it.
@@ -167,6 +169,8 @@ struct Written {
     row: Option<String>,
     #[serde(default)]
     deny_unguarded: bool,
+    #[serde(default)]
+    ghost: bool,
     #[serde(default, rename = "type")]
     script: Vec<Step>,
     #[serde(default)]
@@ -184,6 +188,7 @@ struct WrittenExpectation {
     backtrace: Vec<Pattern>,
     trace: Vec<Pattern>,
     report: Vec<Pattern>,
+    comparisons: Option<u64>,
     rows: Vec<String>,
     rows_of: Option<String>,
     rows_without: Vec<String>,
@@ -215,27 +220,6 @@ pub fn load(folder: &Path) -> Result<Vec<Scenario>> {
         );
     }
     Ok(scenarios)
-}
-
-/// Gives `scenarios` the rows that they demand by naming another of `known`.
-///
-/// # Errors
-///
-/// There is no scenario of that name, it demands no rows, or not those that are left out.
-pub fn borrow_rows(scenarios: &mut [Scenario], known: &[Scenario]) -> Result<()> {
-    for scenario in scenarios {
-        let Some(lender) = &scenario.rows_of else { continue };
-        let found = known.iter().find(|other| other.name == *lender);
-        let rows = found.map(|other| &other.expect.rows).filter(|rows| !rows.is_empty());
-        let rows = rows
-            .with_context(|| format!("{}: `{lender}` is no scenario with rows", scenario.name))?;
-        let without = &scenario.rows_without;
-        if let Some(row) = without.difference(rows).next() {
-            bail!("{}: `{lender}` does not demand {row} anyway", scenario.name);
-        }
-        scenario.expect.rows.extend(rows.difference(without).cloned());
-    }
-    Ok(())
 }
 
 /// The scenarios in one file; paths in it count from `folder`.
@@ -272,6 +256,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
             backtrace: expect.backtrace,
             trace: expect.trace,
             report: expect.report,
+            comparisons: expect.comparisons,
             rows: tap::rows(&expect.rows).map_err(|wrong| anyhow!(wrong))?,
         },
         limit: Duration::from_secs(written.time_limit),
@@ -281,6 +266,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         rows_without: tap::rows(&expect.rows_without).map_err(|wrong| anyhow!(wrong))?,
         row: written.row,
         deny_unguarded: written.deny_unguarded,
+        is_ghost: written.ghost,
     })
 }
 

@@ -29,6 +29,8 @@ pub struct Expectation {
     pub trace: Vec<Pattern>,
     /// Lines of the guard report as text in this order, others between.
     pub report: Vec<Pattern>,
+    /// The ghost check has compared at least so much, and found no difference.
+    pub comparisons: Option<u64>,
     /// Rows that the guest reports as passed, exactly these.
     pub rows: BTreeSet<String>,
 }
@@ -63,7 +65,13 @@ pub fn judge(expect: &Expectation, ending: Ending, lines: &[String]) -> Verdict 
     if !expect.rows.is_empty() {
         complaints.extend(tap::complaints(lines, &expect.rows));
     }
-    let patterns = expect.lines.len() + expect.anywhere.len() + expect.forbid.len();
+    if let Some(least) = expect.comparisons {
+        complaints.extend(too_few_comparisons(least, lines));
+    }
+    let patterns = expect.lines.len()
+        + usize::from(expect.comparisons.is_some())
+        + expect.anywhere.len()
+        + expect.forbid.len();
     // The exit code and the absence of alarms are checked always.
     Verdict { complaints, checks: 2 + patterns + expect.rows.len() }
 }
@@ -96,6 +104,19 @@ impl Expectation {
     fn foresees(&self, line: &str) -> bool {
         [&self.allow, &self.lines, &self.anywhere].into_iter().flatten().any(|p| p.is_in(line))
     }
+}
+
+/// The ghost check's last line must say that it compared at least `least` things and that they were
+/// alike.
+fn too_few_comparisons(least: u64, lines: &[String]) -> Option<String> {
+    let said = lines.iter().rev().find_map(|line| line.strip_prefix("[postern] ghost: "));
+    let Some(said) = said else { return Some("no line of the ghost check".to_owned()) };
+    let number = |unit: &str| {
+        let mut counts = said.split(", ").filter_map(|count| count.split_once(' '));
+        counts.find(|(_, what)| *what == unit)?.0.parse::<u64>().ok()
+    };
+    let is_good = number("differences") == Some(0) && number("comparisons") >= Some(least);
+    (!is_good).then(|| format!("fewer than {least} comparisons, or differences: {said}"))
 }
 
 /// A line with which the hypervisor reports that something is not as it should be: a guest that
@@ -175,6 +196,22 @@ mod tests {
             let found = verdict(&expect, text);
             assert!(found.len() == 1 && found[0].contains(flaw), "{text:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_ghost_check_must_have_compared_enough() {
+        let expect = Expectation { comparisons: Some(1000), ..Expectation::default() };
+        let first = "[postern] ghost: 9 transitions, 2000 comparisons, 0 differences\n";
+        for (last, flaws) in [
+            ("[postern] ghost: 12 transitions, 1000 comparisons, 0 differences", 0),
+            ("[postern] ghost: 12 transitions, 999 comparisons, 0 differences", 1),
+            ("[postern] ghost: 12 transitions, 1000 comparisons, 1 differences", 1),
+            ("[postern] ghost: 12 transitions", 1),
+        ] {
+            let text = format!("{first}{last}\nPOSTERN-EXIT 0");
+            assert_eq!(verdict(&expect, &text).len(), flaws, "{last}");
+        }
+        assert_eq!(verdict(&expect, "POSTERN-EXIT 0"), ["no line of the ghost check"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::file::{self, Scenario};
 use super::perform::Outcome;
+use super::rows;
 use crate::run::Supplies;
 use crate::units::shown_size;
 use crate::workspace;
@@ -37,7 +38,7 @@ pub struct Row {
 pub fn load() -> Result<Vec<Scenario>> {
     let folder = workspace::root().join("tests/scenarios");
     let mut rows = file::load(&folder.join("matrix"))?;
-    file::borrow_rows(&mut rows, &file::load(&folder)?)?;
+    rows::borrow(&mut rows, &rows::demanded(&file::load(&folder)?))?;
     for scenario in &mut rows {
         ensure!(scenario.row.is_some(), "{} has no `row` that says what it is", scenario.name);
         scenario.name.insert_str(0, "matrix/");

@@ -10,6 +10,7 @@ mod pattern;
 mod perform;
 mod recorded;
 mod reserve;
+mod rows;
 mod script;
 pub mod tap;
 
@@ -43,6 +44,9 @@ pub struct Options {
     /// device trees.
     #[arg(long)]
     all: bool,
+    /// Run the scenarios in the image that compares each step of the VM with a model of it.
+    #[arg(long)]
+    ghost: bool,
     /// Run the matrix of platforms instead, which takes long and fetches what it needs, and write
     /// its table into docs/platforms.md. With a filter the other rows stay as they are.
     #[arg(long, conflicts_with = "all")]
@@ -62,6 +66,11 @@ impl Options {
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let folder = workspace::root().join("tests/scenarios");
         let mut scenarios = if self.matrix { Vec::new() } else { file::load(&folder)? };
+        let demanded = rows::demanded(&scenarios);
+        rows::borrow(&mut scenarios, &demanded)?;
+        if self.ghost {
+            scenarios.iter_mut().for_each(|scenario| scenario.is_ghost = true);
+        }
         if self.matrix || self.all {
             scenarios.extend(matrix::load()?);
         }
@@ -140,6 +149,8 @@ fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
     let mut scenarios = options.scenarios()?;
     watch_for_stop()?;
     let hypervisor = build::hypervisor()?;
+    let is_ghost = scenarios.iter().any(|scenario| scenario.is_ghost);
+    let ghost = if is_ghost { build::ghost()? } else { hypervisor.clone() };
     // Everything that takes the network or a compiler happens before the first clock runs.
     let supplies = Supplies::new(options.qemu.clone());
     for payload in scenarios.iter().filter_map(|scenario| scenario.payload) {
@@ -161,7 +172,7 @@ fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
     let jobs =
         options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let jobs = jobs.min(scenarios.len());
-    let bench = Bench { hypervisor, supplies, logs, may_fetch: options.takes_all() };
+    let bench = Bench { hypervisor, ghost, supplies, logs, may_fetch: options.takes_all() };
     let queue = Mutex::new(VecDeque::from(scenarios));
     let results = Mutex::new((Tally::default(), Vec::new()));
     thread::scope(|scope| {
@@ -187,6 +198,8 @@ fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
 #[derive(Debug)]
 struct Bench {
     hypervisor: Hypervisor,
+    /// The one with the ghost check, if a scenario needs it.
+    ghost: Hypervisor,
     supplies: Supplies,
     logs: PathBuf,
     /// Emulators and trees that are not there may be fetched.
@@ -204,6 +217,11 @@ impl Bench {
         Some(format!(
             "{absent} must be fetched first: `cargo xtask setup --boards`, or `--all` here"
         ))
+    }
+
+    /// The image that `scenario` runs.
+    const fn hypervisor(&self, scenario: &Scenario) -> &Hypervisor {
+        if scenario.is_ghost { &self.ghost } else { &self.hypervisor }
     }
 
     /// The VM of `scenario`.

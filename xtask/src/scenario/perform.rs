@@ -119,7 +119,7 @@ fn attempt(
         fs::write(&path, bytes).with_context(|| format!("could not write {}", path.display()))?;
     }
     let tree = log.with_extension("dtb");
-    let image = &*bench.hypervisor.image;
+    let image = &*bench.hypervisor(scenario).image;
     let ram = log.with_extension("ram");
     if !words.banks.is_empty() {
         let banks = words.banks.iter().map(|bank| parse_size(bank)).collect::<Result<Vec<_>>>()?;
@@ -143,7 +143,7 @@ fn attempt(
     }
     let loaded = log.with_extension("img");
     if let Some(loader) = words.loader {
-        loader.write(&bench.hypervisor.image, &loaded)?;
+        loader.write(&bench.hypervisor(scenario).image, &loaded)?;
     }
     let mut arguments = Vec::new();
     arguments.extend(words.poison.then_some(POISON));
@@ -152,7 +152,7 @@ fn attempt(
     arguments.push(&words.boot_args);
     let arguments = arguments.join(" ");
     let mut boot = Boot {
-        image: if words.loader.is_some() { &loaded } else { &bench.hypervisor.image },
+        image: if words.loader.is_some() { &loaded } else { &bench.hypervisor(scenario).image },
         bundle: bytes.is_some().then_some(&*path),
         arguments: arguments.trim(),
         via: None,
@@ -211,7 +211,7 @@ fn attempt(
         verdict.complaints.extend(changed);
         verdict.checks += 2 * words.reserve.len();
     }
-    let names = names(&bench.hypervisor.elf, &lines);
+    let names = names(&bench.hypervisor(scenario).elf, &lines);
     judge_crash(&scenario.expect, &names, &mut verdict);
     if let Some(recorded) = recorded {
         recorded.judge(&scenario.expect, log, &mut verdict)?;

@@ -55,6 +55,7 @@ fn bare_metal_lints() -> Result<Checks> {
         &["--package", "hyp", "--package", "hyp-efi", "--package", "conformance"][..],
         &["--package", "bench-guest", "--package", "floors", "--package", "guest-runtime"],
         &["--package", "hyp", "--no-default-features"],
+        &["--package", "hyp", "--features", "ghost"],
         &["-pguest-shim-c", "-pguest-shim", "--features", "guest-shim/virtio-drivers"],
     ] {
         let mut command = build::bare_metal_cargo("clippy")?;
