@@ -5,7 +5,7 @@
 //! it (some 5 seconds), how long an input is at most, and what it is.
 
 targets! {
-    gic: 2_000 inputs up to 1_024 bytes, "an interrupt controller, against the architecture's";
+    gic: 100 inputs up to 512 bytes, "an interrupt controller, against the architecture's";
     insn: 3_000 inputs up to 64 bytes, "instruction words, before two other decoders";
     calls: 2_000 inputs up to 2_048 bytes, "calls and accesses of several vCPUs, against the model";
     syndrome: 200_000 inputs up to 64 bytes, "syndromes of traps, and what becomes of the guest";

@@ -349,11 +349,15 @@ impl Oracle {
 
     fn sweep_by(&mut self, vcpu: usize) -> Result<(), String> {
         let end = u64::from(self.gic.config.end);
-        let mut places: Vec<(u64, u64)> = (0x80..0x400).step_by(4).map(|at| (at, 4)).collect();
-        places.extend((0x400..0x400 + end).step_by(4).map(|at| (at, 4)));
-        places.extend((0x800..0x800 + end).step_by(4).map(|at| (at, 4)));
-        places.extend((0xc00..0xc00 + end / 4).step_by(4).map(|at| (at, 4)));
-        places.extend((0xf00..0xf30).step_by(4).map(|at| (at, 4)));
+        // Each kind of register and one more than there are of it.
+        let mut places: Vec<(u64, u64)> = (0x80..0x400)
+            .step_by(4)
+            .filter(|offset| offset & 0x7f <= end / 8)
+            .map(|offset| (offset, 4))
+            .collect();
+        for (base, bytes) in [(0x400, end), (0x800, end), (0xc00, end / 4), (0xf00, 0x30)] {
+            places.extend((base..=base + bytes).step_by(4).map(|at| (at, 4)));
+        }
         if self.gic.config.version == Version::V3 {
             places.extend((0x6000..0x6000 + 8 * end).step_by(8).map(|at| (at, 8)));
         }
@@ -364,7 +368,13 @@ impl Oracle {
             return Ok(());
         }
         for owner in 0..self.gic.config.vcpus as u64 {
-            for &(offset, bytes) in places.iter().filter(|(offset, _)| *offset < 0xd00) {
+            // Words 0 and 1, of which there is the first; and the priorities.
+            let is_private = |offset: u64| match offset {
+                0x400..0x800 => offset <= 0x420,
+                0xc00..0xd00 => offset <= 0xc08,
+                _ => offset < 0x400 && offset & 0x7f <= 4,
+            };
+            for &(offset, bytes) in places.iter().filter(|(offset, _)| is_private(*offset)) {
                 self.read(vcpu, false, owner * crate::model::FRAMES + 0x1_0000 + offset, bytes)?;
             }
         }

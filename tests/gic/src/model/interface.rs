@@ -65,15 +65,20 @@ impl Gic {
         self.enabled.contains(&id) || self.has_senders(id)
     }
 
-    fn all(&self, vcpu: usize) -> impl Iterator<Item = Id> + '_ {
-        (0..self.config.end).filter_map(move |number| self.id(vcpu, number))
+    /// What is pending or may be, of all vCPUs.
+    fn candidates(&self) -> BTreeSet<Id> {
+        let mut all: BTreeSet<Id> = &self.latch | &self.high;
+        all.extend(&self.lingering);
+        all.extend(self.senders.keys());
+        all
     }
 
     /// The priority of the most urgent interrupt that `vcpu` must be signalled, and the interrupts
     /// that it may take: those of that priority, and lingering ones that are no less urgent.
     #[must_use]
     pub fn choice(&self, vcpu: usize) -> (Option<u8>, BTreeSet<Id>) {
-        let able: Vec<Id> = self.all(vcpu).filter(|&id| self.is_able(vcpu, id)).collect();
+        let all = self.candidates().into_iter();
+        let able: Vec<Id> = all.filter(|&id| self.is_able(vcpu, id)).collect();
         let pending = able.iter().filter(|&&id| self.is_pending(id));
         let best = pending.map(|&id| self.priority(id)).min();
         let may = able.into_iter().filter(|&id| {

@@ -197,9 +197,9 @@ impl Hardware {
     ///
     /// Says what is wrong.
     pub fn check(&self) -> Result<(), String> {
-        let mut seen = BTreeSet::new();
-        for lr in self.list.iter().filter(|lr| is_there(**lr)) {
-            if !seen.insert(lr.intid()) {
+        for (n, lr) in self.list.iter().enumerate().filter(|(_, lr)| is_there(**lr)) {
+            let is_same = |other: &&ListRegister| is_there(**other) && other.intid() == lr.intid();
+            if self.list.iter().take(n).any(|other| is_same(&other)) {
                 return Err(format!("{} is in two list registers: {:?}", lr.intid(), self.list));
             }
             if lr.is_physical() && lr.is_pending() && lr.is_active() {
