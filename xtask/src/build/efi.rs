@@ -35,12 +35,13 @@ const PE_OFFSET_AT: usize = 60;
 /// The program cannot be put anywhere, or the two do not fit together.
 pub fn attach(mut image: Vec<u8>, elf: &[u8]) -> Result<Vec<u8>> {
     // The hypervisor's own first page has the headers.
-    image.resize(image.len().max(PAGE).next_multiple_of(PAGE), 0);
-    let program = Program::read(elf, image.len() + PAGE)?;
+    image.resize(image.len().max(PAGE), 0);
+    pad(&mut image, SECTOR);
+    let program = Program::read(elf, image.len().next_multiple_of(PAGE) + PAGE)?;
     place(image, &program)
 }
 
-/// Puts `program` behind the hypervisor, whole pages, and writes the header.
+/// Puts `program` behind the hypervisor, whole sectors, and writes the header.
 ///
 /// In memory each section begins at a page, in this order: the hypervisor; the relocations; a copy
 /// of the page with the headers, because firmware loads just the headers of it; the program; and
@@ -59,7 +60,8 @@ fn place(mut image: Vec<u8>, program: &Program) -> Result<Vec<u8>> {
 
     let part = |name, at, file_at, file_end| Part { name, at, file_at, file_end };
     let hypervisor = part(b".postern", PAGE, PAGE, hypervisor_end);
-    let relocations = part(b".reloc\0\0", hypervisor_end, hypervisor_end, code_at);
+    let behind = hypervisor_end.next_multiple_of(PAGE);
+    let relocations = part(b".reloc\0\0", behind, hypervisor_end, code_at);
     let head = part(b".head\0\0\0", relocations.at + PAGE, SECTOR, PAGE);
     let code = part(b".text\0\0\0", head.at + PAGE, code_at, image.len());
     let rest = part(b".bss\0\0\0\0", code.at + program.code.len().next_multiple_of(PAGE), 0, 0);

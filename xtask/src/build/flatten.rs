@@ -51,11 +51,14 @@ pub fn arm64_image(elf: &[u8]) -> Result<Vec<u8>> {
             bail!("a segment lies outside the file");
         };
         let start = usize::try_from(offset)?;
-        let needed = start + data.len();
+        // Zeroed memory alone takes no place in the file.
+        let needed = if data.is_empty() { 0 } else { start + data.len() };
         if image.len() < needed {
             image.resize(needed, 0);
         }
-        image[start..needed].copy_from_slice(data);
+        if let Some(place) = image.get_mut(start..needed) {
+            place.copy_from_slice(data);
+        }
     }
     check_header(&image, extent)?;
     Ok(image)
@@ -139,6 +142,12 @@ mod tests {
         assert_eq!(image[..64], header(0, 0x500));
         assert!(image[64..0x100].iter().all(|byte| *byte == 0));
         assert_eq!(image[0x100..], [0xaa; 4]);
+    }
+
+    #[test]
+    fn zeroed_memory_takes_no_place() {
+        let file = elf(AARCH64, &[(0x1000, header(0, 0x5000), 64), (0x3000, Vec::new(), 0x1000)]);
+        assert_eq!(arm64_image(&file).unwrap().len(), 64);
     }
 
     #[test]

@@ -104,6 +104,8 @@ pub enum TreeError {
 
 impl TreeError {
     /// A sound tree whose `property` of the node called `node` says something impossible.
+    #[cold]
+    #[inline(never)]
     #[must_use]
     pub fn content(node: &[u8], property: &'static str, problem: &'static str) -> Self {
         Self::Content { node: NodeName::new(node), property, problem }

@@ -8,6 +8,47 @@ use crate::memory::PaRange;
 use crate::tree::{NodeName, Strings, TreeError, u64_value};
 use arrayvec::ArrayVec;
 
+/// What a device is driven by.
+#[derive(Clone, Copy)]
+enum Driver {
+    GicV3,
+    GicV2,
+    Timer,
+    Psci,
+    Pl011,
+    Cadence,
+    Imx,
+    Bcm2835Aux,
+    Ns16550,
+}
+
+/// Values of `compatible` that are known; [`Reader::device`] rules others out by their first letter. A
+/// table, because the compiler makes a comparison that it
+/// knows one side of into a row of its own instructions.
+static KNOWN: [(&[u8], Driver); 21] = [
+    (b"arm,gic-v3", Driver::GicV3),
+    (b"arm,gic-400", Driver::GicV2),
+    (b"arm,cortex-a15-gic", Driver::GicV2),
+    (b"arm,cortex-a7-gic", Driver::GicV2),
+    (b"arm,armv8-timer", Driver::Timer),
+    (b"arm,armv7-timer", Driver::Timer),
+    (b"arm,psci", Driver::Psci),
+    (b"arm,psci-0.2", Driver::Psci),
+    (b"arm,psci-1.0", Driver::Psci),
+    (b"arm,pl011", Driver::Pl011),
+    (b"cdns,uart-r1p8", Driver::Cadence),
+    (b"cdns,uart-r1p12", Driver::Cadence),
+    (b"xlnx,xuartps", Driver::Cadence),
+    (b"fsl,imx6q-uart", Driver::Imx),
+    (b"fsl,imx21-uart", Driver::Imx),
+    (b"brcm,bcm2835-aux-uart", Driver::Bcm2835Aux),
+    (b"ns8250", Driver::Ns16550),
+    (b"ns16450", Driver::Ns16550),
+    (b"ns16550", Driver::Ns16550),
+    (b"ns16550a", Driver::Ns16550),
+    (b"snps,dw-apb-uart", Driver::Ns16550),
+];
+
 impl<'a> Reader<'a> {
     /// Reads an enabled node, if it is one of these.
     pub(super) fn device(
@@ -17,22 +58,29 @@ impl<'a> Reader<'a> {
     ) -> Result<(), TreeError> {
         // From the most to the least specific: the first that is known decides.
         for compatible in Strings(node.compatible) {
-            match compatible {
-                b"arm,gic-v3" => return self.gic_v3(node, interrupts),
-                b"arm,gic-400" | b"arm,cortex-a15-gic" | b"arm,cortex-a7-gic" => {
-                    return self.gic_v2(node, interrupts);
-                }
-                b"arm,armv8-timer" | b"arm,armv7-timer" => {
+            if !matches!(compatible.first(), Some(b'a' | b'b' | b'c' | b'f' | b'n' | b's' | b'x')) {
+                continue;
+            }
+            let known = KNOWN.iter().find(|(name, _)| *name == compatible);
+            let kind = match known.map(|(_, driver)| *driver) {
+                Some(Driver::GicV3) => return self.gic_v3(node, interrupts),
+                Some(Driver::GicV2) => return self.gic_v2(node, interrupts),
+                Some(Driver::Timer) => {
                     self.timer = interrupts;
                     return Ok(());
                 }
-                b"arm,psci" | b"arm,psci-0.2" | b"arm,psci-1.0" => {
+                Some(Driver::Psci) => {
                     self.psci(node);
                     return Ok(());
                 }
-                _ => {}
-            }
-            if let Some(kind) = uart_kind(compatible, node) {
+                Some(Driver::Pl011) => Some(ConsoleKind::Pl011),
+                Some(Driver::Cadence) => Some(ConsoleKind::Cadence),
+                Some(Driver::Imx) => Some(ConsoleKind::Imx),
+                Some(Driver::Bcm2835Aux) => Some(ConsoleKind::Bcm2835Aux),
+                Some(Driver::Ns16550) => spacing(node).map(ConsoleKind::Ns16550),
+                None => None,
+            };
+            if let Some(kind) = kind {
                 return self.uart(node, interrupts, kind);
             }
         }
@@ -134,20 +182,6 @@ impl<'a> Reader<'a> {
         let uart = Uart { at_root, inside: node.inside, kind, registers, interrupts };
         let _full = self.uarts.try_push(uart);
         Ok(())
-    }
-}
-
-/// Which driver a UART needs; `None` if Postern has none, or it is no UART.
-fn uart_kind(compatible: &[u8], node: &Properties<'_>) -> Option<ConsoleKind> {
-    match compatible {
-        b"arm,pl011" => Some(ConsoleKind::Pl011),
-        b"cdns,uart-r1p8" | b"cdns,uart-r1p12" | b"xlnx,xuartps" => Some(ConsoleKind::Cadence),
-        b"fsl,imx6q-uart" | b"fsl,imx21-uart" => Some(ConsoleKind::Imx),
-        b"brcm,bcm2835-aux-uart" => Some(ConsoleKind::Bcm2835Aux),
-        b"ns8250" | b"ns16450" | b"ns16550" | b"ns16550a" | b"snps,dw-apb-uart" => {
-            spacing(node).map(ConsoleKind::Ns16550)
-        }
-        _ => None,
     }
 }
 
