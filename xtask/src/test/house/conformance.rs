@@ -5,18 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use regex::Regex;
 use toml::{Table, Value};
 
-use super::files::{Files, TextFile, breach};
-use crate::scenario::tap;
+use super::evidence::{CONFORMANCE as SCENARIOS, Known, cases};
+use super::files::{Files, breach};
 
 const DOCUMENT: &str = "docs/conformance.md";
 /// Rows of the table: R1 to R130.
 const ROWS: usize = 130;
-/// The scenarios that run the guest through all its rows, one file for each GIC.
-const SCENARIOS: [&str; 2] =
-    ["tests/scenarios/conformance.toml", "tests/scenarios/conformance-gicv2.toml"];
 
 /// The table has each row once, and what each line names exists.
 pub fn rows(files: &Files) -> Vec<String> {
@@ -38,7 +34,7 @@ pub fn rows(files: &Files) -> Vec<String> {
             }
         }
         let shown = cells.get(2).copied().unwrap_or_default();
-        known.check(&id, shown).into_iter().for_each(|what| complain(&what));
+        known.check_row(shown).into_iter().for_each(|what| complain(&format!("row {id}: {what}")));
     }
     breaches.extend(expected.next().map(|id| format!("{DOCUMENT}: no row {id}")));
     // A row that nothing demands may fail to run, and nobody notices.
@@ -81,88 +77,6 @@ fn configuration(case: &Table) -> String {
     };
     let cpus = vm.and_then(|vm| vm.get("cpus")).and_then(Value::as_integer).unwrap_or(1);
     format!("{kind}, {cpus}")
-}
-
-/// What a line of the table may name.
-#[derive(Default)]
-struct Known {
-    /// Rows of the guest.
-    guest: BTreeSet<String>,
-    /// Rows that a scenario demands.
-    demanded: BTreeSet<String>,
-    /// Functions that are tests.
-    tests: BTreeSet<String>,
-    breaches: Vec<String>,
-}
-
-impl Known {
-    fn gather(files: &Files) -> Self {
-        let mut known = Self::default();
-        let row = Regex::new(r#"Row::(?:new|smp)\(\s*"([A-Z]+\d+[a-z]*)""#);
-        let test = Regex::new(r"#\[test\]\s*(?:#\[[^\]]*\]\s*)*fn (\w+)\(");
-        let (Ok(row), Ok(test)) = (row, test) else {
-            known.breaches.push("bad pattern".to_owned());
-            return known;
-        };
-        let all = |pattern: &Regex, file: &TextFile| -> Vec<String> {
-            pattern.captures_iter(&file.text).map(|found| found[1].to_owned()).collect()
-        };
-        for file in files.rust() {
-            if file.path.starts_with("tests/conformance/src/rows/") {
-                known.guest.extend(all(&row, file));
-            }
-            known.tests.extend(all(&test, file));
-        }
-        for path in SCENARIOS {
-            let mut words = Vec::new();
-            let top = files.get(path).and_then(|file| file.text.parse::<Table>().ok());
-            words.extend(top.as_ref().map(demands).unwrap_or_default());
-            words.extend(cases(files, path).iter().flat_map(demands));
-            match tap::rows(&words) {
-                Ok(rows) => known.demanded.extend(rows),
-                Err(error) => known.breaches.push(format!("{path}: {error}")),
-            }
-        }
-        known
-    }
-
-    /// What is wrong with the cell that says what shows row `id`.
-    fn check(&self, id: &str, shown: &str) -> Vec<String> {
-        let mut wrong = Vec::new();
-        if let Some(names) = shown.strip_prefix("guest ") {
-            for name in names.split(", ") {
-                if !self.guest.contains(name) {
-                    wrong.push(format!("row {id}: the guest has no row {name}"));
-                } else if !self.demanded.contains(name) {
-                    wrong.push(format!("row {id}: no case demands row {name}"));
-                }
-            }
-        } else if let Some(names) = shown.strip_prefix("test ") {
-            let names: Vec<&str> = names.split('`').skip(1).step_by(2).collect();
-            if names.is_empty() {
-                wrong.push(format!("row {id}: names no test"));
-            }
-            let missing = names.into_iter().filter(|name| !self.tests.contains(*name));
-            wrong.extend(missing.map(|name| format!("row {id}: no test {name}")));
-        } else if shown.strip_prefix("no VM: ").is_none_or(|reason| reason.len() < 20) {
-            wrong
-                .push(format!("row {id}: neither `guest`, nor `test`, nor `no VM:` with a reason"));
-        }
-        wrong
-    }
-}
-
-/// The cases of a scenario file.
-fn cases(files: &Files, path: &str) -> Vec<Table> {
-    let table = files.get(path).and_then(|file| file.text.parse::<Table>().ok());
-    let cases = table.as_ref().and_then(|table| table.get("case")).and_then(Value::as_array);
-    cases.into_iter().flatten().filter_map(Value::as_table).cloned().collect()
-}
-
-/// The rows that a file or a case demands, as it writes them.
-fn demands(table: &Table) -> Vec<String> {
-    let rows = table.get("expect").and_then(|expect| expect.get("rows")).and_then(Value::as_array);
-    rows.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Rules of the house that no compiler lint knows; `docs/architecture.md` gives the reasons.
 
 mod conformance;
+mod evidence;
 mod files;
 mod source;
 mod text;
@@ -35,9 +36,15 @@ const RULES: &[(&str, Check)] = &[
     ("links between documents lead somewhere", text::links),
     ("each row of the ABI is shown or excused", conformance::rows),
     ("the conformance guest runs in every configuration", conformance::matrix),
+    ("each promise names what defends it", promises),
 ];
 
 mod source_rules;
+
+fn promises(files: &Files) -> Vec<String> {
+    let rules: Vec<&str> = RULES.iter().map(|(rule, _check)| *rule).collect();
+    evidence::claims(files, &rules)
+}
 
 /// Checks every rule on the checkout.
 ///
