@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
+use dtoolkit::{Node as _, Property as _};
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self as reader, BundleError, GicVersion, crc32};
 use hyp_core::memory::IpaRange;
@@ -238,6 +241,18 @@ fn a_tree_of_the_user_keeps_its_nodes_and_learns_of_the_initrd() {
     assert_eq!(packed.tree.seeds.len(), 2);
     let tree = Tree::new(packed.tree.image.data).unwrap();
     assert!(tree.find(b"/pl061").is_some());
+
+    // Longer than the 31 characters that the specification allows, and common.
+    let long = "arm,psci-suspend-param-of-the-deepest-state";
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(&fs::read(&virt).unwrap()).unwrap());
+    tree.root.add_property(DeviceTreeProperty::new_unchecked(long, 7_u32));
+    vm.dtb = Some(files.add("long-name.dtb", &tree.to_dtb()));
+    let bundle = build(&[vm.clone()]).unwrap();
+    let read = reader::Bundle::open(&bundle.bytes, crc32::update).unwrap();
+    let packed = read.vm(0, GicVersion::V3).unwrap();
+    let kept = Fdt::new_unchecked(packed.tree.image.data);
+    let property = kept.root().property(long).expect("the property is kept");
+    assert_eq!(property.value(), 7_u32.to_be_bytes());
 
     vm.dtb = Some(files.add("damaged.dtb", &fs::read(virt).unwrap()[..5000]));
     assert!(

@@ -37,7 +37,9 @@ pub(super) fn trees(
 
 /// The tree with what is given set in `/chosen`.
 fn with_chosen(file: &[u8], bootargs: &str, initrd: Option<(u64, u64)>) -> Result<Vec<u8>> {
-    let fdt = Fdt::new(file).map_err(|error| anyhow!("{error}"))?;
+    // Our own reader has walked all of it; the strict check would refuse the property names of more
+    // than 31 characters that many a kernel's tree has.
+    let fdt = Fdt::new_unchecked(file);
     let mut tree = DeviceTree::from_fdt(&fdt);
     if tree.root.child_mut("chosen").is_none() {
         tree.root.add_child(DeviceTreeNode::new_unchecked("chosen"));
