@@ -132,6 +132,17 @@ fn row_78_endianness_by_exception_level() {
     assert!(!is_big_endian(EL0_AARCH32, 1 << 24));
 }
 
+#[test]
+fn any_level_may_be_big_endian_and_a_start_takes_over_that_of_el1() {
+    for (sctlr_el1, may_be, starts) in
+        [(0, false, false), (1 << 24, true, false), (1 << 25, true, true), (3 << 24, true, true)]
+    {
+        assert_eq!(may_be_big_endian(sctlr_el1), may_be, "{sctlr_el1:#x}");
+        assert_eq!(starts_big_endian(sctlr_el1), starts, "{sctlr_el1:#x}");
+    }
+    assert!(!may_be_big_endian(!(3 << 24)), "no other bit says so");
+}
+
 proptest! {
     /// Whatever the guest's state, it arrives at EL1h with everything masked and at a vector.
     #[test]

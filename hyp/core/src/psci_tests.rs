@@ -11,6 +11,12 @@ fn four() -> Power {
 }
 
 #[test]
+fn a_vcpu_reads_its_number_and_the_bit_that_is_always_one() {
+    assert_eq!(mpidr_of(0), 0x8000_0000);
+    assert_eq!(mpidr_of(7), 0x8000_0007);
+}
+
+#[test]
 fn row_105_a_start_reaches_its_vcpu_once() {
     let power = four();
     assert_eq!(power.cpu_on(2, &START), Ok(2));

@@ -135,6 +135,18 @@ mod tests {
         assert_ne!(one.draw(), other.draw());
     }
 
+    /// Somebody who feeds in what he likes does not get rid of what was there.
+    #[test]
+    fn no_seed_makes_two_generators_alike() {
+        for byte in [0x00, 0xff, 0x55] {
+            let (mut one, mut other) = (seeded(), Generator::new());
+            other.add_seed(&[9; 32]);
+            one.add_seed(&[byte; 32]);
+            other.add_seed(&[byte; 32]);
+            assert_ne!(one.draw(), other.draw(), "{byte:#x}");
+        }
+    }
+
     /// A long seed counts to its last byte.
     #[test]
     fn every_byte_of_a_seed_matters() {

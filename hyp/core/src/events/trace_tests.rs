@@ -77,6 +77,8 @@ fn groups_are_named_on_the_command_line() {
         ("on", Groups::all()),
         ("off", Groups::empty()),
         ("guard,faults", Groups::GUARD | Groups::FAULTS),
+        ("guard,guard", Groups::GUARD),
+        ("calls,on", Groups::all()),
         ("calls,memory,devices,counts", Groups::all() - Groups::GUARD - Groups::FAULTS),
     ] {
         assert_eq!(Groups::parse(text), Ok(groups), "{text}");

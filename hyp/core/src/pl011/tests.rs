@@ -99,6 +99,46 @@ fn input_below_the_trigger_is_a_timeout_and_at_it_a_receive_interrupt() {
     assert!(!uart.irq_line(), "empty");
 }
 
+/// DDI0183, table 3-13: 1/8, 1/4, 1/2, 3/4, 7/8; without FIFOs a byte is all there is to wait for.
+#[test]
+fn the_trigger_levels_are_those_of_the_manual() {
+    for (field, level) in [(0, 4), (1, 8), (2, 16), (3, 24), (4, 28), (7, 28)] {
+        let mut uart = started();
+        uart.write(0x034, Width::Word, field << 3 | field);
+        for _ in 1..level {
+            assert!(uart.push_rx(0));
+            assert_eq!(word(&mut uart, 0x03c) & 0x10, 0, "receive, {field}");
+        }
+        assert!(uart.push_rx(0));
+        assert_eq!(word(&mut uart, 0x03c) & 0x10, 0x10, "receive, {field}");
+
+        (0..32).for_each(|n| uart.write(0, Width::Word, n));
+        uart.write(0x044, Width::Word, 0x20);
+        for _ in level + 1..32 {
+            assert!(uart.take_tx().is_some());
+            assert_eq!(word(&mut uart, 0x03c) & 0x20, 0, "transmit, {field}");
+        }
+        assert!(uart.take_tx().is_some());
+        assert_eq!(word(&mut uart, 0x03c) & 0x20, 0x20, "transmit, {field}");
+    }
+    let mut uart = started();
+    uart.write(0x02c, Width::Word, 0x60);
+    assert!(uart.push_rx(0));
+    assert_eq!(word(&mut uart, 0x03c) & 0x50, 0x10, "one byte, and no timeout");
+}
+
+#[test]
+fn switching_the_fifos_empties_what_was_received() {
+    let mut uart = started();
+    assert!(uart.push_rx(1));
+    uart.write(0x02c, Width::Word, 0x74);
+    assert_eq!(word(&mut uart, 0x018) & 0x10, 0, "another line setting keeps it");
+    assert_eq!(word(&mut uart, 0x03c) & 0x50, 0x40);
+    uart.write(0x02c, Width::Word, 0x60);
+    assert_eq!(word(&mut uart, 0x018) & 0x10, 0x10);
+    assert_eq!(word(&mut uart, 0x03c) & 0x50, 0);
+}
+
 #[test]
 fn masked_interrupts_show_in_ris_only() {
     let mut uart = started();

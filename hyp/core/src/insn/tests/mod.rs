@@ -144,6 +144,8 @@ fn others_are_not_decoded() {
         (0x0d00_c440, "st1r {v0.4h}, [x2]"),
         (0xbc80_0040, "a vector of 32 bits with opc = 2"),
         (0xf8c0_0040, "a doubleword with opc = 3"),
+        (0xf880_0840, "an unprivileged prefetch"),
+        (0xfc40_0840, "an unprivileged load of a vector"),
     ] {
         assert_eq!(decode(word), None, "{source}");
     }
