@@ -9,8 +9,7 @@ use arrayvec::ArrayString;
 use hyp_core::console::Console;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::arch::cpu::Lock;
-use crate::arch::once::Once;
+use crate::arch::cpu::{Lock, Once};
 use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
 
@@ -86,7 +85,7 @@ pub(crate) fn init(level: LevelFilter) {
 
 /// Gives the terminal its UART.
 pub(crate) fn attach(uart: Uart) {
-    UART.set(uart);
+    UART.call_once(|| uart);
 }
 
 /// Whether there is a UART.

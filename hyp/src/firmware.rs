@@ -6,14 +6,13 @@ use hyp_core::tree::machine::PsciConduit;
 use smccc::psci::{self, error::Error};
 use smccc::{Call, Hvc, Smc};
 
-use crate::arch::cpu;
-use crate::arch::once::Once;
+use crate::arch::cpu::{self, Once};
 
 static CONDUIT: Once<PsciConduit> = Once::new();
 
 /// Sets how firmware is called.
 pub(crate) fn init(conduit: PsciConduit) {
-    CONDUIT.set(conduit);
+    CONDUIT.call_once(|| conduit);
 }
 
 /// Runs a function of the `smccc` crate by the conduit; `None` before [`init`].

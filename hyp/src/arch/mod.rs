@@ -13,7 +13,6 @@ pub(crate) mod cpu;
 pub(crate) mod crc32;
 pub(crate) mod ich;
 pub(crate) mod ident;
-pub(crate) mod once;
 pub(crate) mod percpu;
 pub(crate) mod random;
 pub(crate) mod simd;

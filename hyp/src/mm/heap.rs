@@ -1,59 +1,48 @@
-//! The heap: for what is made once, at boot or when a VM is created, and stays. What a reset needs for
-//! a moment is given back before anything else is taken. Never on the way of a trap.
+//! The heap: for what is made once, at boot or when a VM is created. Never on the way of a trap.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::ptr::{self, NonNull};
 
+use buddy_system_allocator::Heap;
 use hyp_core::addr::Pa;
 
 use super::el2_map::{self, MapError};
+use crate::arch::cpu::Lock;
 use crate::arch::word;
 
-/// A range of EL2's addresses of which the part from `next` on is free.
-struct Heap {
-    start: AtomicUsize,
-    next: AtomicUsize,
-    end: AtomicUsize,
-}
+/// Largest block is 2^(ORDER - 1) bytes.
+const ORDER: usize = 24;
+
+struct Locked(Lock<Heap<ORDER>>);
 
 #[global_allocator]
-static HEAP: Heap =
-    Heap { start: AtomicUsize::new(0), next: AtomicUsize::new(0), end: AtomicUsize::new(0) };
+static HEAP: Locked = Locked(Lock::new(Heap::new()));
 
-// SAFETY: a block is aligned as asked, lies in the range and overlaps no other: `next` is moved by one
-// CPU at a time, up to behind the block, and back only from there.
-unsafe impl GlobalAlloc for Heap {
+// SAFETY: `Heap` gives out blocks that fit the layout and overlap no other; the lock keeps CPUs
+// apart.
+unsafe impl GlobalAlloc for Locked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let aligned = |next: usize| next.checked_next_multiple_of(layout.align());
-        let behind = |next: usize| {
-            let behind = aligned(next)?.checked_add(layout.size())?;
-            (behind <= self.end.load(Ordering::Relaxed)).then_some(behind)
-        };
-        let taken = self.next.fetch_update(Ordering::Acquire, Ordering::Relaxed, behind);
-        taken.ok().and_then(aligned).map_or(ptr::null_mut(), ptr::with_exposed_provenance_mut)
+        self.0.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
-    /// Takes the block back if it was given out last. Others are lost; [`used`] tells.
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let start = block.expose_provenance();
-        let behind = start.wrapping_add(layout.size());
-        let (success, failure) = (Ordering::Release, Ordering::Relaxed);
-        let _lost = self.next.compare_exchange(behind, start, success, failure);
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: by GlobalAlloc's contract the block came from `alloc` with this layout.
+            unsafe { self.0.lock().dealloc(block, layout) };
+        }
     }
 }
 
 /// Bytes given out, what rounding adds included.
 pub(crate) fn used() -> usize {
-    HEAP.next.load(Ordering::Relaxed).wrapping_sub(HEAP.start.load(Ordering::Relaxed))
+    HEAP.0.lock().stats_alloc_actual()
 }
 
 /// Makes `bytes` of physical memory from `pa`, which nobody else owns, the heap. To be called
 /// once.
 pub(crate) fn give(pa: Pa, bytes: u64) -> Result<(), MapError> {
     let va = el2_map::owned(pa, bytes)?;
-    HEAP.start.store(va, Ordering::Relaxed);
-    HEAP.next.store(va, Ordering::Relaxed);
-    HEAP.end.store(va + word(bytes), Ordering::Relaxed);
+    // SAFETY: the range was just mapped for EL2 alone and the caller gave it up.
+    unsafe { HEAP.0.lock().init(va, word(bytes)) };
     Ok(())
 }

@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "raw memory is turned into references here and nowhere else")]
 
 pub(crate) mod el2_map;
-#[cfg_attr(feature = "ghost", path = "ghost_heap.rs")]
 pub(crate) mod heap;
 mod layout;
 pub(crate) mod ports;
