@@ -5,6 +5,7 @@ use core::fmt;
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
+use hyp_core::tree::has_plain_root;
 use hyp_core::tree::machine::{EnableMethod, Machine, MachineError};
 use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
@@ -72,8 +73,8 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         Err(error) => fail(BAD_INPUT, format_args!("{error}")),
     }
     info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
-    if !machine.model.is_empty() {
-        info!("machine: {}", machine.model);
+    if let Some(model) = model(tree) {
+        info!("machine: {model}");
     }
 
     let tree = PaRange::new(Pa(tree_pa), tree.len() as u64);
@@ -109,6 +110,17 @@ fn provoke(how: &str) -> usize {
         fail(HYP_FAILED, format_args!("nothing came of postern.crash={how}"));
     }
     boot_main as *const () as usize
+}
+
+/// What the machine calls itself.
+///
+/// The one use of `fdt`, which panics on a tree that breaks the format: this one has passed the
+/// walk, and finding the root looks at nothing behind its properties.
+fn model(tree: &[u8]) -> Option<&str> {
+    if !has_plain_root(tree) {
+        return None;
+    }
+    fdt::Fdt::new(tree).ok()?.find_node("/")?.property("model")?.as_str()
 }
 
 fn start_console(machine: &Machine<'_>) {

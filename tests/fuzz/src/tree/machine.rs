@@ -53,9 +53,6 @@ fn covered(spans: &[Span], at: u64) -> bool {
 pub(crate) fn check(document: &Document<'_>, machine: &Machine<'_>) {
     let root = &document.root;
     assert_eq!(machine.tree_size, document.size);
-    let model = root.last(b"model").and_then(|value| value.strip_suffix(b"\0"));
-    let text = model.and_then(|text| std::str::from_utf8(text).ok());
-    assert_eq!(machine.model, text.filter(|text| !text.contains('\0')).unwrap_or_default());
     memory(&memory_of(root), machine);
     let mut reserved = document.reservations.clone();
     for node in root.children.iter().filter(|node| node.name == b"reserved-memory") {

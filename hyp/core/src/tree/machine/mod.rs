@@ -46,8 +46,6 @@ pub const MAX_REDISTRIBUTOR_REGIONS: usize = 8;
 pub struct Machine<'a> {
     /// Bytes of the whole tree.
     pub tree_size: usize,
-    /// What the machine calls itself; empty if it does not.
-    pub model: &'a str,
     /// Memory banks, sorted, without overlap, adjoining banks joined.
     pub memory: ArrayVec<PaRange, MAX_BANKS>,
     /// Reserved ranges of both kinds (reservation block and `/reserved-memory`), as listed. The

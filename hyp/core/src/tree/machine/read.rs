@@ -128,10 +128,6 @@ impl<'a> Reader<'a> {
         let interrupt_parent = node.interrupt_parent.or(inherited);
         let interrupts = Interrupts { parent: interrupt_parent, ..node.interrupts };
         let read = match parent.map(|parent| parent.role) {
-            None => {
-                self.machine.model = text(node.model).unwrap_or_default();
-                Ok(())
-            }
             Some(Role::Cpus) => self.cpu(node),
             Some(Role::ReservedMemory) => self.reserved_memory(node),
             Some(Role::Root) if node.device_type == b"memory\0" => self.memory(node),
@@ -228,7 +224,7 @@ impl<'a> Reader<'a> {
         let bad = |property, problem| TreeError::content(b"chosen", property, problem);
         match name.bytes() {
             b"bootargs" => {
-                let text = text(value);
+                let text = string(value).and_then(|text| str::from_utf8(text).ok());
                 self.machine.bootargs = text.ok_or_else(|| bad("bootargs", "is not a string"))?;
             }
             b"stdout-path" => {
@@ -251,9 +247,4 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
-}
-
-/// A value that is one string of text.
-fn text(value: &[u8]) -> Option<&str> {
-    string(value).and_then(|text| str::from_utf8(text).ok())
 }
