@@ -89,6 +89,14 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
 
 /// What the pieces of `transfer` read; `None` where another CPU has to answer first.
 fn load(state: &State, span: &Span, transfer: &Transfer) -> Option<Image> {
+    let gic = &state.vm.gic;
+    gic.begin_pieces(state.index);
+    let image = load_pieces(state, span, transfer);
+    gic.end_pieces(state.index, image.is_some());
+    image
+}
+
+fn load_pieces(state: &State, span: &Span, transfer: &Transfer) -> Option<Image> {
     let mut image = [0; MOST_BYTES];
     for (offset, width) in transfer.pieces() {
         match piece(state, span, offset, access(Direction::Read, width), 0)? {

@@ -54,6 +54,8 @@ use crate::sync::{AtomicU32, Ordering, TicketMutex, TicketMutexGuard};
 
 /// In [`Cpu::attention`]: SPIs or groups changed. The bits below name vCPUs that wait for a fold.
 const LOOK: u32 = 1 << 16;
+/// In [`Cpu::asked`]: what was answered counts until [`Vgic::end_pieces`].
+const KEEP: u32 = 1 << 31;
 
 /// The GIC that a machine has and its guests therefore see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,7 @@ struct Cpu<R> {
     senders: [AtomicU32; sources::WORDS],
     /// Why the owner has to fold its list registers: [`LOOK`], and a bit for each vCPU that asked.
     attention: AtomicU32,
-    /// vCPUs that this one asked for a fold and waits for.
+    /// vCPUs that this one asked for a fold and waits for; [`KEEP`].
     asked: AtomicU32,
 }
 
@@ -488,8 +490,27 @@ impl<R: RelaxStrategy> Vgic<R> {
             cpu.asked.store(asked, Ordering::Relaxed);
             return Err(kicks);
         }
-        cpu.asked.store(0, Ordering::Relaxed);
+        let kept = if asked & KEEP != 0 { asked } else { 0 };
+        cpu.asked.store(kept, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// To be called before `vcpu` makes the several loads of one instruction, and
+    /// [`Self::end_pieces`] after them.
+    ///
+    /// Each may have to ask other vCPUs, upon which the guest executes the instruction again, from
+    /// its first load on. Asked anew by each load of each turn, they would never all have answered.
+    pub fn begin_pieces(&self, vcpu: usize) {
+        if let Some(cpu) = self.cpus.get(vcpu) {
+            cpu.asked.fetch_or(KEEP, Ordering::Relaxed);
+        }
+    }
+
+    /// The loads are done, or one was answered [`Read::Again`].
+    pub fn end_pieces(&self, vcpu: usize, are_done: bool) {
+        if let Some(cpu) = self.cpus.get(vcpu) {
+            cpu.asked.fetch_and(if are_done { 0 } else { !KEEP }, Ordering::Relaxed);
+        }
     }
 
     /// Whether `owner` still owes `vcpu` a fold.

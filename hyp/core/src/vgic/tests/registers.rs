@@ -180,6 +180,42 @@ fn state_in_another_list_register_is_fetched_before_it_is_shown() {
     assert_eq!(read(&mut first[0]), Read::Value(0));
 }
 
+/// One instruction that loads two registers whose state two other vCPUs have: executed anew until
+/// both have answered, it gets there, though each turn begins with the first register again.
+#[test]
+fn the_loads_of_one_instruction_keep_each_others_answers() {
+    let mut m = Machine::started(3, 4);
+    for (vcpu, intid) in [(1, 40), (2, 72)] {
+        m.dist_write_as(0, 0x6000 + 8 * u64::from(intid), Width::Double, vcpu);
+        m.line(intid, true);
+        assert_eq!(m.cpus[usize::try_from(vcpu).unwrap()].acknowledge(), intid);
+    }
+    let turn = |m: &mut Machine| {
+        m.vgic.begin_pieces(0);
+        let mut values = Vec::new();
+        for offset in [0x304, 0x308] {
+            match m.vgic.dist_read(0, offset, Width::Word, &mut m.cpus[0]) {
+                Read::Value(value) => values.push(value),
+                Read::Again(kicks) => {
+                    m.vgic.end_pieces(0, false);
+                    for vcpu in kicks.iter() {
+                        assert!(m.vgic.sync(vcpu, &mut m.cpus[vcpu]).is_empty());
+                    }
+                    return None;
+                }
+            }
+        }
+        m.vgic.end_pieces(0, true);
+        Some(values)
+    };
+    assert_eq!((0..4).find_map(|_| turn(&mut m)), Some(vec![1 << 8, 1 << 8]));
+    // What comes after asks anew.
+    m.cpus[1].end(40);
+    assert_eq!(turn(&mut m), None);
+    assert!(m.vgic.maintenance(1, &mut m.cpus[1]).is_empty());
+    assert_eq!((0..4).find_map(|_| turn(&mut m)), Some(vec![0, 1 << 8]));
+}
+
 #[test]
 fn a_vcpu_that_is_off_is_not_waited_for() {
     let mut m = Machine::started(2, 4);
