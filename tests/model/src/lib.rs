@@ -119,13 +119,21 @@ pub struct Step {
 #[must_use]
 pub fn step(state: &State, event: &Event, choice: &Choice) -> Step {
     let mut next = state.clone();
-    let (answer, rule) = match *event {
-        Event::Wait { vcpu } => match power::wait(&mut next, vcpu) {
+    let (answer, rule) = apply(&mut next, event, choice);
+    Step { state: next, answer, rule }
+}
+
+/// As [`step`], in place: for who asks too often to copy the state each time. The answer and its
+/// rule.
+#[must_use]
+pub fn apply(next: &mut State, event: &Event, choice: &Choice) -> (Answer, Option<Rule>) {
+    match *event {
+        Event::Wait { vcpu } => match power::wait(next, vcpu) {
             Some(start) => (Answer::Starts(start), Some(Rule::Start)),
             None => (Answer::Nothing, None),
         },
         Event::Call { vcpu, .. } | Event::Access { vcpu, .. } | Event::Endianness { vcpu, .. }
-            if state.power.get(&vcpu) != Some(&Power::On) =>
+            if next.power.get(&vcpu) != Some(&Power::On) =>
         {
             (Answer::Nothing, None)
         }
@@ -134,7 +142,7 @@ pub fn step(state: &State, event: &Event, choice: &Choice) -> Step {
             (Answer::Nothing, None)
         }
         Event::Access { access, .. } => {
-            let (outcome, rule) = access::touch(&mut next, &access);
+            let (outcome, rule) = access::touch(next, &access);
             let answer = match outcome {
                 access::Outcome::Memory(byte) => Answer::Memory(byte),
                 access::Outcome::Device => Answer::Device,
@@ -146,7 +154,7 @@ pub fn step(state: &State, event: &Event, choice: &Choice) -> Step {
         }
         Event::Call { vcpu, conduit, immediate, x } => {
             let is_smc = conduit == Conduit::Smc;
-            let (outcome, rule) = calls::call(&mut next, choice, vcpu, is_smc, immediate, x);
+            let (outcome, rule) = calls::call(next, choice, vcpu, is_smc, immediate, x);
             let answer = match outcome {
                 calls::Outcome::Returns(x) => Answer::Returns(x),
                 calls::Outcome::Suspends => Answer::Suspends,
@@ -158,6 +166,5 @@ pub fn step(state: &State, event: &Event, choice: &Choice) -> Step {
             };
             (answer, Some(rule))
         }
-    };
-    Step { state: next, answer, rule }
+    }
 }
