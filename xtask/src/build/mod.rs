@@ -83,6 +83,15 @@ pub fn conformance_guest() -> Result<PathBuf> {
     cross::build("conformance", "conformance", Profile::Release)
 }
 
+/// Builds the hostile guest; the answer is an ELF file.
+///
+/// # Errors
+///
+/// The compiler fails.
+pub fn hostile_guest() -> Result<PathBuf> {
+    cross::build("hostile", "hostile", Profile::Release)
+}
+
 /// Builds the guest of `cargo xtask bench`; the answer is an ELF file.
 ///
 /// # Errors

@@ -39,6 +39,8 @@ pub enum What {
     /// The conformance guest, protected: every row of the guest ABI's test table that one VM can
     /// see.
     Conformance,
+    /// A guest that fires random streams of everything at the hypervisor and checks the answers.
+    Hostile,
     /// The guest shim's example in C: a small firmware that guards a device and shares a page.
     CExample,
 }
@@ -59,7 +61,7 @@ impl What {
 
     fn memory(self) -> &'static str {
         match self {
-            Self::Demo | Self::Conformance | Self::CExample => "64M",
+            Self::Demo | Self::Conformance | Self::Hostile | Self::CExample => "64M",
             Self::Linux | Self::Linux612 => "256M",
             Self::Debian61 | Self::Debian612 | Self::Debian7 => "512M",
             Self::DebianInstaller => "1G",
@@ -81,7 +83,7 @@ impl What {
             | Self::Debian7
             | Self::DebianInstaller => "console=ttyAMA0".to_owned(),
             Self::Demo => format!("{} demo", conformance_words(vm)),
-            Self::Conformance => conformance_words(vm),
+            Self::Conformance | Self::Hostile => conformance_words(vm),
             Self::CExample => String::new(),
         }
     }

@@ -163,6 +163,7 @@ fn make(what: What) -> Result<Files> {
         What::Demo | What::Conformance => {
             return Ok(Files { kernel: build::conformance_guest()?, initrd: None });
         }
+        What::Hostile => return Ok(Files { kernel: build::hostile_guest()?, initrd: None }),
         What::CExample => return Ok(Files { kernel: build::c_guest()?, initrd: None }),
         What::Linux => guest::Which::Mainline,
         What::Linux612 => guest::Which::Mainline612,

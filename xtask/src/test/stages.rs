@@ -53,7 +53,16 @@ fn bare_metal_lints() -> Result<Checks> {
     let mut checks = Checks { passed: 0, failed: 0 };
     for words in [
         &["--package", "hyp", "--package", "hyp-efi", "--package", "conformance"][..],
-        &["--package", "bench-guest", "--package", "floors", "--package", "guest-runtime"],
+        &[
+            "--package",
+            "bench-guest",
+            "--package",
+            "floors",
+            "--package",
+            "guest-runtime",
+            "--package",
+            "hostile",
+        ],
         &["--package", "hyp", "--no-default-features"],
         &["--package", "hyp", "--features", "ghost"],
         &["-pguest-shim-c", "-pguest-shim", "--features", "guest-shim/virtio-drivers"],
