@@ -25,6 +25,9 @@ pub struct VmOptions {
     /// Words for the guest's command line, after those that the payload itself needs.
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
+    /// What the random stream of `hostile` is made from; short for `--append hostile.seed=NUMBER`.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// vCPUs, 1 to 8 [default: 1].
     #[arg(long, value_name = "NUMBER")]
     cpus: Option<u32>,
@@ -79,7 +82,12 @@ impl VmOptions {
         say("kernel", path(self.kernel.as_deref())?);
         say("initrd", path(self.initrd.as_deref())?);
         say("dtb", path(self.dtb.as_deref())?);
-        say("append", self.append.clone().map(Value::String));
+        let seed = self.seed.map(|seed| format!("hostile.seed={seed}"));
+        let append = match (&self.append, seed) {
+            (Some(words), Some(seed)) => Some(format!("{seed} {words}")),
+            (words, seed) => words.clone().or(seed),
+        };
+        say("append", append.map(Value::String));
         say("cpus", self.cpus.map(|cpus| Value::Integer(cpus.into())));
         say("mem", self.mem.map(|bytes| Value::String(bytes.to_string())));
         say("protected", self.protected.then_some(Value::Boolean(true)));
@@ -158,15 +166,18 @@ mod tests {
             mem: Some(1 << 21),
             load_addr: Some(0x4000_0000),
             dialect: Some(Dialect::List2021),
+            append: Some("hostile.ops=5".to_owned()),
+            seed: Some(7),
             guarded: vec![(0x900_0000, 4096)],
             ..VmOptions::default()
         };
         let mut words = options.words().unwrap();
         words.insert("kernel".to_owned(), Value::String("/k".to_owned()));
-        assert_eq!(words.len(), 6);
+        assert_eq!(words.len(), 7);
         let vm: VmDesc = words.try_into().unwrap();
         assert_eq!((vm.protected, vm.mem, vm.load_addr), (false, 1 << 21, Some(0x4000_0000)));
         assert_eq!(vm.dialect, Dialect::List2021);
+        assert_eq!(vm.append, "hostile.seed=7 hostile.ops=5");
         assert_eq!(vm.guarded, [Guarded { base: 0x900_0000, size: 4096 }]);
     }
 }
