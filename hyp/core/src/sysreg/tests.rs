@@ -1,3 +1,5 @@
+mod host;
+
 use super::*;
 use crate::calls::Mitigation;
 use crate::features::{Dialect, FeatureOptions};

@@ -1,0 +1,68 @@
+use super::*;
+use crate::calls::Workaround;
+use crate::inject::PstateFeatures;
+
+#[test]
+fn each_address_size_and_no_more_than_stage_2_can_use() {
+    for (range, bits) in [(0, 32), (1, 36), (2, 40), (3, 42), (4, 44), (5, 48), (6, 48), (15, 48)] {
+        // The field above must not matter.
+        let host = machine(&[(IdRegister::Mmfr0, 0xf0 | range)]);
+        assert_eq!(host.pa_bits(), bits, "PARange {range}");
+    }
+}
+
+#[test]
+fn what_an_exception_does_to_pstate_is_read_field_by_field() {
+    for (register, shift, feature) in [
+        (IdRegister::Mmfr1, 20, PstateFeatures::PAN),
+        (IdRegister::Pfr1, 4, PstateFeatures::SSBS),
+        (IdRegister::Pfr1, 8, PstateFeatures::MTE),
+        (IdRegister::Pfr1, 36, PstateFeatures::NMI),
+    ] {
+        assert_eq!(machine(&[(register, 1 << shift)]).pstate_features(), feature);
+        let without = machine(&[(register, !(0xf << shift))]).pstate_features();
+        assert!(!without.contains(feature), "{register:?} {shift}");
+    }
+    assert_eq!(everything().pstate_features(), PstateFeatures::all());
+}
+
+#[test]
+fn what_firmware_says_replaces_one_answer_and_leaves_the_others() {
+    let all = [Workaround::One, Workaround::Two, Workaround::Three];
+    for set in all {
+        let mut mitigations = Mitigations::from_id(&cortex_a72());
+        let before = mitigations;
+        mitigations.set(set, Mitigation::Mitigated);
+        for asked in all {
+            let expected = if asked == set { Mitigation::Mitigated } else { before.of(asked) };
+            assert_eq!(mitigations.of(asked), expected, "{set:?} {asked:?}");
+        }
+    }
+}
+
+/// The short lane asks `id_read` and `is_sgi1` before anybody asks `answer`.
+#[test]
+fn the_short_questions_agree_with_the_long_one() {
+    let mut found = [0; 2];
+    for host in [cortex_a72(), everything()] {
+        for is_protected in [false, true] {
+            let view = view(&host, is_protected);
+            for (crn, crm, op2) in (0..16)
+                .flat_map(|crn| (0..16).flat_map(move |crm| (0..8).map(move |op2| (crn, crm, op2))))
+            {
+                let register = SysReg::new(3, 0, crn, crm, op2);
+                for access in [read(register), write(register)] {
+                    let answer = view.answer(&access);
+                    if let Some(value) = view.id_read(&access) {
+                        assert_eq!(answer, Answer::Value(value), "{access:?}");
+                        found[0] += 1;
+                    }
+                    let is_sgi = answer == Answer::Sgi(SgiRegister::Sgi1);
+                    assert_eq!(view.is_sgi1(&access), is_sgi, "{access:?}");
+                    found[1] += u32::from(is_sgi);
+                }
+            }
+        }
+    }
+    assert!(found[0] >= 4 * 32 && found[1] == 4, "{found:?}");
+}
