@@ -2,6 +2,8 @@
 //! lies at a guest's address.
 
 mod claims;
+#[cfg(test)]
+mod frames_tests;
 mod layout;
 mod map;
 mod owner;
