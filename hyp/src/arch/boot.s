@@ -154,7 +154,9 @@ leave_mmu:
     b.hi    park                    // EL3: no firmware below us, so no PSCI either
     b.lo    1f
 
-    ldr     x1, =SCTLR_EL2_OFF
+    // No data is read before the byte order is known (SCTLR_ELx.EE).
+    mov     x1, #(SCTLR_EL2_OFF & 0xffff)
+    movk    x1, #(SCTLR_EL2_OFF >> 16), lsl #16
     msr     sctlr_el2, x1
     isb
     mov     x1, #(1 << 31)          // RW: EL1 is AArch64. E2H, TGE and all else off.
@@ -166,7 +168,8 @@ leave_mmu:
     mov     x20, #KIND_E2H          // the CPU has no E2H = 0 (FEAT_E2H0 absent)
     b       2f
 
-1:  ldr     x1, =SCTLR_EL1_OFF
+1:  mov     x1, #(SCTLR_EL1_OFF & 0xffff)
+    movk    x1, #(SCTLR_EL1_OFF >> 16), lsl #16
     msr     sctlr_el1, x1
     isb
     mov     x20, #KIND_EL1

@@ -10,6 +10,7 @@ use super::places::Places;
 use super::program::Program;
 use super::rules::{self, Allowed, Entry, Rules};
 use super::stack::{Depth, Depths};
+use super::upkeep;
 use super::{frames, hot, panics, pointers, room};
 
 /// Frames shown.
@@ -68,6 +69,11 @@ pub fn check(elf: &Path) -> Result<Report> {
 
     let (reached, breaches) = hot::check(&graph, &rules.hot, &places);
     report.lines.push(format!("hot paths: {reached} functions, {} breaches", breaches.len()));
+    report.checks += usize::from(breaches.is_empty());
+    report.breaches.extend(breaches);
+
+    let (steps, breaches) = upkeep::check(&program);
+    report.lines.push(format!("maintenance: {steps} steps, {} out of order", breaches.len()));
     report.checks += usize::from(breaches.is_empty());
     report.breaches.extend(breaches);
 

@@ -18,6 +18,7 @@ mod program;
 mod room;
 mod rules;
 mod stack;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 

@@ -13,6 +13,11 @@ pub enum Loader {
     /// Enters the image at EL2 with MMU and caches on over a flat map, as UEFI and some boot loaders
     /// do, and 2 MiB behind where QEMU would.
     MmuOn,
+    /// The same with everything else odd, too: HCR_EL2 all ones, so that where the CPU has VHE
+    /// translation is that of EL2&0, traps on, vectors nowhere, stack SP_EL0, interrupts let in.
+    Odd,
+    /// With the MMU off and data accesses big-endian (SCTLR_EL2.EE).
+    BigEndian,
 }
 
 /// Where the loader's table is; it begins with an arm64 `Image` header at 0.
@@ -22,8 +27,8 @@ const IMAGE: usize = 2 << 20;
 /// Where the code is, behind the header.
 const CODE: usize = 64;
 
-/// Turns the MMU on and jumps to the image; x0, the device tree's address, stays.
-const MMU_ON: [u32; 18] = [
+/// Turns the MMU on.
+const MMU_ON: &[u32] = &[
     0x1000_7e01, // adr  x1, TABLE
     0xd51c_2001, // msr  ttbr0_el2, x1
     0xd280_9fe1, // mov  x1, #0x04ff            0: Normal write-back, 1: Device-nGnRE
@@ -39,14 +44,75 @@ const MMU_ON: [u32; 18] = [
     0x72a6_18a1, // movk w1, #0x30c5, lsl #16
     0xd51c_1001, // msr  sctlr_el2, x1
     0xd503_3fdf, // isb
-    0x10ff_fc21, // adr  x1, the header
-    0x9148_0021, // add  x1, x1, IMAGE
-    0xd61f_0020, // br   x1
 ];
+
+/// Makes everything odd, then turns the MMU on in the layout that E2H asks for.
+const ODD: &[u32] = &[
+    0xd503_4fff, // msr  daifclr, #15
+    0xd500_40bf, // msr  spsel, #0
+    0xd2bb_d5a2, // mov  x2, #0xdead0000
+    0xf280_2462, // movk x2, #0x123
+    0x9100_005f, // mov  sp, x2
+    0xd51c_c002, // msr  vbar_el2, x2
+    0xd51c_d042, // msr  tpidr_el2, x2
+    0x9280_0001, // mov  x1, #-1
+    0xd51c_2101, // msr  vttbr_el2, x1
+    0xd51c_1141, // msr  cptr_el2, x1
+    0xd51c_1161, // msr  hstr_el2, x1
+    0xd51c_e061, // msr  cntvoff_el2, x1
+    0xd51c_e11f, // msr  cnthctl_el2, xzr
+    0xd51c_1101, // msr  hcr_el2, x1
+    0xd503_3fdf, // isb
+    0xd53c_1103, // mrs  x3, hcr_el2
+    0xd362_8863, // ubfx x3, x3, #34, #1        E2H, if the CPU has it
+    0x1000_7be1, // adr  x1, TABLE
+    0xd51c_2001, // msr  ttbr0_el2, x1
+    0xd280_9fe1, // mov  x1, #0x04ff
+    0xd51c_a201, // msr  mair_el2, x1
+    0x5286_a321, // mov  w1, #0x3519
+    0x72b0_1041, // movk w1, #0x8082, lsl #16
+    0x5286_a324, // mov  w4, #0x3519            the same in the layout of EL1, TTBR1 off
+    0x72b0_1004, // movk w4, #0x8080, lsl #16
+    0xb25f_0084, // orr  x4, x4, #0x200000000
+    0xf100_007f, // cmp  x3, #0
+    0x9a84_0021, // csel x1, x1, x4, eq
+    0xd51c_2041, // msr  tcr_el2, x1
+    0xd503_3fdf, // isb
+    0xd50c_871f, // tlbi alle2
+    0xd503_379f, // dsb  nsh
+    0xd503_3fdf, // isb
+    0x5283_06a1, // mov  w1, #0x1835
+    0x72a6_18a1, // movk w1, #0x30c5, lsl #16
+    0xd51c_1001, // msr  sctlr_el2, x1
+    0xd503_3fdf, // isb
+];
+
+/// Makes data accesses big-endian.
+const BIG_ENDIAN: &[u32] = &[
+    0x5281_0601, // mov  w1, #0x0830
+    0x72a6_58a1, // movk w1, #0x32c5, lsl #16   EE and the bits that are 1
+    0xd51c_1001, // msr  sctlr_el2, x1
+    0xd503_3fdf, // isb
+];
+
+/// Jumps to the image at `IMAGE`; x0, the device tree's address, has stayed. `at` is where this
+/// stands.
+fn jump(at: usize) -> [u32; 3] {
+    // ADR with a distance below 0: 21 bits, the upper 19 of them from bit 5 on.
+    let words = u32::try_from(at / 4).unwrap_or(0);
+    let header = 0x1000_0001 | ((0x8_0000 - words) << 5);
+    [
+        header,      // adr  x1, the header
+        0x9148_0021, // add  x1, x1, IMAGE
+        0xd61f_0020, // br   x1
+    ]
+}
 
 /// Descriptors of blocks of 1 GiB: Device, and Normal memory.
 const DEVICE_BLOCK: u64 = 0x445;
 const MEMORY_BLOCK: u64 = 0x741;
+/// The same for EL2&0, where AP\[1\] would let EL0 write, and so EL2 not execute.
+const MEMORY_BLOCK_E2H: u64 = 0x701;
 
 impl Loader {
     /// Writes a loader followed by the hypervisor's `image` to `path`.
@@ -56,28 +122,33 @@ impl Loader {
     /// A file cannot be read or written.
     pub fn write(self, image: &Path, path: &Path) -> Result<()> {
         let image = fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
-        let Self::MmuOn = self;
-        fs::write(path, with_mmu_on(&image))
+        fs::write(path, self.prepended(&image))
             .with_context(|| format!("could not write {}", path.display()))
     }
-}
 
-fn with_mmu_on(image: &[u8]) -> Vec<u8> {
-    let mut file = vec![0; IMAGE];
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    // Branch to the code; then Linux, Documentation/arch/arm64/booting.rst.
-    put(0, &0x1400_0010_u32.to_le_bytes());
-    put(16, &(2 * IMAGE as u64).to_le_bytes());
-    put(24, &0xa_u64.to_le_bytes());
-    put(56, b"ARM\x64");
-    for (n, word) in MMU_ON.iter().enumerate() {
-        put(CODE + 4 * n, &word.to_le_bytes());
+    fn prepended(self, image: &[u8]) -> Vec<u8> {
+        let (code, memory) = match self {
+            Self::MmuOn => (MMU_ON, MEMORY_BLOCK),
+            Self::Odd => (ODD, MEMORY_BLOCK_E2H),
+            Self::BigEndian => (BIG_ENDIAN, MEMORY_BLOCK),
+        };
+        let mut file = vec![0; IMAGE];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        // Branch to the code; then Linux, Documentation/arch/arm64/booting.rst.
+        put(0, &0x1400_0010_u32.to_le_bytes());
+        put(16, &(2 * IMAGE as u64).to_le_bytes());
+        put(24, &0xa_u64.to_le_bytes());
+        put(56, b"ARM\x64");
+        let jump = jump(CODE + 4 * code.len());
+        for (n, word) in code.iter().chain(&jump).enumerate() {
+            put(CODE + 4 * n, &word.to_le_bytes());
+        }
+        // `virt` has devices in the first GiB and memory above.
+        for (n, gib) in (0..512_u64).enumerate() {
+            let kind = if gib == 0 { DEVICE_BLOCK } else { memory };
+            put(TABLE + 8 * n, &(gib << 30 | kind).to_le_bytes());
+        }
+        file.extend_from_slice(image);
+        file
     }
-    // `virt` has devices in the first GiB and memory above.
-    for (n, gib) in (0..512_u64).enumerate() {
-        let kind = if gib == 0 { DEVICE_BLOCK } else { MEMORY_BLOCK };
-        put(TABLE + 8 * n, &(gib << 30 | kind).to_le_bytes());
-    }
-    file.extend_from_slice(image);
-    file
 }

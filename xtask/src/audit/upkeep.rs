@@ -1,0 +1,300 @@
+//! The order of cache and TLB maintenance in the finished image, which no emulator shows: after each
+//! instruction the barriers that make it complete, before each TLBI the one that makes the change to
+//! the tables visible, and on the way in from firmware everything in its turn.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::insn::{self, Op};
+use super::program::{Piece, Program};
+
+/// An instruction of maintenance, or one that settles how EL2 runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    DsbSy,
+    DsbIsh,
+    DsbIshst,
+    DsbNsh,
+    Isb,
+    /// DC CIVAC.
+    Lines,
+    /// IC IALLU, of this CPU.
+    IcLocal,
+    /// IC IALLUIS.
+    Ic,
+    /// TLBI IPAS2E1IS.
+    Ipa,
+    /// TLBI VMALLE1IS.
+    Combined,
+    /// TLBI VMALLS12E1IS.
+    Vm,
+    /// TLBI ALLE1, ALLE2 and VAE2, of this CPU.
+    Local,
+    /// TLBI VAE2IS.
+    El2,
+    /// MSR SCTLR_EL2.
+    Sctlr,
+    /// MSR HCR_EL2.
+    Hcr,
+    /// MSR TTBR0_EL2.
+    Ttbr,
+}
+
+use Step::{
+    Combined, DsbIsh, DsbIshst, DsbNsh, DsbSy, El2, Hcr, Ic, IcLocal, Ipa, Isb, Lines, Local,
+    Sctlr, Ttbr, Vm,
+};
+
+impl Step {
+    /// Arm ARM, C5 and C6: the encodings; of those with a register, bits 4:0.
+    const fn of(word: u32) -> Option<Self> {
+        Some(match word {
+            0xd503_3f9f => DsbSy,
+            0xd503_3b9f => DsbIsh,
+            0xd503_3a9f => DsbIshst,
+            0xd503_379f => DsbNsh,
+            0xd503_3fdf => Isb,
+            0xd508_751f => IcLocal,
+            0xd508_711f => Ic,
+            0xd508_831f => Combined,
+            0xd50c_83df => Vm,
+            0xd50c_879f | 0xd50c_871f => Local,
+            _ => match word & !0x1f {
+                0xd50b_7e20 => Lines,
+                0xd50c_8020 => Ipa,
+                0xd50c_8720 => Local,
+                0xd50c_8320 => El2,
+                0xd51c_1000 => Sctlr,
+                0xd51c_1100 => Hcr,
+                0xd51c_2000 => Ttbr,
+                _ => return None,
+            },
+        })
+    }
+
+    /// What must stand before and behind it; before it, one of several.
+    const fn neighbours(self) -> (&'static [Self], &'static [Self]) {
+        match self {
+            Ipa => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Combined, DsbIsh, Isb]),
+            Vm => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Isb]),
+            El2 => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Isb]),
+            Combined => (&[DsbIsh], &[DsbIsh, Isb]),
+            // In boot.s an ISB stands before, no table having been changed.
+            Local => (&[DsbNsh, DsbIsh, DsbIshst, Isb], &[DsbNsh, Isb]),
+            Ic => (&[], &[DsbIsh, Isb]),
+            IcLocal => (&[], &[DsbNsh, Isb]),
+            Lines => (&[], &[DsbSy]),
+            _ => (&[], &[]),
+        }
+    }
+}
+
+/// The ways through a piece of code.
+struct Flow<'a> {
+    program: &'a Program,
+    piece: &'a Piece,
+    /// From where an instruction is come to.
+    sources: BTreeMap<u64, Vec<u64>>,
+}
+
+impl<'a> Flow<'a> {
+    fn new(program: &'a Program, piece: &'a Piece) -> Self {
+        let mut flow = Self { program, piece, sources: BTreeMap::new() };
+        for at in (piece.start..piece.end).step_by(4) {
+            for to in flow.targets(at) {
+                flow.sources.entry(to).or_default().push(at);
+            }
+        }
+        flow
+    }
+
+    fn step(&self, at: u64) -> Option<Step> {
+        Step::of(self.program.word(at)?)
+    }
+
+    /// Where control goes from `at` within the piece.
+    fn targets(&self, at: u64) -> Vec<u64> {
+        let next = at + 4;
+        let targets = match self.program.word(at).map(|word| insn::decode(at, word)) {
+            Some(Op::Jump(to)) => vec![to],
+            Some(Op::Branch(to)) => vec![to, next],
+            Some(Op::Return | Op::JumpRegister(_) | Op::Trap) | None => vec![],
+            Some(_) => vec![next],
+        };
+        targets.into_iter().filter(|to| (self.piece.start..self.piece.end).contains(to)).collect()
+    }
+
+    /// The steps that come first on each way from `at` on, other than that of `at` itself; `None` for a
+    /// way that ends without any.
+    fn around(&self, at: u64, ways: impl Fn(u64) -> Vec<u64>) -> BTreeSet<Option<u64>> {
+        let own = self.step(at);
+        let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let mut left = ways(at);
+        if left.is_empty() {
+            found.insert(None);
+        }
+        while let Some(here) = left.pop() {
+            if !seen.insert(here) {
+                continue;
+            }
+            if self.step(here).is_some_and(|step| Some(step) != own) {
+                found.insert(Some(here));
+                continue;
+            }
+            let more = ways(here);
+            if more.is_empty() {
+                found.insert(None);
+            }
+            left.extend(more);
+        }
+        found
+    }
+
+    /// Whether `steps` follow `at` on every way.
+    fn is_followed_by(&self, at: u64, steps: &[Step]) -> bool {
+        let Some((first, rest)) = steps.split_first() else { return true };
+        self.around(at, |at| self.targets(at)).into_iter().all(|next| {
+            next.is_some_and(|at| self.step(at) == Some(*first) && self.is_followed_by(at, rest))
+        })
+    }
+
+    /// Whether one of `steps` is before `at` on every way.
+    fn comes_behind(&self, at: u64, steps: &[Step]) -> bool {
+        let sources = |at| self.sources.get(&at).cloned().unwrap_or_default();
+        steps.is_empty()
+            || self.around(at, sources).into_iter().all(|before| {
+                before.and_then(|at| self.step(at)).is_some_and(|step| steps.contains(&step))
+            })
+    }
+}
+
+/// How EL2 gets from firmware's state into its own: caches clean before they are off, off before the
+/// regime changes, nothing stale left when they are on again.
+const ENTRY: &[Step] = &[
+    Lines, DsbSy, Sctlr, Isb, Hcr, Isb, IcLocal, DsbNsh, Isb, Lines, DsbSy, Ttbr, Isb, Local,
+    DsbNsh, Isb, Sctlr, Isb,
+];
+
+/// The steps from `entry` on as they are executed, up to the jump to the linked address, and whether
+/// data is loaded before SCTLR_EL2 says how. Loops are gone through once, what is only for an EL1 or a
+/// CPU without E2H = 0 is passed by.
+fn executed(program: &Program, entry: u64) -> (Vec<Step>, bool) {
+    let (mut steps, mut calls, mut at) = (Vec::new(), Vec::new(), entry);
+    let mut loads_early = false;
+    for _ in 0..10_000 {
+        let Some(word) = program.word(at) else { break };
+        let next = at + 4;
+        steps.extend(Step::of(word));
+        loads_early |= !steps.contains(&Sctlr) && is_memory_access(word);
+        at = match insn::decode(at, word) {
+            Op::Call(to) => {
+                calls.push(next);
+                to
+            }
+            Op::Return => match calls.pop() {
+                Some(back) => back,
+                None => break,
+            },
+            // Backwards it is a loop's.
+            Op::Jump(to) if to > at => to,
+            Op::JumpRegister(_) => break,
+            _ => next,
+        };
+    }
+    steps.dedup();
+    // What is cleaned in two parts.
+    while let Some(twice) = steps.windows(4).position(|four| four == [Lines, DsbSy, Lines, DsbSy]) {
+        steps.drain(twice..twice + 2);
+    }
+    (steps, loads_early)
+}
+
+/// Loads and stores (Arm ARM, C4.1: op0 is x1x0), but not DC and the like.
+const fn is_memory_access(word: u32) -> bool {
+    word >> 25 & 0b0101 == 0b0100
+}
+
+/// Looks at the whole image. The answer is how many steps were looked at, and what is wrong.
+pub fn check(program: &Program) -> (usize, Vec<String>) {
+    let (mut count, mut breaches) = (0, Vec::new());
+    let mut seen = Vec::new();
+    for piece in program.pieces() {
+        let flow = Flow::new(program, piece);
+        for at in (piece.start..piece.end).step_by(4) {
+            let Some(step) = flow.step(at) else { continue };
+            count += 1;
+            seen.push(step);
+            let (before, behind) = step.neighbours();
+            if !flow.comes_behind(at, before) || !flow.is_followed_by(at, behind) {
+                breaches.push(format!(
+                    "{at:#x} in {}: {step:?} must stand behind one of {before:?} and before {behind:?}",
+                    piece.name()
+                ));
+            }
+        }
+    }
+    for step in [Ipa, Combined, Vm, Ic, Lines] {
+        if !seen.contains(&step) {
+            breaches
+                .push(format!("the image has no {step:?}: this check looks for the wrong thing"));
+        }
+    }
+    match program.named("boot_entry") {
+        Some(entry) => {
+            let (steps, loads_early) = executed(program, entry.start);
+            count += steps.len();
+            if steps != ENTRY {
+                breaches.push(format!("boot_entry does {steps:?} instead of {ENTRY:?}"));
+            }
+            if loads_early {
+                breaches
+                    .push("boot_entry reads data before it has settled the byte order".to_owned());
+            }
+        }
+        None => breaches.push("no symbol boot_entry".to_owned()),
+    }
+    (count, breaches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IPA: u32 = 0xd50c_8022;
+    const ISHST: u32 = 0xd503_3a9f;
+    const ISH: u32 = 0xd503_3b9f;
+    const COMBINED: u32 = 0xd508_831f;
+    const ISB: u32 = 0xd503_3fdf;
+    const RET: u32 = 0xd65f_03c0;
+
+    /// How many breaches there are in a function of these words.
+    fn breaches(words: &[u32]) -> usize {
+        let program = Program::of(&[("f", words, false)], &[]);
+        check(&program).1.iter().filter(|breach| breach.contains(" in f:")).count()
+    }
+
+    #[test]
+    fn what_is_left_out_or_moved_is_noticed() {
+        let right = [ISHST, IPA, ISH, COMBINED, ISH, ISB, RET];
+        assert_eq!(breaches(&right), 0);
+        for left_out in 0..6 {
+            if left_out == 1 {
+                continue;
+            }
+            let words: Vec<u32> =
+                right.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, w)| *w).collect();
+            assert_ne!(breaches(&words), 0, "without word {left_out}");
+        }
+        assert_ne!(breaches(&[ISHST, COMBINED, ISH, IPA, ISH, ISB, RET]), 0);
+        // Lines that nobody waits for.
+        assert_eq!(breaches(&[0xd50b_7e20, 0xd503_3f9f, RET]), 0);
+        assert_ne!(breaches(&[0xd50b_7e20, ISH, RET]), 0);
+    }
+
+    #[test]
+    fn loads_and_stores_are_told_from_the_rest() {
+        // ldr x1, =…; ldr x2, [x3]; stp xzr, xzr, [x0], #16; and dc civac, adr, mov, msr.
+        assert!([0x5800_0081, 0xf940_0062, 0xa881_7c1f].into_iter().all(is_memory_access));
+        let others = [0xd50b_7e20, 0x1000_7e01, 0x5283_06a1, 0xd51c_1001, 0x1400_0010, RET];
+        assert!(!others.into_iter().any(is_memory_access));
+    }
+}
