@@ -18,7 +18,7 @@ use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::fail;
 use crate::handover::Handover;
 use crate::smp::StartError;
-use crate::{console, entropy, firmware, machine, mm, smp, trace};
+use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
 
 /// Bytes of EL2's heap. A model of the VM takes some more.
 const HEAP_SIZE: u64 = if cfg!(feature = "ghost") { 16 << 20 } else { 1 << 20 };
@@ -64,6 +64,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
             ),
         );
     }
+    injection::init(machine.boot_argument("inject"));
     mm::el2_map::guard_stacks();
     percpu::set_online();
     match machine.psci() {

@@ -32,6 +32,9 @@ mod guest;
 #[cfg(target_os = "none")]
 mod handover;
 #[cfg(target_os = "none")]
+#[cfg_attr(not(feature = "inject"), path = "injection_off.rs")]
+mod injection;
+#[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
 mod mm;

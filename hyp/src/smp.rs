@@ -10,7 +10,7 @@ use crate::arch::{boot, symbols, timer};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::mm::el2_map::{MapError, image_pa};
-use crate::{firmware, machine, mm};
+use crate::{firmware, injection, machine, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
 const PATIENCE_SECONDS: u64 = 10;
@@ -49,7 +49,9 @@ pub(crate) fn start(index: usize, cpu: &Cpu) -> Result<(), StartError> {
     match cpu.enable_method {
         EnableMethod::Psci => {
             let entry = image_pa(symbols::secondary_entry());
-            firmware::cpu_on(cpu.mpidr, entry.get(), index as u64).map_err(StartError::Refused)?;
+            injection::cpu_on()
+                .unwrap_or_else(|| firmware::cpu_on(cpu.mpidr, entry.get(), index as u64))
+                .map_err(StartError::Refused)?;
         }
         EnableMethod::SpinTable(word) => {
             boot::list_spinning(index, cpu.mpidr);

@@ -14,6 +14,8 @@ pub(crate) mod crc32;
 pub(crate) mod ich;
 pub(crate) mod ident;
 pub(crate) mod percpu;
+#[cfg(feature = "inject")]
+pub(crate) mod pmu;
 pub(crate) mod random;
 pub(crate) mod simd;
 pub(crate) mod stage2;

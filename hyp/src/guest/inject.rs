@@ -8,7 +8,7 @@ use hyp_core::inject::{self, Exception, GuestState};
 
 use super::vcpu::Vcpu;
 use super::{events, ghost, stuck, tracing};
-use crate::arch::{context, sysreg};
+use crate::arch::{context, stage2, sysreg};
 
 /// Makes the guest take `exception` for `fault` and records why.
 pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: Reason) {
@@ -63,6 +63,21 @@ pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
         tracing::undefined();
     }
     take(vcpu, exception);
+}
+
+/// Makes the guest take an SError once it unmasks it, and records that one came.
+pub(crate) fn serror(vcpu: &Vcpu) {
+    events::record_watched(Event {
+        vm: 0,
+        vcpu: events::number(vcpu.state.index),
+        reason: Reason::SError,
+        touch: Touch::Unknown,
+        bytes: 0,
+        pc: sysreg::elr_el2(),
+        va: Va(0),
+        ipa: Ipa(0),
+    });
+    stage2::pend_virtual_serror();
 }
 
 /// As [`inject`], for what cannot go on for ever.

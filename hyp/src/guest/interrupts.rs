@@ -3,13 +3,14 @@
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::vgic::Kicks;
 
+use super::inject::serror;
 use super::shell::Here;
 use super::vcpu::Vcpu;
 use super::{events, stuck, tracing};
 use crate::arch::percpu;
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
-use crate::{console, machine};
+use crate::{console, injection, machine};
 
 /// Private interrupts that each CPU takes beside the GIC's own.
 pub(crate) const PPIS: [u32; 3] = [HYP_TIMER, VTIMER_INTID, PTIMER_INTID];
@@ -96,6 +97,10 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
                 stuck::look(vcpu);
             }
             tracing::tell_counts();
+            if injection::has_serror() && vm.power.is_on(index) {
+                serror(vcpu);
+                console::look_soon();
+            }
             Kicks::NONE
         }
         intid if intid == gic::maintenance_intid() => vm.gic.maintenance(index, &mut iface),

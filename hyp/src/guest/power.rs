@@ -17,7 +17,7 @@ use super::{ghost, instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
 use crate::arch::{cpu, stage2, sysreg};
 use crate::drivers::virtual_interface::VirtualInterface;
-use crate::{console, trace};
+use crate::{console, injection, trace};
 
 /// Waits for the vCPU's start and enters the guest.
 pub(crate) fn run(vcpu: &'static mut Vcpu) -> ! {
@@ -59,6 +59,9 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     };
     vcpu.state.runaway.set(Runaway::new());
     console::arm_look();
+    if injection::has_serror() {
+        console::look_soon();
+    }
     trace::write(Kind::VcpuOn, start.entry, [start.context, 0, 0, 0, 0]);
     context::enter_reset(vcpu, &entry)
 }

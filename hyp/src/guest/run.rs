@@ -17,7 +17,7 @@ use crate::arch::stage2::{self, Regime};
 use crate::arch::{cpu, ident, percpu};
 use crate::drivers::gic;
 use crate::mm::{el2_map, provoke};
-use crate::{console, machine, smp, trace};
+use crate::{console, injection, machine, smp, trace};
 
 /// Ends boot, whose code lies at `boot`, and runs the VM, for ever. `crash` is an address of boot's
 /// that is to be run after that, for a test.
@@ -70,6 +70,7 @@ fn run_cpu(index: usize) -> ! {
 /// Makes this CPU ready for vCPUs of `regime`.
 fn prepare_cpu(regime: &Regime) {
     stage2::install(regime);
+    injection::raise_line();
     for intid in interrupts::PPIS.into_iter().chain([gic::maintenance_intid()]) {
         gic::enable_ppi(intid);
     }

@@ -3,18 +3,16 @@
 //! The vectors call these functions with interrupts masked and the guest's registers in the
 //! vCPU's frame; returning resumes the guest.
 
-use hyp_core::addr::{Ipa, Va};
 use hyp_core::calls::{self, Outcome};
 use hyp_core::esr::{Exit, SysRegAccess};
-use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::inject::{self, Exception};
 use hyp_core::vm::{Caller, Stop};
 
-use super::inject::{advance, advance_aarch64, inject, take};
+use super::inject::{advance, advance_aarch64, inject, serror, take};
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{events, faults, ghost, interrupts, power, stuck, sysregs, tracing};
-use crate::arch::{stage2, sysreg};
+use super::{faults, ghost, interrupts, power, stuck, sysregs, tracing};
+use crate::arch::sysreg;
 
 /// Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
 #[inline]
@@ -174,17 +172,7 @@ pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
 /// anyone can tell, so it gets it as a virtual one (HCR_EL2.VSE).
 pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, _esr: u64) {
     let vcpu = refuse_aarch32(vcpu);
-    events::record_watched(Event {
-        vm: 0,
-        vcpu: events::number(vcpu.state.index),
-        reason: Reason::SError,
-        touch: Touch::Unknown,
-        bytes: 0,
-        pc: sysreg::elr_el2(),
-        va: Va(0),
-        ipa: Ipa(0),
-    });
-    stage2::pend_virtual_serror();
+    serror(vcpu);
 }
 
 /// A protected vCPU in AArch32 state is stopped for good, with its VM.

@@ -1,14 +1,17 @@
 //! The heap: for what is made once, at boot or when a VM is created. Never on the way of a trap.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 use buddy_system_allocator::Heap;
+use hyp_abi::exit::HYP_FAILED;
 use hyp_core::addr::Pa;
 
 use super::el2_map::{self, MapError};
 use crate::arch::cpu::Lock;
 use crate::arch::word;
+use crate::exit::fail;
+use crate::injection;
 
 /// Largest block is 2^(ORDER - 1) bytes.
 const ORDER: usize = 24;
@@ -22,7 +25,12 @@ static HEAP: Locked = Locked(Lock::new(Heap::new()));
 // apart.
 unsafe impl GlobalAlloc for Locked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0.lock().alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        // Whoever asks in vain would panic.
+        if injection::is_heap_used_up() {
+            used_up(layout);
+        }
+        let block = self.0.lock().alloc(layout);
+        block.map_or_else(|_| used_up(layout), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -31,6 +39,19 @@ unsafe impl GlobalAlloc for Locked {
             unsafe { self.0.lock().dealloc(block, layout) };
         }
     }
+}
+
+/// Ends the run, in words.
+#[cold]
+fn used_up(layout: Layout) -> ! {
+    fail(
+        HYP_FAILED,
+        format_args!(
+            "EL2's heap is used up: {} bytes more are needed, {} are in use; report this",
+            layout.size(),
+            used()
+        ),
+    )
 }
 
 /// Bytes given out, what rounding adds included.

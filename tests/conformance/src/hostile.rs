@@ -7,6 +7,7 @@
 //! | `nowhere` | jumps to where its own tables have no code, its vectors being there too |
 //! | `nowhere-flat` | the same with the MMU off |
 //! | `undefined` | its vectors hold no instructions |
+//! | `serror` | lets SErrors in and waits for one, which its vectors report |
 //! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
 
 use hyp_abi::{psci, vendor::pkvm};
@@ -24,6 +25,8 @@ use crate::{arch::cpu, smp, time};
 pub(crate) enum Task {
     /// Go wrong at once.
     End(End),
+    /// Let SErrors in and wait for one.
+    SError,
     /// Reset as often as somebody asks for it.
     Resets,
 }
@@ -37,6 +40,7 @@ impl Task {
             "nowhere" => Self::End(End::Nowhere),
             "nowhere-flat" => Self::End(End::NowhereFlat),
             "undefined" => Self::End(End::Undefined),
+            "serror" => Self::SError,
             "resets" => Self::Resets,
             _ => return None,
         })
@@ -49,6 +53,11 @@ pub(crate) fn run(config: &Config, task: Task) -> ! {
         Task::End(how) => {
             line!("# {how:?}");
             hostile::end(how, HOLE)
+        }
+        Task::SError => {
+            cpu::unmask_serror();
+            let _ = time::wait_until(smp::LIMIT, || false);
+            crate::tap::bail_out(format_args!("no SError came"))
         }
         Task::Resets => resets(config),
     }

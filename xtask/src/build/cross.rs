@@ -14,12 +14,14 @@ pub enum Profile {
     Release,
     /// The hypervisor with the ghost check.
     Ghost,
+    /// The same with faults that a test injects.
+    Inject,
 }
 
 impl Profile {
     fn folder(self) -> &'static str {
         match self {
-            Self::Release => "release",
+            Self::Release | Self::Inject => "release",
             Self::Ghost => "ghost",
         }
     }
@@ -68,6 +70,7 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
     match profile {
         Profile::Release => command.arg("--release"),
         Profile::Ghost => command.args(["--profile", "ghost", "--features", "ghost"]),
+        Profile::Inject => command.args(["--release", "--features", "inject"]),
     };
     let status = command.status().with_context(|| format!("could not start {command:?}"))?;
     if !status.success() {

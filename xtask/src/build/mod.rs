@@ -50,6 +50,16 @@ pub fn ghost() -> Result<Hypervisor> {
     finished("postern-ghost", Profile::Ghost)
 }
 
+/// Builds the hypervisor that injects faults into itself and puts `postern-inject.img` and
+/// `postern-inject.elf` into `target/postern`.
+///
+/// # Errors
+///
+/// As [`hypervisor`].
+pub fn injecting() -> Result<Hypervisor> {
+    finished("postern-inject", Profile::Inject)
+}
+
 /// Builds the hypervisor and puts it into files called `name`.
 fn finished(name: &str, profile: Profile) -> Result<Hypervisor> {
     let linked = cross::build("hyp", "hyp", profile)?;

@@ -93,6 +93,8 @@ pub struct MachineWords {
     pub reserve: Vec<Reserve>,
     /// EL2 fills free memory with a pattern first; not for more memory than the host has.
     pub poison: bool,
+    /// A fault that EL2 injects into itself, in an image that is built for it: `postern.inject`.
+    pub inject: Option<String>,
 }
 
 impl Default for MachineWords {
@@ -112,6 +114,7 @@ impl Default for MachineWords {
             banks: Vec::new(),
             reserve: Vec::new(),
             poison: true,
+            inject: None,
         }
     }
 }

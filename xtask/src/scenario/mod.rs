@@ -172,7 +172,10 @@ fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
     let jobs =
         options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let jobs = jobs.min(scenarios.len());
-    let bench = Bench { hypervisor, ghost, supplies, logs, may_fetch: options.takes_all() };
+    let injects = |scenario: &Scenario| scenario.machine.inject.is_some();
+    let injecting = scenarios.iter().any(injects).then(build::injecting).transpose()?;
+    let bench =
+        Bench { hypervisor, ghost, injecting, supplies, logs, may_fetch: options.takes_all() };
     let queue = Mutex::new(VecDeque::from(scenarios));
     let results = Mutex::new((Tally::default(), Vec::new()));
     thread::scope(|scope| {
@@ -200,6 +203,8 @@ struct Bench {
     hypervisor: Hypervisor,
     /// The one with the ghost check, if a scenario needs it.
     ghost: Hypervisor,
+    /// The one that injects faults into itself, if a scenario needs it.
+    injecting: Option<Hypervisor>,
     supplies: Supplies,
     logs: PathBuf,
     /// Emulators and trees that are not there may be fetched.
@@ -207,6 +212,15 @@ struct Bench {
 }
 
 impl Bench {
+    /// The image that `scenario` runs.
+    const fn hypervisor(&self, scenario: &Scenario) -> &Hypervisor {
+        match &self.injecting {
+            Some(injecting) if scenario.machine.inject.is_some() => injecting,
+            _ if scenario.is_ghost => &self.ghost,
+            _ => &self.hypervisor,
+        }
+    }
+
     /// Why `scenario` is left out unless everything is asked for.
     fn unprovided(&self, scenario: &Scenario) -> Option<String> {
         if self.may_fetch {
@@ -217,11 +231,6 @@ impl Bench {
         Some(format!(
             "{absent} must be fetched first: `cargo xtask setup --boards`, or `--all` here"
         ))
-    }
-
-    /// The image that `scenario` runs.
-    const fn hypervisor(&self, scenario: &Scenario) -> &Hypervisor {
-        if scenario.is_ghost { &self.ghost } else { &self.hypervisor }
     }
 
     /// The VM of `scenario`.

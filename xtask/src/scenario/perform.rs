@@ -149,6 +149,8 @@ fn attempt(
     arguments.extend(words.poison.then_some(POISON));
     arguments.extend(scenario.expect.is_recorded().then_some(TRACE_ALL));
     arguments.extend(scenario.deny_unguarded.then_some(DENY));
+    let injected = words.inject.as_ref().map(|what| format!("postern.inject={what}"));
+    arguments.extend(injected.as_deref());
     arguments.push(&words.boot_args);
     let arguments = arguments.join(" ");
     let mut boot = Boot {

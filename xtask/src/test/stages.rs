@@ -65,6 +65,7 @@ fn bare_metal_lints() -> Result<Checks> {
         ],
         &["--package", "hyp", "--no-default-features"],
         &["--package", "hyp", "--features", "ghost"],
+        &["--package", "hyp", "--features", "inject"],
         &["-pguest-shim-c", "-pguest-shim", "--features", "guest-shim/virtio-drivers"],
     ] {
         let mut command = build::bare_metal_cargo("clippy")?;

@@ -16,6 +16,12 @@ pub(crate) fn mask_irq() {
     unsafe { asm!("msr daifset, #2", "isb", options(nostack)) };
 }
 
+/// Lets SErrors in.
+pub(crate) fn unmask_serror() {
+    // SAFETY: the vectors report it and do not return.
+    unsafe { asm!("msr daifclr, #4", "isb", options(nostack)) };
+}
+
 /// Waits for an interrupt, masked or not.
 pub(crate) fn wfi() {
     // SAFETY: no effect but the wait.
