@@ -94,6 +94,18 @@ pub(crate) fn enable_spi(intid: u32, cpu: usize) {
     }
 }
 
+/// Disables an interrupt, a private one on the calling CPU.
+#[cold]
+pub(crate) fn disable(intid: u32) {
+    if intid >= SPECIAL {
+        return;
+    }
+    match gicv2::get() {
+        Some(gic) => gic.disable(intid),
+        None => gicv3::disable(intid),
+    }
+}
+
 /// Acknowledges the most urgent pending interrupt, if there is one.
 #[inline]
 pub(crate) fn acknowledge() -> Option<Claim> {

@@ -126,6 +126,13 @@ impl GicV2 {
         self.distributor.isenabler[n / 32].set(1 << (n % 32));
     }
 
+    /// Disables an interrupt, a private one on the calling CPU.
+    pub(super) fn disable(&self, intid: u32) {
+        if let Some(word) = self.distributor.icenabler.get(intid as usize / 32) {
+            word.set(1 << (intid % 32));
+        }
+    }
+
     fn target(&self, cpu: usize) -> u8 {
         self.targets.get(cpu).map_or(0, |target| target.load(Ordering::Relaxed))
     }

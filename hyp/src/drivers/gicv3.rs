@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
-use super::gic_parts::{GicError, KICK_SGI, PRIORITIES, SPECIAL};
+use super::gic_parts::{FIRST_SPI, GicError, KICK_SGI, PRIORITIES, SPECIAL};
 use super::mmio::{Mmio, Registers};
 use super::registers::gicv3::{
     Distributor, FRAMES, GICD_CTLR, GICD_TYPER, GICR_TYPER, GICR_WAKER, Redistributor,
@@ -126,7 +126,7 @@ fn own_redistributor() -> Result<Registers<Redistributor>, GicError> {
     let mpidr = sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY;
     // Aff3 moves from 39:32 to 31:24.
     let affinity = (mpidr & 0xff_ffff) | (mpidr >> 32 << 24);
-    let gic = gic();
+    let gic = GIC.get().ok_or(GicError::NoRedistributor(mpidr))?;
     for region in &gic.redistributors {
         let mut offset = 0;
         while let Some(redistributor) = region.registers::<Redistributor>(offset) {
@@ -137,11 +137,12 @@ fn own_redistributor() -> Result<Registers<Redistributor>, GicError> {
             if typer.is_set(GICR_TYPER::LAST) {
                 break;
             }
-            offset += match gic.stride {
+            let stride = match gic.stride {
                 Some(stride) => word(stride),
                 None if typer.is_set(GICR_TYPER::VLPIS) => 2 * FRAMES,
                 None => FRAMES,
             };
+            offset = offset.saturating_add(stride);
         }
     }
     Err(GicError::NoRedistributor(mpidr))
@@ -160,6 +161,20 @@ pub(super) fn enable_spi(intid: u32, mpidr: u64) {
     let n = intid as usize;
     d.irouter[n].set(mpidr & hyp_abi::psci::MPIDR_AFFINITY);
     d.isenabler[n / 32].set(1 << (n % 32));
+}
+
+/// Disables an interrupt, a private one on the calling CPU.
+pub(super) fn disable(intid: u32) {
+    let bit = 1 << (intid % 32);
+    if intid < FIRST_SPI {
+        if let Ok(redistributor) = own_redistributor() {
+            redistributor.icenabler0.set(bit);
+        }
+    } else if let Some(word) =
+        GIC.get().and_then(|gic| gic.distributor.icenabler.get(intid as usize / 32))
+    {
+        word.set(bit);
+    }
 }
 
 /// Acknowledges the most urgent pending interrupt: its INTID, or `None` if there is none.

@@ -117,7 +117,7 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
 /// nobody asked for.
 fn device_interrupt(vcpu: &Vcpu, intid: u32) {
     if machine::facts().is_none_or(|facts| facts.console_intid != Some(intid)) {
-        return tell_stray(intid);
+        return disable_stray(intid);
     }
     console::interrupt(|receive| {
         vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface::here())
@@ -127,6 +127,8 @@ fn device_interrupt(vcpu: &Vcpu, intid: u32) {
 
 #[cold]
 #[inline(never)]
-fn tell_stray(intid: u32) {
-    log::debug!("CPU {}: interrupt {intid} is nobody's", percpu::index());
+fn disable_stray(intid: u32) {
+    // Where its line stays high, the guest would get no further.
+    gic::disable(intid);
+    log::warn!("CPU {}: interrupt {intid} is nobody's: disabled", percpu::index());
 }
