@@ -7,9 +7,11 @@
 #[cfg(test)]
 mod tests;
 
+mod bundle;
 pub mod bytes;
 mod calls;
 mod gic;
+mod console;
 mod insn;
 mod syndrome;
 mod tree;

@@ -72,7 +72,11 @@ impl Payload {
     }
 
     /// The same with the file's bytes at hand.
-    fn recognize(path: &Path, file: Vec<u8>, load_addr: Option<u64>) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Payload::read`].
+    pub fn recognize(path: &Path, file: Vec<u8>, load_addr: Option<u64>) -> Result<Self> {
         let bytes = unpack::unpack(file)?;
         if bytes.is_empty() {
             bail!("it is empty");
