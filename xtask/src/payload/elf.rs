@@ -52,6 +52,10 @@ pub(super) fn flatten(file: &[u8]) -> Result<Flat> {
         let data = program.data(LittleEndian, file).ok().context(
             "it is cut short: a segment's data lies behind its end; fetch or build it again",
         )?;
+        // ELF gABI, "Program Header": "The file size may not be larger than the memory size."
+        if u64::try_from(data.len())? > program.p_memsz(LittleEndian) {
+            bail!("a segment of it is larger in the file than in memory: build it again");
+        }
         segments.push(Segment {
             data,
             virtual_: program.p_vaddr(LittleEndian),
