@@ -5,6 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::{
     audit, bench, board_check, build, bundle, coverage, fuzz, guest, image, mutants, run, scenario,
     test,
+    audit, bench, board_check, bundle, coverage, fuzz, guest, image, mutants, run, scenario, test,
+    audit, bench, board_check, bundle, fuzz, guest, image, miri, mutants, run, scenario, test,
 };
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
@@ -64,6 +66,10 @@ pub enum Command {
     #[command(after_help = "Exit status: 0 enough of them; 1 too few; 2 a test fails, or the \
         compiler's tools cannot be had.")]
     Coverage(coverage::Options),
+    /// Run host tests in Miri, an interpreter that finds undefined behaviour; takes hours.
+    ///
+    /// It needs a nightly toolchain, which rustup fetches if it is missing.
+    Miri(miri::Options),
     /// Count the instructions of each operation, beside hand-written code that does the least.
     Bench(bench::Options),
     /// Change `hyp-core` in small ways, one at a time, and see whether a test notices.

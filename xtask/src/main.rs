@@ -12,6 +12,8 @@ mod coverage;
 mod fuzz;
 mod guest;
 mod image;
+mod libtest;
+mod miri;
 mod mutants;
 mod payload;
 mod qemu;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::command(&options),
         Command::Coverage(options) => coverage::command(&options),
         Command::Fuzz(options) => fuzz::command(&options),
+        Command::Miri(options) => miri::command(&options),
         Command::Mutants(options) => mutants::command(&options),
         Command::Test(options) => test::command(&options),
         Command::Setup { boards } => provide(boards).map(|()| 0),

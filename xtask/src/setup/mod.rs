@@ -12,6 +12,7 @@ mod emulators;
 pub(crate) mod exec;
 mod fuzzer;
 mod host;
+mod miri;
 pub(crate) mod parts;
 mod toolchain;
 mod u_boot;
@@ -28,6 +29,8 @@ pub(crate) use emulators::{Choice as QemuChoice, Emulator, FETCHED, Qemu};
 pub(crate) use fuzzer::{ensure_fuzzer, host_triple};
 use host::Need;
 pub(crate) use toolchain::{ensure_coverage_tools, ensure_lint_tools, ensure_target};
+pub(crate) use miri::{NIGHTLY, ensure_miri};
+pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
 pub(crate) use u_boot::{ensure_u_boot, ensure_u_boot_rpi};
 
 /// The program that emulates the machine.

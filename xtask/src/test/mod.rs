@@ -9,8 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::bench;
+use crate::libtest::Checks;
 use crate::scenario::{self, Tally};
-use crate::{fuzz, setup};
+use crate::{fuzz, miri, setup};
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,7 @@ pub fn command(options: &Options) -> Result<u8> {
         eprintln!("[xtask] {}", stage.name);
         let result = (stage.run)().unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
-            stages::Checks { passed: 0, failed: 1 }
+            Checks { passed: 0, failed: 1 }
         });
         let verdict = if result.failed == 0 { "PASS" } else { "FAIL" };
         println!("{verdict} {} ({} checks)", stage.name, result.passed + result.failed);
@@ -59,6 +60,7 @@ pub fn command(options: &Options) -> Result<u8> {
         tally.failed += result.failed;
     }
     short_round("fuzz", fuzz::test_round, &mut tally);
+    short_round("miri", miri::test_round, &mut tally);
     rules(&mut tally)?;
     if !options.no_qemu {
         scenarios(&mut tally);
