@@ -65,13 +65,14 @@ impl SeedField {
         (self.at..end).step_by(most.max(1)).map(move |at| (at, end.saturating_sub(at).min(most)))
     }
 
-    /// Whether the field is all of one property's value in `tree`.
+    /// Whether the field is all of one property's value in `tree`, which has the value's padding too.
     pub(super) fn is_property(&self, tree: &[u8]) -> bool {
         let header =
             self.at.checked_sub(PROPERTY_HEADER).and_then(|start| tree.get(start..self.at));
         let mut words = header.into_iter().flat_map(cells);
         let len = u32::try_from(self.len).ok();
-        let value = self.at.checked_add(self.len).and_then(|end| tree.get(self.at..end));
+        let end = self.at.checked_add(self.len).and_then(|end| end.checked_next_multiple_of(4));
+        let value = end.and_then(|end| tree.get(self.at..end));
         self.at.is_multiple_of(4)
             && words.next() == Some(FDT_PROP)
             && words.next() == len

@@ -180,6 +180,18 @@ fn a_seed_that_is_no_property_is_refused() {
     }
 }
 
+/// Taken out it would reach up to three bytes behind the tree.
+#[test]
+fn a_seed_without_its_padding_is_refused() {
+    let mut tree = std::vec![0; 63];
+    tree[20..28].copy_from_slice(&cells(&[3, 31]));
+    let field = SeedField { at: 32, len: 31 };
+    assert!(!field.is_property(&tree));
+    tree.push(0);
+    assert!(field.is_property(&tree));
+    assert!(field.removal().all(|(at, word)| at + word.len() <= tree.len()));
+}
+
 #[test]
 fn an_erased_seed_is_no_longer_in_the_tree() {
     let mut tree = include_bytes!("../tree/testdata/virt-gicv3.dtb").to_vec();
