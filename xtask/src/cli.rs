@@ -3,10 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, board_check, build, bundle, coverage, fuzz, guest, image, mutants, run, scenario,
-    test,
-    audit, bench, board_check, bundle, coverage, fuzz, guest, image, mutants, run, scenario, test,
-    audit, bench, board_check, bundle, fuzz, guest, image, miri, mutants, run, scenario, test,
+    audit, bench, board_check, build, bundle, coverage, fuzz, guest, image, miri, mutants, run,
+    scenario, test,
 };
 
 /// Builds, runs and tests Postern, a Type-1 hypervisor for AArch64.
