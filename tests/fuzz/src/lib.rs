@@ -2,7 +2,7 @@
 //!
 //! Each target takes bytes, makes of them what its code reads, and compares the answer with one
 //! that was come to in another way. `cargo xtask fuzz` lets libFuzzer choose the bytes;
-//! `docs/testing.md` says how to work with it. The inputs in `corpus` are also an ordinary test.
+//! `docs/fuzzing.md` says how to work with it. The inputs in `corpus` are also an ordinary test.
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: libFuzzer over what reads a guest's or a loader's bytes.
 //!
-//! The targets are in `tests/fuzz`. `docs/testing.md` says how to work with them.
+//! The targets are in `tests/fuzz`. `docs/fuzzing.md` says how to work with them.
 
 mod crash;
 mod keep;
