@@ -163,7 +163,11 @@ impl CpuView {
             (2, ..) if !self.is_protected => zero(direction),
             (2, ..) => debug_of_protected(register, direction),
             // Set and way maintenance, should it trap: of no use to anybody below EL2.
-            (1, 0, 7, 6 | 10 | 14) if register.op2() == 2 && !self.is_protected => Answer::Ignored,
+            (1, 0, 7, 6 | 10 | 14)
+                if register.op2() == 2 && direction == Direction::Write && !self.is_protected =>
+            {
+                Answer::Ignored
+            }
             _ => Answer::Undefined,
         }
     }

@@ -124,6 +124,8 @@ fn rows_128_and_129_id_registers() {
 fn row_130_set_and_way() {
     assert_eq!(view(&cortex_a72(), true).answer(&write(DC_ISW)), Answer::Undefined);
     assert_eq!(view(&cortex_a72(), false).answer(&write(DC_ISW)), Answer::Ignored);
+    // SYSL, which would leave its register as it was.
+    assert_eq!(view(&cortex_a72(), false).answer(&read(DC_ISW)), Answer::Undefined);
 }
 
 #[test]
