@@ -99,7 +99,7 @@ fn join(segments: &[Segment<'_>], entry: u64) -> Result<Flat> {
         .iter()
         .find_map(|segment| {
             let offset = entry.checked_sub(segment.virtual_)?;
-            (offset < segment.size).then_some(segment.physical + offset)
+            (offset < segment.size).then(|| segment.physical + offset)
         })
         .with_context(|| format!("its entry point {entry:#x} lies in no segment; set ENTRY"))?;
     Ok(Flat { bytes, load, end, entry })

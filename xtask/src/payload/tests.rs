@@ -166,6 +166,9 @@ fn impossible_elf_files_are_refused() {
     assert!(refusal(elf(183, 0x4040_0000, &[segment, far])).contains("apart"));
     let wraps = (0x200, 0x4040_0000, u64::MAX - 8, 0x10, 0x10);
     assert!(refusal(elf(183, 0x4040_0000, &[wraps])).contains("wrap"));
+    // Far behind a segment that lies high: in no segment, and no address either.
+    let high = (0x200, 0, 0x4040_0000, 0x100, 0x100);
+    assert!(refusal(elf(183, u64::MAX - 0x100, &[high])).contains("entry point"));
     // Its end in memory would lie inside what is loaded.
     let larger = (0x200, 0x4040_0000, 0x4040_0000, 0x100, 0x10);
     assert!(refusal(elf(183, 0x4040_0000, &[larger])).contains("larger in the file"));
