@@ -28,9 +28,8 @@ pub(crate) use edk2::ensure_edk2;
 pub(crate) use emulators::{Choice as QemuChoice, Emulator, FETCHED, Qemu};
 pub(crate) use fuzzer::{ensure_fuzzer, host_triple};
 use host::Need;
-pub(crate) use toolchain::{ensure_coverage_tools, ensure_lint_tools, ensure_target};
 pub(crate) use miri::{NIGHTLY, ensure_miri};
-pub(crate) use toolchain::{ensure_lint_tools, ensure_target};
+pub(crate) use toolchain::{ensure_coverage_tools, ensure_lint_tools, ensure_target};
 pub(crate) use u_boot::{ensure_u_boot, ensure_u_boot_rpi};
 
 /// The program that emulates the machine.
