@@ -20,6 +20,7 @@ const UNSAFE_PLACES: &[&str] = &[
     "hyp/src/mm/",
     "tests/bench/src/arch/",
     "tests/conformance/src/arch/",
+    "tests/hostile/src/arch/",
     "tests/floors/src/",
     "tests/runtime/src/mmio.rs",
 ];

@@ -1,3 +1,5 @@
+//! The machine's ID registers as they come together, and the questions of the short lane.
+
 use super::*;
 use crate::calls::Workaround;
 use crate::inject::PstateFeatures;
