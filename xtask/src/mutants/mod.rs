@@ -113,11 +113,11 @@ pub fn command(options: &Options) -> Result<u8> {
     Ok(u8::from(failed))
 }
 
-/// Tries the tests of hyp-core itself first and the model, which takes longer, on what is left.
+/// Tries the tests of hyp-core itself first; the models, which take longer, on what is left.
 fn attempt(sample: Vec<Mutant>, jobs: usize) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut left = sample;
-    for (package, target) in [("hyp-core", "--lib"), ("model", "--tests")] {
+    for (package, target) in [("hyp-core", "--lib"), ("gic", "--tests"), ("model", "--tests")] {
         if left.is_empty() {
             break;
         }
