@@ -8,7 +8,6 @@ pub(crate) const fn cpu_on() -> Option<Result<(), Error>> {
     None
 }
 
-#[cfg_attr(feature = "ghost", expect(dead_code, reason = "the heap is another one"))]
 pub(crate) const fn is_heap_used_up() -> bool {
     false
 }
