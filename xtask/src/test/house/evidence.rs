@@ -1,5 +1,5 @@
 //! What a document may name as evidence: rows of the conformance guest, tests of the host,
-//! scenarios, rules of the house. All of it must be there.
+//! scenarios, rules of the house, stages of `cargo xtask test`. All of it must be there.
 
 use std::collections::BTreeSet;
 
@@ -19,8 +19,8 @@ const CLAIMS: [&str; 2] = ["docs/assurance.md", "docs/threat-model.md"];
 const COLUMN: &str = "defended by";
 
 /// Each line of a table of claims names evidence, and all of it exists. `rules` are the names of
-/// the rules of the house.
-pub fn claims(files: &Files, rules: &[&str]) -> Vec<String> {
+/// the rules of the house, `stages` those of the stages of `test`.
+pub fn claims(files: &Files, rules: &[&str], stages: &[&str]) -> Vec<String> {
     let known = Known::gather(files);
     let mut breaches = Vec::new();
     for path in CLAIMS {
@@ -40,7 +40,7 @@ pub fn claims(files: &Files, rules: &[&str]) -> Vec<String> {
                 is_claims = true;
             } else if is_claims && !cell.chars().all(|c| c == '-' || c == '|') {
                 claims += 1;
-                let wrong = known.check_claim(cell, rules);
+                let wrong = known.check_claim(cell, rules, stages);
                 breaches.extend(wrong.iter().map(|what| breach(document, index, what)));
             }
         }
@@ -111,7 +111,7 @@ impl Known {
     /// What is wrong with the cell that says what shows a row of the guest ABI.
     pub fn check_row(&self, shown: &str) -> Vec<String> {
         if shown.starts_with("guest ") || shown.starts_with("test ") {
-            return self.check_one(shown, &[]);
+            return self.check_one(shown, &[], &[]);
         }
         if shown.strip_prefix("no VM: ").is_none_or(|reason| reason.len() < 20) {
             return vec!["neither `guest`, nor `test`, nor `no VM:` with a reason".to_owned()];
@@ -120,13 +120,13 @@ impl Known {
     }
 
     /// What is wrong with the cell that names the evidence of a claim.
-    fn check_claim(&self, cell: &str, rules: &[&str]) -> Vec<String> {
-        cell.split("; ").flat_map(|part| self.check_one(part, rules)).collect()
+    fn check_claim(&self, cell: &str, rules: &[&str], stages: &[&str]) -> Vec<String> {
+        cell.split("; ").flat_map(|part| self.check_one(part, rules, stages)).collect()
     }
 
-    /// A kind of evidence and its names: `guest R1, R2` or `test`, `scenario`, `rule` with names in
-    /// backticks.
-    fn check_one(&self, part: &str, rules: &[&str]) -> Vec<String> {
+    /// A kind of evidence and its names: `guest R1, R2` or `test`, `scenario`, `rule`, `stage` with
+    /// names in backticks.
+    fn check_one(&self, part: &str, rules: &[&str], stages: &[&str]) -> Vec<String> {
         let (kind, names) = part.split_once(' ').unwrap_or((part, ""));
         if kind == "guest" {
             return names.split(", ").filter_map(|name| self.check_guest(name)).collect();
@@ -139,6 +139,7 @@ impl Known {
             "test" | "tests" => self.tests.contains(name),
             "scenario" | "scenarios" => self.scenarios.contains(name),
             "rule" | "rules" => rules.contains(&name),
+            "stage" | "stages" => stages.contains(&name),
             _ => false,
         };
         let missing = names.into_iter().filter(|name| !exists(name));
@@ -184,7 +185,7 @@ mod tests {
             (CONFORMANCE[0], "[expect]\nrows = [\"R1\"]"),
             (CONFORMANCE[1], ""),
         ]);
-        claims(&files, &["no unfinished code"])
+        claims(&files, &["no unfinished code"], &["format"])
     }
 
     #[test]
@@ -193,6 +194,7 @@ mod tests {
             "guest R1",
             "test `a_test`",
             "scenario `hostile/loop`, `hostile`",
+            "stage `format`",
             "guest R1; test `a_test`; scenarios `hostile`; rule `no unfinished code`",
         ] {
             assert_eq!(found(fine), [""; 0], "{fine}");
@@ -203,6 +205,7 @@ mod tests {
             ("guest R1; test `no_test`", "no test no_test"),
             ("scenario `hostile/other`", "no scenario hostile/other"),
             ("rule `be kind`", "no rule be kind"),
+            ("stage `no unfinished code`", "no stage no unfinished code"),
             ("test", "names nothing"),
             ("of course", "names nothing"),
             ("proof `a_test`", "no proof a_test"),
@@ -215,7 +218,7 @@ mod tests {
     #[test]
     fn a_document_of_claims_claims_something() {
         let files = Files::of(&[(CLAIMS[0], "# Nothing"), (CONFORMANCE[0], "")]);
-        let found = claims(&files, &[]);
+        let found = claims(&files, &[], &[]);
         assert_eq!(
             found,
             [

@@ -43,7 +43,8 @@ mod source_rules;
 
 fn promises(files: &Files) -> Vec<String> {
     let rules: Vec<&str> = RULES.iter().map(|(rule, _check)| *rule).collect();
-    evidence::claims(files, &rules)
+    let stages: Vec<&str> = super::stages::ALL.iter().map(|stage| stage.name).collect();
+    evidence::claims(files, &rules, &stages)
 }
 
 /// Checks every rule on the checkout.
