@@ -19,10 +19,15 @@ use hyp_abi::vplatform::FIRST_SPI;
 /// An interrupt that asks for a list register.
 #[derive(Clone, Copy)]
 struct Candidate {
-    /// Smaller is more urgent: group off at the CPU interface in bit 8, priority below.
+    /// Smaller is more urgent: [`UNACKNOWLEDGED`], group off at the CPU interface in bit 8, priority
+    /// below.
     rank: u16,
     intid: u32,
 }
+
+/// Bit 9 of the rank of an active interrupt: a register made it active. The end of an interrupt is that
+/// of an acknowledged one as long as there is one.
+const UNACKNOWLEDGED: u16 = 0x200;
 
 /// The most urgent candidates of one class, best first.
 struct Best {
@@ -96,7 +101,7 @@ impl Flow<'_> {
     }
 
     /// Deactivates as many of the interrupts without a list register as the hardware counted,
-    /// highest priority first: nested interrupts end in that order.
+    /// acknowledged ones first, highest priority first: nested interrupts end in that order.
     fn settle_spilled(&mut self, iface: &mut impl CpuInterface) -> Kicks {
         let value = iface.hcr();
         let count = (value >> hcr::EOI_COUNT_SHIFT) & hcr::EOI_COUNT_MASK;
@@ -113,11 +118,11 @@ impl Flow<'_> {
         for _ in 0..count {
             let mut best = Best::new();
             for n in Bits(self.bank.word.active & !self.bank.word.live) {
-                best.add(Candidate { rank: self.private_priority(n), intid: n });
+                best.add(Candidate { rank: self.private_active_rank(n), intid: n });
             }
             for word in 0..SPI_WORDS {
                 for spi in spis_of(word, self.spis.spilled(self.vcpu, word)) {
-                    let rank = u16::from(self.spis.priority(spi));
+                    let rank = self.spi_active_rank(spi);
                     best.add(Candidate { rank, intid: spi.saturating_add(FIRST_SPI) });
                 }
             }
@@ -152,23 +157,23 @@ impl Flow<'_> {
         let mut active = Best::new();
         for n in Bits(private) {
             let group1 = self.bank.word.group1 & bit(n) != 0;
-            let rank = self.private_priority(n) | disabled_rank(enabled, group1);
-            let candidate = Candidate { rank, intid: n };
+            let disabled = disabled_rank(enabled, group1);
             if self.bank.word.active & bit(n) == 0 {
-                waiting.add(candidate);
+                waiting.add(Candidate { rank: self.private_priority(n) | disabled, intid: n });
             } else {
-                active.add(candidate);
+                active.add(Candidate { rank: self.private_active_rank(n) | disabled, intid: n });
             }
         }
         for (word, wanted) in spis.into_iter().enumerate() {
             for spi in spis_of(word, wanted) {
                 let group1 = self.spis.is_group1(spi);
-                let rank = u16::from(self.spis.priority(spi)) | disabled_rank(enabled, group1);
-                let candidate = Candidate { rank, intid: spi.saturating_add(FIRST_SPI) };
+                let disabled = disabled_rank(enabled, group1);
+                let intid = spi.saturating_add(FIRST_SPI);
                 if self.spis.is_active(spi) {
-                    active.add(candidate);
+                    active.add(Candidate { rank: self.spi_active_rank(spi) | disabled, intid });
                 } else {
-                    waiting.add(candidate);
+                    let rank = u16::from(self.spis.priority(spi)) | disabled;
+                    waiting.add(Candidate { rank, intid });
                 }
             }
         }
@@ -239,6 +244,18 @@ impl Flow<'_> {
             self.bank.hcr = value;
             iface.set_hcr(value | trap(iface));
         }
+    }
+
+    /// The rank of the active SGI or PPI `n`.
+    fn private_active_rank(&self, n: u32) -> u16 {
+        let is_acknowledged = self.bank.word.acknowledged() & bit(n) != 0;
+        self.private_priority(n) | if is_acknowledged { 0 } else { UNACKNOWLEDGED }
+    }
+
+    /// The rank of the active `spi`, a number from 0.
+    fn spi_active_rank(&self, spi: u32) -> u16 {
+        let is_acknowledged = self.spis.is_acknowledged(spi);
+        u16::from(self.spis.priority(spi)) | if is_acknowledged { 0 } else { UNACKNOWLEDGED }
     }
 
     fn private_priority(&self, n: u32) -> u16 {

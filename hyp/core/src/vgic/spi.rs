@@ -262,6 +262,12 @@ impl SpiBank {
         self.words.get(word).is_some_and(|w| w.active & mask != 0)
     }
 
+    /// Whether `spi` is active because a guest acknowledged it.
+    pub(super) fn is_acknowledged(&self, spi: u32) -> bool {
+        let (word, mask) = place(spi);
+        self.words.get(word).is_some_and(|w| w.acknowledged() & mask != 0)
+    }
+
     /// Whether `spi` is in group 1.
     pub(super) fn is_group1(&self, spi: u32) -> bool {
         let (word, mask) = place(spi);

@@ -74,6 +74,9 @@ pub(super) struct Word {
     /// Input lines.
     pub(super) line: u32,
     pub(super) active: u32,
+    /// Of the active ones, those that the guest acknowledged; others a register made active. Bits of
+    /// what is not active mean nothing.
+    acknowledged: u32,
     pub(super) live: u32,
     seen: u32,
     cancel_pending: u32,
@@ -94,6 +97,11 @@ impl Word {
     /// Pending as ISPENDR shows it.
     pub(super) const fn pending(&self) -> u32 {
         self.latch | (self.line & !self.edge) | (self.seen & self.live)
+    }
+
+    /// Active because the guest acknowledged it: its end is still to come.
+    pub(super) const fn acknowledged(&self) -> u32 {
+        self.acknowledged & self.active
     }
 
     /// Waiting in the model, enabled, and of a group that is on.
@@ -156,6 +164,7 @@ impl Word {
             BitRegister::SetActive => {
                 // What is live may have been deactivated since it was loaded.
                 let changed = value & (!self.active | self.live);
+                self.acknowledged &= self.active | !value;
                 self.active |= value;
                 self.force_active |= value & self.live;
                 changed
@@ -215,6 +224,9 @@ impl Word {
         }
         if lr.is_active() {
             self.active |= bit & !self.cancel_active;
+            if acknowledged {
+                self.acknowledged |= bit;
+            }
         } else {
             self.active &= !bit;
         }

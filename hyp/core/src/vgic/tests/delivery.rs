@@ -232,6 +232,27 @@ fn active_interrupts_survive_without_a_list_register() {
 }
 
 #[test]
+fn an_end_is_that_of_an_acknowledged_interrupt_whatever_else_is_active() {
+    let mut m = Machine::started(1, 2);
+    for intid in 40..43 {
+        m.dist_write_as(0, 0x400 + intid, Width::Byte, 0x10);
+    }
+    m.dist_write(0, 0x304, 0b111 << 8);
+    m.dist_write_as(0, 0x400 + 36, Width::Byte, 0xa0);
+    m.dist_write_as(0, 0x400 + 37, Width::Byte, 0xd0);
+    m.line(36, true);
+    assert_eq!(m.acknowledge(0), 36);
+    m.line(36, false);
+    m.line(37, true);
+    m.end(0, 36);
+    assert_eq!(m.dist_read(0, 0x304), 0b111 << 8, "what a register made active stays so");
+    assert_eq!(m.acknowledge(0), 37);
+    m.line(37, false);
+    m.end(0, 37);
+    assert_eq!(m.dist_read(0, 0x304), 0b111 << 8);
+}
+
+#[test]
 fn separate_deactivation_is_in_any_order() {
     let mut m = Machine::started(1, 2);
     m.split(0);
