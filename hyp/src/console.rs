@@ -19,8 +19,6 @@ const LINE: usize = 256;
 const OUT: usize = 4096;
 /// Bytes of log lines that wait for the guest to end its line.
 const HELD: usize = 4096;
-/// How often the timer fires without any need of the console's: so often is a vCPU looked at.
-const LOOK_SECONDS: u64 = 1;
 
 /// The UART. Last words go there even when whoever crashed holds the terminal's lock.
 static UART: Once<Uart> = Once::new();
@@ -160,35 +158,19 @@ pub(crate) fn listen() {
 /// Sets EL2's timer on this CPU for log lines that wait, if there are any.
 pub(crate) fn arm_timer() {
     let deadline = TERMINAL.lock().console.deadline();
-    if deadline.is_some() {
-        timer::set_deadline(deadline);
+    if let Some(deadline) = deadline {
+        timer::fire_by(deadline);
     }
 }
 
-/// Sets EL2's timer on this CPU, which is about to run a vCPU, for the next look at it.
-pub(crate) fn arm_look() {
-    timer::set_deadline(Some(next_look()));
-}
-
-/// Has EL2's timer fire on this CPU a millisecond from now.
-pub(crate) fn look_soon() {
-    timer::set_deadline(Some(timer::now().saturating_add(timer::frequency() / 1000)));
-}
-
-/// When EL2's timer fires at the latest while a vCPU runs.
-fn next_look() -> u64 {
-    timer::now().saturating_add(timer::frequency().saturating_mul(LOOK_SECONDS))
-}
-
-/// EL2's timer fired: lets log lines through that have waited long enough for the guest.
+/// EL2's timer fired and was stopped: lets log lines through that have waited long enough for the
+/// guest.
 pub(crate) fn timer_fired() {
     let mut terminal = TERMINAL.lock();
     terminal.console.tick(timer::now());
     terminal.drain();
-    let deadline = terminal.console.deadline();
     drop(terminal);
-    let look = next_look();
-    timer::set_deadline(Some(deadline.map_or(look, |at| at.min(look))));
+    arm_timer();
 }
 
 /// Sends all that waits and then `text` as lines of their own, polling. For the last words: works

@@ -180,10 +180,12 @@ read! {
     hpfar_el2 = HPFAR_EL2;
     hcr_el2 = HCR_EL2;
     vttbr_el2 = VTTBR_EL2;
+    cnthp_ctl_el2 = CNTHP_CTL_EL2;
     cntpct_el0 = CNTPCT_EL0;
     cntfrq_el0 = CNTFRQ_EL0;
 }
 read_missing! {
+    cnthp_cval_el2 = "cnthp_cval_el2";
     isr_el1 = "isr_el1";
 }
 write! {

@@ -157,10 +157,16 @@ pub(crate) fn kick_v3(cpu: usize) {
     gicv3::kick(cpu);
 }
 
-/// Whether something has to happen soon after a guest's timer interrupt, lest the next one stay
-/// unseen: a flaw of QEMU's GICv2.
+/// Whether another interrupt has to come soon after the guest deactivates its timer's, lest the next
+/// one of the timer stay unseen: a flaw of QEMU's GICv2.
 pub(crate) fn forgets_lines() -> bool {
     gicv2::get().is_some_and(gicv2::GicV2::forgets_lines)
+}
+
+/// Whether one of these private interrupts of the calling CPU is active, on a GICv2.
+pub(crate) fn is_active_here(intids: &[u32]) -> bool {
+    let mask = intids.iter().fold(0, |mask, intid| mask | 1_u32.wrapping_shl(*intid));
+    gicv2::get().is_some_and(|gic| gic.active_here() & mask != 0)
 }
 
 /// Sends [`KICK_SGI`] to CPU number `cpu`.

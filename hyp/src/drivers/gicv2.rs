@@ -114,6 +114,11 @@ impl GicV2 {
         self.interface.iidr.get() == QEMU
     }
 
+    /// The calling CPU's private interrupts that are active, a bit each.
+    pub(super) fn active_here(&self) -> u32 {
+        self.distributor.icactiver[0].get()
+    }
+
     /// Enables a PPI of the calling CPU.
     pub(super) fn enable_ppi(&self, intid: u32) {
         self.distributor.isenabler[0].set(1 << intid);

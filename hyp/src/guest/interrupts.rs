@@ -7,7 +7,7 @@ use super::inject::serror;
 use super::shell::Here;
 use super::vcpu::Vcpu;
 use super::{events, stuck, tracing};
-use crate::arch::percpu;
+use crate::arch::{percpu, timer};
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::{console, injection, machine};
@@ -84,22 +84,22 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
         intid @ (VTIMER_INTID | PTIMER_INTID) => {
             let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
             if gic::forgets_lines() {
-                vcpu.state.is_nudged.set(true);
-                console::look_soon();
+                timer::fire_soon();
             }
             return vm.pass_on(index, kicks, &Here, &mut iface);
         }
         gic::KICK_SGI => vm.gic.sync(index, &mut iface),
         HYP_TIMER => {
+            timer::stop();
             console::timer_fired();
-            // Looks count seconds.
-            if !vcpu.state.is_nudged.replace(false) {
-                stuck::look(vcpu);
+            stuck::timer_fired(vcpu);
+            if gic::forgets_lines() && gic::is_active_here(&[VTIMER_INTID, PTIMER_INTID]) {
+                timer::fire_soon();
             }
             tracing::tell_counts();
             if injection::has_serror() && vm.power.is_on(index) {
                 serror(vcpu);
-                console::look_soon();
+                timer::fire_soon();
             }
             Kicks::NONE
         }

@@ -9,15 +9,15 @@ use core::fmt;
 use hyp_abi::trace::Kind;
 use hyp_core::psci::{self, Start};
 use hyp_core::vgic::CpuInterface;
-use hyp_core::vm::{Left, Runaway, Stop};
+use hyp_core::vm::{Left, Stop};
 
 use super::shell::Here;
 use super::vcpu::Vcpu;
 use super::{ghost, instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
-use crate::arch::{cpu, stage2, sysreg};
+use crate::arch::{cpu, stage2, sysreg, timer};
 use crate::drivers::virtual_interface::VirtualInterface;
-use crate::{console, injection, trace};
+use crate::{injection, trace};
 
 /// Waits for the vCPU's start and enters the guest.
 pub(crate) fn run(vcpu: &'static mut Vcpu) -> ! {
@@ -57,10 +57,9 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
         vpidr: sysreg::midr_el1(),
         big_endian: start.big_endian,
     };
-    vcpu.state.runaway.set(Runaway::new());
-    console::arm_look();
+    stuck::begin(vcpu);
     if injection::has_serror() {
-        console::look_soon();
+        timer::fire_soon();
     }
     trace::write(Kind::VcpuOn, start.entry, [start.context, 0, 0, 0, 0]);
     context::enter_reset(vcpu, &entry)

@@ -59,8 +59,8 @@ fn run_cpu(index: usize) -> ! {
         erratum_834220: machine::has_erratum_834220(),
         pstate_features: facts.pstate,
         is_traced: trace::is_on(),
-        is_nudged: Cell::new(false),
         runaway: Cell::new(Runaway::new()),
+        next_look: Cell::new(0),
     };
     // Decided here and not at each call.
     let call = if state.is_traced { traps::traced_call } else { traps::trap_call };

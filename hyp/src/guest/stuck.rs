@@ -3,13 +3,16 @@
 use core::fmt;
 
 use hyp_core::vgic::Kicks;
-use hyp_core::vm::{Moment, Shell, Stop};
+use hyp_core::vm::{Moment, Runaway, Shell, Stop};
 
 use super::instance;
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use crate::arch::{percpu, sysreg};
+use crate::arch::{percpu, sysreg, timer};
 use crate::drivers::gic;
+
+/// Seconds between two looks at a vCPU; the limits of [`Runaway::looks_stuck`] count looks.
+const LOOK_SECONDS: u64 = 1;
 
 /// The guest is about to be made to take an exception; ends its VM if it takes nothing else.
 /// `has_all` tells whether all registers are in the frame.
@@ -36,11 +39,34 @@ pub(crate) fn is_fresh(vcpu: &Vcpu) -> bool {
     is_fresh
 }
 
-/// EL2's timer fired; ends the VM if the vCPU is caught in exceptions that EL2 does not see.
-pub(crate) fn look(vcpu: &Vcpu) {
+/// The vCPU is about to be started on this CPU: from now on it is looked at now and then.
+pub(crate) fn begin(vcpu: &Vcpu) {
+    vcpu.state.runaway.set(Runaway::new());
+    look_later(vcpu, timer::now());
+}
+
+/// The next look is due a period after `now`.
+fn look_later(vcpu: &Vcpu, now: u64) {
+    let next = now.saturating_add(timer::frequency().saturating_mul(LOOK_SECONDS));
+    vcpu.state.next_look.set(next);
+    timer::fire_by(next);
+}
+
+/// EL2's timer fired, for whatever reason, and was stopped. If it is time for a look at the vCPU, ends
+/// its VM if it is caught in exceptions that EL2 does not see.
+pub(crate) fn timer_fired(vcpu: &Vcpu) {
     if !vcpu.state.vm.power.is_on(vcpu.state.index) {
         return;
     }
+    let (now, due) = (timer::now(), vcpu.state.next_look.get());
+    if now < due {
+        return timer::fire_by(due);
+    }
+    look(vcpu);
+    look_later(vcpu, now);
+}
+
+fn look(vcpu: &Vcpu) {
     let mut runaway = vcpu.state.runaway.get();
     let is_stuck = runaway.looks_stuck(&moment());
     vcpu.state.runaway.set(runaway);

@@ -37,10 +37,8 @@ pub(crate) struct State {
     pub(crate) pstate_features: PstateFeatures,
     /// What it does is traced.
     pub(crate) is_traced: bool,
-    /// EL2's timer fires out of turn, only so that something happens ([`gic::forgets_lines`]).
-    ///
-    /// [`gic::forgets_lines`]: crate::drivers::gic::forgets_lines
-    pub(crate) is_nudged: Cell<bool>,
     /// Whether it still gets anywhere.
     pub(crate) runaway: Cell<Runaway>,
+    /// When that is asked again, by the physical counter.
+    pub(crate) next_look: Cell<u64>,
 }
