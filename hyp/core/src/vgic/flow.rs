@@ -231,10 +231,17 @@ impl Flow<'_> {
         let mut value = hcr::EN;
         if crowded {
             // Waiting interrupts of a group that is off at the CPU interface rank last, so a
-            // change of a group's enable changes the choice.
+            // change of a group's enable changes the choice; but not while both are off. Nothing
+            // may be asked for that is so already: emulators take group 0 for off where group 1
+            // is, and the interrupt would come for ever.
+            const BOTH: u64 = vmcr::VENG0 | vmcr::VENG1;
             value |= hcr::NPIE;
-            value |= if enabled & vmcr::VENG0 == 0 { hcr::VGRP0EIE } else { hcr::VGRP0DIE };
-            value |= if enabled & vmcr::VENG1 == 0 { hcr::VGRP1EIE } else { hcr::VGRP1DIE };
+            value |= match enabled & BOTH {
+                BOTH => hcr::VGRP0DIE | hcr::VGRP1DIE,
+                vmcr::VENG0 => hcr::VGRP1EIE,
+                vmcr::VENG1 => hcr::VGRP0EIE,
+                _ => hcr::VGRP0EIE | hcr::VGRP1EIE,
+            };
         }
         // With separate deactivation the order is the guest's choice, and the write traps.
         if spilled && (enabled & vmcr::VEOIM == 0 || !iface.can_trap_deactivation()) {

@@ -417,6 +417,32 @@ fn what_the_cpu_interface_has_off_does_not_block_the_rest() {
     assert_eq!(taken, 8);
 }
 
+/// A maintenance interrupt that its own service does not end keeps the vCPU from running.
+#[test]
+fn what_calls_for_a_look_is_over_once_it_was_looked_at() {
+    const CALLS: u64 = hcr::VGRP0EIE | hcr::VGRP0DIE | hcr::VGRP1EIE | hcr::VGRP1DIE;
+    for (enabled, calls) in [
+        (0, hcr::VGRP0EIE | hcr::VGRP1EIE),
+        (vmcr::VENG0, hcr::VGRP1EIE),
+        (vmcr::VENG1, hcr::VGRP0EIE),
+        (vmcr::VENG0 | vmcr::VENG1, hcr::VGRP0DIE | hcr::VGRP1DIE),
+    ] {
+        let mut m = Machine::started(1, 1);
+        m.sgi(0, SgiRegister::Sgi1, 1);
+        m.sgi(0, SgiRegister::Sgi1, 2 << 24 | 1);
+        m.cpus[0].vmcr = enabled;
+        let _ = m.vgic.maintenance(0, &mut m.cpus[0]);
+        assert!(!m.cpus[0].has_maintenance(), "{enabled:#x}: {:#x}", m.cpus[0].hcr);
+        assert_eq!(m.cpus[0].hcr & CALLS, calls, "{enabled:#x}");
+        // Both off and on again: whatever is let in comes.
+        m.cpus[0].vmcr = 0;
+        m.cpus[0].vmcr = vmcr::VENG0 | vmcr::VENG1;
+        assert_eq!((m.acknowledge(0), m.acknowledge(0)), (0, SPURIOUS), "{enabled:#x}");
+        m.end(0, 0);
+        assert_eq!(m.acknowledge(0), 2, "{enabled:#x}");
+    }
+}
+
 #[test]
 fn unknown_numbers_are_ignored() {
     let mut m = Machine::started(1, 4);

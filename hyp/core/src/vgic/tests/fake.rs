@@ -139,7 +139,8 @@ impl FakeCpu {
                 || on(hcr::LRENPIE) && count != 0
                 || on(hcr::NPIE) && !self.lrs.iter().any(|lr| lr.is_pending())
                 || on(hcr::VGRP0EIE) && group0
-                || on(hcr::VGRP0DIE) && !group0
+                // Emulators (QEMU since 7.2, gem5) take group 0 for off where group 1 is.
+                || on(hcr::VGRP0DIE) && !(group0 && group1)
                 || on(hcr::VGRP1EIE) && group1
                 || on(hcr::VGRP1DIE) && !group1)
     }
