@@ -182,7 +182,13 @@ impl Power {
     /// starts another.
     #[must_use]
     pub fn is_any_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire) != 0
+        self.alive() != 0
+    }
+
+    /// How many are on or about to be; too many for a moment where somebody starts one that is.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        self.alive.load(Ordering::Acquire)
     }
 
     /// Turns all vCPUs off, pending starts included. Only where none of them can run: at the

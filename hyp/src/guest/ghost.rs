@@ -3,9 +3,9 @@
 //! `ghost`; the functions of `ghost_off.rs` stand here otherwise.
 //!
 //! Who judges is the package `ghost`. Tables are judged under the writer lock of the address space,
-//! so that no other vCPU's doing is mixed in and no order of the vCPUs is hidden; power states, which
-//! change without a lock, under one that is only here. What a vCPU was told without a lock must have
-//! been right at some moment of its trap.
+//! so that no other vCPU's doing is mixed in and no order of the vCPUs is hidden. What a vCPU was told
+//! without a lock must have been right at some moment of its trap; and power states, which change
+//! without one, must be explained by some order of what vCPUs do at the same time.
 
 mod events;
 mod lock;
@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ::ghost::model::{Access, Answer, Conduit, Event, Kind};
-use ::ghost::{Cause, Section, Space, is_psci};
+use ::ghost::{Cause, Deed, Section, Space, is_psci};
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::VmDescription;
 use hyp_core::calls::Outcome;
@@ -67,8 +67,9 @@ pub(super) fn start(instance: &'static Instance, machine: &Machine<'_>) {
 /// The writer lock of the address space was taken.
 fn opened() {
     let Some(eyes) = Eyes::open() else { return };
+    let is_alone = eyes.vm.power.alive() <= 1;
     if let Some(space) = SPACE.lock().as_mut()
-        && let Err(difference) = space.open(percpu::index(), &eyes)
+        && let Err(difference) = space.open(percpu::index(), &eyes, is_alone)
     {
         report::stop(&difference, space.tally);
     }
@@ -81,9 +82,7 @@ fn settled(used: (u64, u64), claims: &[Ipa]) {
     let cpu = percpu::index();
     let mut space = SPACE.lock();
     let Some(space) = space.as_mut() else { return };
-    let others = (0..eyes.vm.power.count()).filter(|other| *other != cpu);
-    let is_alone = others.into_iter().all(|vcpu| !eyes.vm.power.is_on(vcpu));
-    let section = Section { used, claims: &claims, is_alone };
+    let section = Section { used, claims: &claims };
     if let Err(difference) = space.section(cpu, &eyes, &section) {
         report::stop(&difference, space.tally);
     }
@@ -132,9 +131,7 @@ pub(super) fn call(
     }
     if is_psci(x0) {
         let is_big_endian = sysreg::sctlr_el1() & EE != 0;
-        return power::change(vm, op, |power, outcome, seen| {
-            power.call(&event, is_big_endian, &events::told(outcome), seen)
-        });
+        return power::watch(vm, index, Deed::Call(event, is_big_endian), op, events::told);
     }
     begin(index, Cause::Event(event));
     let outcome = op();
@@ -256,7 +253,7 @@ pub(super) fn load<T>(op: impl FnOnce() -> T) -> T {
 /// EL2 resets the VM by `op`.
 pub(super) fn reset<T>(vm: &GuestVm, op: impl FnOnce() -> T) -> T {
     let op = || during(Cause::Reset, op);
-    power::change(vm, op, |power, _, seen| power.reset(seen))
+    power::watch(vm, percpu::index(), Deed::Reset, op, |_| Answer::Nothing)
 }
 
 /// The VM has stopped: compares everything and says how much was compared.

@@ -24,6 +24,7 @@ mod predict;
 mod runs;
 mod space;
 mod walk;
+mod ways;
 
 pub use cause::Cause;
 pub use difference::Difference;
@@ -32,3 +33,4 @@ pub use place::{Extent, Place};
 pub use power::{Power, Seen, is_psci};
 pub use space::{Section, Space, Tally};
 pub use walk::Machine;
+pub use ways::Deed;

@@ -1,17 +1,21 @@
 //! The power states of one VM's vCPUs, held against the model.
 //!
-//! They change without a lock. So that what is seen and what the model says belong to the same
-//! moment, the hypervisor makes each change and tells of it here under one lock of its own.
+//! They change without a lock, by several vCPUs at once. The hypervisor tells of each change before it
+//! makes it and after, and makes it in between as it does in any image. An answer must follow from some
+//! order of what was under way at the same time; and whenever nothing is, the states themselves must be
+//! those of one of these orders.
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use model::{Answer, Choice, Config, Event, Start, State, step};
+use model::{Answer, Config};
 
 use crate::cause::{self, Cause};
 use crate::difference::{Difference, field};
 use crate::space::Tally;
+use crate::ways::{Deed, Way, Ways};
 
 /// What the machine says about power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub const fn is_psci(x0: u64) -> bool {
 /// The judge.
 #[derive(Debug)]
 pub struct Power {
-    state: State,
+    ways: Ways,
     /// What it has done.
     pub tally: Tally,
 }
@@ -40,145 +44,79 @@ impl Power {
     /// The judge of a VM that was just made and not started.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut config = config.clone();
-        config.guarded.clear();
-        let mut power = Self { state: State::new(config), tally: Tally::default() };
-        power.all_off();
-        power
+        Self { ways: Ways::new(config), tally: Tally::default() }
     }
 
-    fn all_off(&mut self) {
-        self.state.power.values_mut().for_each(|power| *power = model::Power::Off);
+    /// The CPU of vCPU `who` begins `deed`; it does one at a time.
+    pub fn begin(&mut self, who: usize, deed: Deed) {
+        self.ways.begin(who, deed);
     }
 
-    /// The vCPU has made a PSCI call, and its data is big-endian or not.
+    /// The CPU of vCPU `who` is through with what it began, and `answer` came of it; `seen` is how things
+    /// stand right now.
     ///
     /// # Errors
     ///
-    /// The machine's answer or what it says of power differs from the model's.
-    pub fn call(
+    /// No order of what has been done at the same time leads to the answer, or to what is seen.
+    pub fn finish(
         &mut self,
-        event: &Event,
-        is_big_endian: bool,
+        who: usize,
         answer: &Answer,
         seen: &Seen<'_>,
     ) -> Result<(), Difference> {
-        if let Event::Call { vcpu, .. } = event {
-            self.state.big_endian.insert(*vcpu, is_big_endian);
-        }
-        let next = step(&self.state, event, &Choice::default());
-        let mut lines = Vec::new();
-        if next.answer != *answer {
-            let texts = (cause::answer(&next.answer), cause::answer(answer));
-            lines.push(field("the answer", texts.0, texts.1));
-        }
-        // What ends a run of the vCPU happens once it is out.
-        if matches!(next.answer, Answer::Returns(_)) {
-            self.advance(next.state);
-        }
-        self.conclude(&Cause::Event(*event), lines, seen)
-    }
-
-    /// The vCPU, which was off, looked whether it is to start.
-    ///
-    /// # Errors
-    ///
-    /// As [`Power::call`].
-    pub fn wait(
-        &mut self,
-        vcpu: usize,
-        start: Option<Start>,
-        seen: &Seen<'_>,
-    ) -> Result<(), Difference> {
-        let event = Event::Wait { vcpu };
-        let next = step(&self.state, &event, &Choice::default());
-        let answer = start.map_or(Answer::Nothing, Answer::Starts);
-        let mut lines = Vec::new();
-        if next.answer != answer {
-            let texts = (cause::answer(&next.answer), cause::answer(&answer));
-            lines.push(field("how it starts", texts.0, texts.1));
-        }
-        self.advance(next.state);
-        self.conclude(&Cause::Event(event), lines, seen)
-    }
-
-    /// The vCPU is out: it turned itself off, or its VM stops.
-    ///
-    /// # Errors
-    ///
-    /// As [`Power::call`].
-    pub fn off(&mut self, vcpu: usize, seen: &Seen<'_>) -> Result<(), Difference> {
-        let mut next = self.state.clone();
-        next.power.insert(vcpu, model::Power::Off);
-        self.advance(next);
-        self.differ(format!("vCPU {vcpu} went off"), Vec::new(), seen)
-    }
-
-    /// The VM was reset and not started.
-    ///
-    /// # Errors
-    ///
-    /// As [`Power::call`].
-    pub fn reset(&mut self, seen: &Seen<'_>) -> Result<(), Difference> {
-        self.all_off();
-        self.tally.transitions += 1;
-        self.differ("EL2 resets the VM".into(), Vec::new(), seen)
-    }
-
-    /// The VM was started.
-    ///
-    /// # Errors
-    ///
-    /// As [`Power::call`].
-    pub fn boot(&mut self, seen: &Seen<'_>) -> Result<(), Difference> {
-        self.advance(State::new(self.state.config.clone()));
-        self.differ("EL2 starts the VM".into(), Vec::new(), seen)
-    }
-
-    fn advance(&mut self, next: State) {
-        if next.power != self.state.power {
-            self.tally.transitions += 1;
-        }
-        self.state = next;
-    }
-
-    fn conclude(
-        &mut self,
-        cause: &Cause,
-        lines: Vec<String>,
-        seen: &Seen<'_>,
-    ) -> Result<(), Difference> {
+        let Some(deed) = self.ways.deed(who) else { return Ok(()) };
         self.tally.comparisons += 1;
-        let after = cause::describe(&self.state.config, cause);
-        self.differ(after, lines, seen)
-    }
-
-    /// Compares all power states; `lines` have been found before.
-    fn differ(
-        &mut self,
-        after: String,
-        mut lines: Vec<String>,
-        seen: &Seen<'_>,
-    ) -> Result<(), Difference> {
-        for (vcpu, power) in &self.state.power {
-            let expected = match power {
-                model::Power::Off => (false, false),
-                model::Power::Pending(_) => (false, true),
-                model::Power::On => (true, false),
-            };
-            let found = seen.vcpus.get(*vcpu).copied().unwrap_or_default();
-            if found != expected {
-                let what = format!("vCPU {vcpu}");
-                lines.push(field(what, power_text(expected), power_text(found)));
+        match self.ways.end(who, answer) {
+            Ok(is_change) => self.tally.transitions += u64::from(is_change),
+            Err(expected) => {
+                let lines = vec![field("the answer", expected, cause::answer(answer))];
+                return Err(Difference::new(self.describe(deed), lines));
             }
         }
-        let is_any_alive = self.state.power.values().any(|power| *power != model::Power::Off);
-        if is_any_alive != seen.is_any_alive {
-            lines.push(field("any vCPU on or about to be", is_any_alive, seen.is_any_alive));
+        if self.ways.is_quiet() {
+            self.tally.comparisons += seen.vcpus.len() as u64 + 1;
+            let fits = |way: &Way| differences(way, seen).is_empty();
+            if let Some(way) = self.ways.left.iter().find(|way| fits(way)).cloned() {
+                self.ways.left = vec![way];
+            } else {
+                let lines = self.ways.left.first().map(|way| differences(way, seen));
+                return Err(Difference::new(self.describe(deed), lines.unwrap_or_default()));
+            }
         }
-        self.tally.comparisons += self.state.power.len() as u64 + 1;
-        if lines.is_empty() { Ok(()) } else { Err(Difference::new(after, lines)) }
+        Ok(())
     }
+
+    fn describe(&self, deed: Deed) -> String {
+        match deed {
+            Deed::Call(event, _) => cause::describe(self.ways.config(), &Cause::Event(event)),
+            Deed::Wait(vcpu) => format!("vCPU {vcpu} looks whether it is to start"),
+            Deed::Off(vcpu) => format!("vCPU {vcpu} went off"),
+            Deed::Reset => "EL2 resets the VM".into(),
+            Deed::Boot => "EL2 starts the VM".into(),
+        }
+    }
+}
+
+/// What is not as `way` has it.
+fn differences(way: &Way, seen: &Seen<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (vcpu, power) in way.power.iter().enumerate() {
+        let expected = match power {
+            model::Power::Off => (false, false),
+            model::Power::Pending(_) => (false, true),
+            model::Power::On => (true, false),
+        };
+        let found = seen.vcpus.get(vcpu).copied().unwrap_or_default();
+        if found != expected {
+            let what = format!("vCPU {vcpu}");
+            lines.push(field(what, power_text(expected), power_text(found)));
+        }
+    }
+    let is_any_alive = way.power.iter().any(|power| *power != model::Power::Off);
+    if is_any_alive != seen.is_any_alive {
+        lines.push(field("any vCPU on or about to be", is_any_alive, seen.is_any_alive));
+    }
+    lines
 }
 
 const fn power_text((is_on, is_starting): (bool, bool)) -> &'static str {

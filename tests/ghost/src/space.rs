@@ -49,8 +49,6 @@ pub struct Section<'a> {
     pub used: (u64, u64),
     /// Blocks of memory that are being zeroed.
     pub claims: &'a [u64],
-    /// No other vCPU runs, so that nobody writes to memory meanwhile.
-    pub is_alone: bool,
 }
 
 /// What a vCPU's trap has done so far.
@@ -76,6 +74,8 @@ pub struct Space {
     pub(crate) used: (u64, u64),
     /// Sections until everything is compared.
     pub(crate) until_all: u64,
+    /// Nobody else could write to memory since the writer lock was taken.
+    is_alone: bool,
     /// What it has done.
     pub tally: Tally,
 }
@@ -90,7 +90,7 @@ impl Space {
         history.commit(&Predicted::reset(&place).update);
         let traps = (0..vcpus).map(|_| None).collect();
         let tally = Tally::default();
-        Self { place, config, history, traps, used: (0, 0), until_all: 0, tally }
+        Self { place, config, history, traps, used: (0, 0), until_all: 0, is_alone: false, tally }
     }
 
     /// EL2 begins to run on behalf of `vcpu`.
@@ -127,12 +127,20 @@ impl Space {
         self.history.forget(needed.unwrap_or(self.history.version()));
     }
 
-    /// The writer lock was taken by `vcpu`: nobody has changed anything without it.
+    /// The writer lock was taken by `vcpu`: nobody has changed anything without it. `is_alone` says
+    /// that no other vCPU is on or about to be: then none will be while this one is here, and nobody
+    /// writes to memory.
     ///
     /// # Errors
     ///
     /// As [`Space::section`].
-    pub fn open(&mut self, vcpu: usize, machine: &impl Machine) -> Result<(), Difference> {
+    pub fn open(
+        &mut self,
+        vcpu: usize,
+        machine: &impl Machine,
+        is_alone: bool,
+    ) -> Result<(), Difference> {
+        self.is_alone = is_alone;
         let trap = self.traps.get(vcpu).and_then(Option::as_ref);
         let Some(cause) = trap.map(|trap| trap.cause) else { return Ok(()) };
         let mut lines = Vec::new();
@@ -176,7 +184,7 @@ impl Space {
             let predicted = self.predict(vcpu, &found);
             self.history.commit(&predicted.update);
             self.tally.transitions += 1;
-            lines.extend(self.zeroes(machine, &predicted, section.is_alone));
+            lines.extend(self.zeroes(machine, &predicted, self.is_alone));
             if let (Some(done), Some(Some(trap))) = (predicted.done, self.traps.get_mut(vcpu)) {
                 trap.done.push(done);
             }

@@ -116,6 +116,17 @@ fn a_reset_is_explained() {
     machine.finish();
 }
 
+/// What another vCPU wrote to memory that has just come is nobody's fault, also if that vCPU is off by the
+/// time it is looked at.
+#[test]
+fn memory_is_looked_at_only_where_nobody_wrote_to_it() {
+    let machine = Machine::new(true, 1);
+    let cpu = Cpu { machine: &machine, vcpu: 0 };
+    machine.disturb();
+    cpu.touch(load(RAM));
+    machine.finish();
+}
+
 /// A VM in which there is one of everything: what is found after `damage`.
 fn damaged(damage: impl Fn(u64) -> Option<u64>) -> String {
     let machine = Machine::new(true, 1);

@@ -1,12 +1,13 @@
-//! Power states, which change without a lock: here under one of the ghost check's.
+//! Power states, which change without a lock: each change is told before and after.
 
-use ::ghost::model::{Config, Start};
-use ::ghost::{Difference, Power, Seen, Tally};
+use ::ghost::model::{Answer, Config, Start};
+use ::ghost::{Deed, Power, Tally};
 use hyp_core::psci;
 
 use super::lock::Unfair;
 use super::machine::seen;
 use super::report;
+use crate::arch::percpu;
 use crate::guest::vcpu::GuestVm;
 
 static POWER: Unfair<Option<Power>> = Unfair::new(None);
@@ -21,16 +22,21 @@ pub(super) fn tally() -> Tally {
     POWER.lock().as_ref().map(|power| power.tally).unwrap_or_default()
 }
 
-/// Does `op`, which changes power states, and has the result judged by `judge`.
-pub(super) fn change<T>(
+/// CPU `cpu` does `deed` by `op`, and what `answer` makes of the result is judged. Only the telling is
+/// under a lock: `op` meets those of other CPUs as it does in any image.
+pub(super) fn watch<T>(
     vm: &GuestVm,
+    cpu: usize,
+    deed: Deed,
     op: impl FnOnce() -> T,
-    judge: impl FnOnce(&mut Power, &T, &Seen<'_>) -> Result<(), Difference>,
+    answer: impl FnOnce(&T) -> Answer,
 ) -> T {
-    let mut power = POWER.lock();
+    if let Some(power) = POWER.lock().as_mut() {
+        power.begin(cpu, deed);
+    }
     let result = op();
-    if let Some(power) = power.as_mut() {
-        let verdict = judge(power, &result, &seen(vm).seen());
+    if let Some(power) = POWER.lock().as_mut() {
+        let verdict = power.finish(cpu, &answer(&result), &seen(vm).seen());
         report::check(verdict, power.tally);
     }
     result
@@ -38,7 +44,7 @@ pub(super) fn change<T>(
 
 /// EL2 starts the VM by `op`.
 pub(in crate::guest) fn boot<T>(vm: &GuestVm, op: impl FnOnce() -> T) -> T {
-    change(vm, op, |power, _, seen| power.boot(seen))
+    watch(vm, percpu::index(), Deed::Boot, op, |_| Answer::Nothing)
 }
 
 /// The vCPU looks by `op` whether it is to start.
@@ -47,17 +53,17 @@ pub(in crate::guest) fn wait(
     vcpu: usize,
     op: impl FnOnce() -> Option<psci::Start>,
 ) -> Option<psci::Start> {
-    change(vm, op, |power, start, seen| {
-        let start = start.map(|start| Start {
+    watch(vm, vcpu, Deed::Wait(vcpu), op, |start| match start {
+        Some(start) => Answer::Starts(Start {
             entry: start.entry,
             context: start.context,
             is_big_endian: start.big_endian,
-        });
-        power.wait(vcpu, start, seen)
+        }),
+        None => Answer::Nothing,
     })
 }
 
 /// The vCPU goes off by `op`.
 pub(in crate::guest) fn off<T>(vm: &GuestVm, vcpu: usize, op: impl FnOnce() -> T) -> T {
-    change(vm, op, |power, _, seen| power.off(vcpu, seen))
+    watch(vm, vcpu, Deed::Off(vcpu), op, |_| Answer::Nothing)
 }

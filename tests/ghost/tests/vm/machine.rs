@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use ghost::model::{Access, Answer, Conduit, Config, Dialect, Event, Kind, PAGE, Start};
@@ -52,6 +52,9 @@ thread_local! {
 pub(crate) struct Watched {
     fake: &'static FakeMachine,
     judge: Mutex<Option<Space>>,
+    /// Another vCPU is on when the writer lock is taken; it writes to the first page of memory and is off
+    /// before the lock is given back.
+    is_beside: AtomicBool,
     vm: OnceLock<&'static Vm<&'static Watched, Yield>>,
 }
 
@@ -84,15 +87,19 @@ impl TableMemory for &'static Watched {
     fn opened(&self) {
         let mut judge = self.judge();
         let Some(judge) = judge.as_mut() else { return };
-        judge.open(VCPU.get(), self).unwrap_or_else(|error| panic!("{error}"));
+        let is_single = self.vm.get().unwrap().power.count() == 1;
+        let is_alone = is_single && !self.is_beside.load(Ordering::Relaxed);
+        judge.open(VCPU.get(), self, is_alone).unwrap_or_else(|error| panic!("{error}"));
     }
 
     fn settled(&self, used: (u64, u64), claims: impl Iterator<Item = Ipa>) {
         let mut judge = self.judge();
         let Some(judge) = judge.as_mut() else { return };
         let claims: Vec<u64> = claims.map(Ipa::get).collect();
-        let is_alone = self.vm.get().unwrap().power.count() == 1;
-        let section = Section { used, claims: &claims, is_alone };
+        if self.is_beside.swap(false, Ordering::Relaxed) {
+            (&self.fake).write(Pa(MEMORY[0].2), b"x");
+        }
+        let section = Section { used, claims: &claims };
         judge.section(VCPU.get(), self, &section).unwrap_or_else(|error| panic!("{error}"));
     }
 }
@@ -134,8 +141,12 @@ impl Machine {
     pub(crate) fn new(is_protected: bool, vcpus: usize) -> Self {
         static GATE: ProtectedGate = ProtectedGate::new(true, true);
         let fake: &_ = Box::leak(Box::new(FakeMachine::new(FRAMES << 12)));
-        let watched: &_ =
-            Box::leak(Box::new(Watched { fake, judge: Mutex::new(None), vm: OnceLock::new() }));
+        let watched: &_ = Box::leak(Box::new(Watched {
+            fake,
+            judge: Mutex::new(None),
+            is_beside: AtomicBool::new(false),
+            vm: OnceLock::new(),
+        }));
         let word = 36 | u64::from(is_protected) << 31;
         let mut memory = MemoryMap::new();
         for (ipa, size, pa) in MEMORY {
@@ -186,6 +197,11 @@ impl Machine {
         self.vm.reset().unwrap();
         self.tell(|judge| judge.abandon(0));
         self.vm.space.table_use();
+    }
+
+    /// In the next section another vCPU writes to memory and goes off.
+    pub(crate) fn disturb(&self) {
+        self.watched.is_beside.store(true, Ordering::Relaxed);
     }
 
     fn tell<T>(&self, what: impl FnOnce(&mut Space) -> T) -> T {
