@@ -37,6 +37,9 @@ use cli::{Cli, Command};
 use hyp_abi::exit;
 
 fn main() -> ExitCode {
+    if build::link::has_role() {
+        return ended(build::link::link());
+    }
     let status = match Cli::parse().command {
         Command::Build(options) => build::command(&options).map(|()| 0),
         Command::Bundle(options) => bundle::command(&options).map(|()| 0),
@@ -54,6 +57,11 @@ fn main() -> ExitCode {
         Command::Setup { boards } => provide(boards).map(|()| 0),
         Command::Guest { which } => guest::command(which).map(|()| 0),
     };
+    ended(status)
+}
+
+/// The program's exit status.
+fn ended(status: Result<u8>) -> ExitCode {
     match status {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

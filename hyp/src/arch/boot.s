@@ -70,7 +70,7 @@ boot_entry:
     // fetched past the caches, and over the tables, which are about to be written past them. What
     // else is zero-filled is only ever used with the caches on, whatever they hold of it.
     adrp    x0, image_start
-    adrp    x1, bss_start
+    adrp    x1, rodata_end
     bl      clean_invalidate
     adrp    x0, boot_tables
     adrp    x1, boot_tables_end
@@ -355,7 +355,18 @@ boot_high:
     b.hs    6f
     stp     xzr, xzr, [x0], #16
     b       4b
-6:  set_stack
+6:  adrp    x0, data_start
+    add     x0, x0, :lo12:data_start
+    adrp    x1, data_end
+    add     x1, x1, :lo12:data_end
+    adrp    x2, data_image
+    add     x2, x2, :lo12:data_image
+7:  cmp     x0, x1                  // the linker script rounds up to whole steps
+    b.hs    8f
+    ldp     x3, x4, [x2], #16
+    stp     x3, x4, [x0], #16
+    b       7b
+8:  set_stack
     cmp     x20, #KIND_EL1
     b.eq    5f
     msr     tpidr_el2, x1

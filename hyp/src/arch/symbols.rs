@@ -36,6 +36,10 @@ pub(crate) fn boot_pages() -> Range<usize> {
     };
     start..end
 }
+symbol!(/// The first variable.
+    data_start = data_start);
+symbol!(/// Behind the last variable.
+    bss_end = bss_end);
 symbol!(/// First stack slot; see `percpu`.
     stacks_start = stacks_start);
 symbol!(/// EL2's level-0 table.

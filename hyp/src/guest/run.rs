@@ -16,13 +16,16 @@ use super::{events, instance, interrupts, power, traps};
 use crate::arch::stage2::{self, Regime};
 use crate::arch::{cpu, ident, percpu};
 use crate::drivers::gic;
-use crate::mm::{el2_map, provoke};
+use crate::mm::{el2_map, leftover, provoke};
 use crate::{console, injection, machine, smp, trace};
 
 /// Ends boot, whose code lies at `boot`, and runs the VM, for ever. `crash` is an address of boot's
 /// that is to be run after that, for a test.
 #[inline(never)]
 pub(super) fn begin(boot: Range<usize>, has_interrupt: bool, crash: Option<usize>) -> ! {
+    if cfg!(feature = "inject") {
+        leftover::check(&boot);
+    }
     // The ghost check's image is not laid out so that nothing needs boot's code any more.
     if !cfg!(feature = "ghost") {
         el2_map::forget_boot(boot);

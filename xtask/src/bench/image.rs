@@ -54,8 +54,8 @@ impl ImageReport {
         let Sizes { code, boot, constants, data, zeroed } = self.sizes;
         [
             ("code", code),
-            ("of it only for boot", boot),
             ("read-only data", constants),
+            ("of both only for boot", boot),
             ("data", data),
             ("zeroed memory", zeroed),
             ("image file", self.file),

@@ -1,5 +1,5 @@
-//! The check behind `.boot` in `linker/hyp.ld`: what only boot executes is taken out of EL2's map
-//! before the first guest runs, so nothing outside may lead into it.
+//! The check behind `.boot` in `linker/hyp.ld`: what only boot needs is taken out of EL2's map before
+//! the first guest runs, so nothing outside may lead into it.
 //!
 //! A branch names its target, and an address can only be made from the page that ADRP names, from an
 //! ADR or from a word in memory. Pages of `.boot` hold nothing else, so that each of these decides
@@ -22,8 +22,8 @@ pub fn check(elf_file: &[u8]) -> Result<()> {
     let references = references(elf_file)?;
     ensure!(
         references.is_empty(),
-        "boot's code is gone when guests run, and this leads into it:\n{}\nTake what is called out \
-         of .boot in linker/hyp.ld, or what calls it into it",
+        "boot's code is gone when guests run, and this leads into it:\n{}\nxtask/src/build/link, \
+         which says what stays, must know of this",
         references.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n")
     );
     Ok(())

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::link;
 use crate::{setup, workspace};
 
 /// How cargo optimizes.
@@ -79,6 +80,7 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
     };
     if package == "hyp" && profile != Profile::Ghost {
         command.arg("--").args(IMAGE_FLAGS);
+        link::take_role(&mut command)?;
     }
     let status = command.status().with_context(|| format!("could not start {command:?}"))?;
     if !status.success() {

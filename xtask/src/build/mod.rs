@@ -9,6 +9,7 @@ mod c_guest;
 mod cross;
 mod efi;
 pub mod flatten;
+pub mod link;
 pub mod size;
 
 use std::fs;

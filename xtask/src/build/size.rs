@@ -10,15 +10,15 @@ use crate::units::shown_size;
 /// The image shall stay readable in a weekend and loadable anywhere.
 const IMAGE_AIM: u64 = 128 << 10;
 
-/// The section of `linker/hyp.ld` that the hypervisor takes out of its map.
-const BOOT: &str = ".boot";
+/// The sections of `linker/hyp.ld` that the hypervisor takes out of its map.
+const BOOT: [&str; 2] = [".boot", ".boot_constants"];
 
 /// Bytes of what fills the image's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Code, boot's own included.
     pub code: u64,
-    /// Code that only boot executes: gone when guests run.
+    /// Code and constants that only boot needs: gone when guests run.
     pub boot: u64,
     /// Constants.
     pub constants: u64,
@@ -42,7 +42,7 @@ impl Sizes {
             if !sh_flags.contains(elf::SHF_ALLOC) {
                 continue;
             }
-            if section.name()? == BOOT {
+            if BOOT.contains(&section.name()?) {
                 sizes.boot += section.size();
             }
             let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
@@ -61,7 +61,7 @@ impl Sizes {
 
     /// Code and constants that EL2 has mapped while guests run.
     pub fn resident(&self) -> u64 {
-        self.code.saturating_sub(self.boot) + self.constants
+        (self.code + self.constants).saturating_sub(self.boot)
     }
 }
 
