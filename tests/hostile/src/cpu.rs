@@ -10,6 +10,7 @@ use crate::arch::code::System;
 use crate::arch::shot::{EL1H, Regime, Shot};
 use crate::forms::Form;
 use crate::layout::Own;
+use crate::life::Life;
 use crate::options::Options;
 use crate::random::{Random, mix};
 use crate::report;
@@ -19,6 +20,8 @@ use crate::report;
 pub(crate) struct Common {
     /// The command line.
     pub(crate) options: Options,
+    /// Which life this is, and when it ends.
+    pub(crate) life: Life,
     /// Loads and stores.
     pub(crate) forms: Vec<Form>,
     /// System instructions.

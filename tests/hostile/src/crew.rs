@@ -7,10 +7,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hyp_abi::psci;
 use spin::mutex::TicketMutex;
 
-use crate::arch::{code, cpu as machine, heap, shot};
+use crate::arch::{code, cpu as machine, heap, ram, shot};
 use crate::cpu::{Common, Cpu};
 use crate::forms::{self, Extensions};
-use crate::layout::{MOST_CPUS, Own};
+use crate::layout::{self, MOST_CPUS, Own};
+use crate::life::Life;
 use crate::ops::{self, Next};
 use crate::options::{Family, Options};
 use crate::random::Random;
@@ -32,6 +33,8 @@ static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 const CONTEXT: u64 = 0xc0de_5afe_1234_5600;
 const ALREADY_ON: u64 = -4_i64 as u64;
 const ON_PENDING: u64 = -5_i64 as u64;
+/// AFFINITY_INFO: off.
+const OFF: u64 = 1;
 /// Operations between two looks at the others.
 const LOOK: u64 = 2048;
 /// Operations after which the first CPU says how far it is.
@@ -40,13 +43,17 @@ const TELL: u64 = 1 << 21;
 const CHECK: u64 = 1 << 17;
 
 /// Everything, on the first CPU.
-pub(crate) fn work(options: Options) {
-    let common = Arc::new(prepare(options));
+pub(crate) fn work(options: Options, life: Life) {
+    let common = Arc::new(prepare(options, life));
     let cpus = common.options.cpus();
     for (index, resting) in RESTING.iter().enumerate().take(cpus) {
         *resting.lock() = make(&common, index);
     }
     for index in 1..cpus {
+        let state = affinity_info(&common.options, index);
+        if state != OFF {
+            report::fail(0, 0, format_args!("CPU {index}, never started: {state:#x}"));
+        }
         if let Err(answer) = start(&common.options, index) {
             report::fail(0, 0, format_args!("CPU_ON of CPU {index}: {answer:#x}"));
         }
@@ -63,11 +70,26 @@ pub(crate) fn work(options: Options) {
     ));
 }
 
+/// What AFFINITY_INFO says of CPU `index`.
+fn affinity_info(options: &Options, index: usize) -> u64 {
+    machine::call(psci::AFFINITY_INFO_64.0, [options.affinities[index], 0, 0])[0]
+}
+
+/// Memory for tests holds nothing, at the start as after a reset.
+fn check_zero() {
+    let dirty = layout::test_ram().step_by(8).find(|address| ram::read(*address) != 0);
+    if let Some(address) = dirty {
+        let value = ram::read(address);
+        report::fail(0, 0, format_args!("memory at {address:#x}: {value:#x} and not 0"));
+    }
+}
+
 /// What all share.
-fn prepare(options: Options) -> Common {
-    let mut random = Random::new(options.seed, MOST_CPUS);
+fn prepare(options: Options, life: Life) -> Common {
+    let mut random = Random::new(life.seed(&options), MOST_CPUS);
     let forms = forms::make(&mut random, Extensions::here());
     let systems = ops::pool(&mut random);
+    check_zero();
     code::write(&forms);
     for index in 0..options.cpus() {
         ops::fill_canaries(&Own::new(index, options.ipa_bits));
@@ -75,13 +97,13 @@ fn prepare(options: Options) -> Common {
     let weight = options.families.iter().map(|(_, weight)| weight).sum();
     // AArch32 at EL0, by part number: Cortex-A53, A57, A72.
     let is_old = matches!(machine::midr() >> 4 & 0xfff, 0xd03 | 0xd07 | 0xd08);
-    Common { ids: machine::ids(), has_aarch32: is_old, options, forms, systems, weight }
+    Common { ids: machine::ids(), has_aarch32: is_old, options, life, forms, systems, weight }
 }
 
 fn make(common: &Arc<Common>, index: usize) -> Option<Box<Cpu>> {
     Some(Box::new(Cpu {
         index,
-        random: Random::new(common.options.seed, index),
+        random: Random::new(common.life.seed(&common.options), index),
         state: predict::state(&common.options),
         own: Own::new(index, common.options.ipa_bits),
         shot: shot::take(index)?,
@@ -137,8 +159,14 @@ pub(crate) fn arrive(context: u64) -> ! {
 fn fire_all(cpu: &mut Cpu) -> Next {
     watch::set_status(cpu.index, Status::Fires);
     let common = Arc::clone(&cpu.common);
-    let limit = common.options.ops.div_ceil(common.options.cpus() as u64);
+    let limit = common.options.ops_of_one();
+    if cpu.op == 0 && common.life.number != 0 {
+        ops::check_fresh(cpu);
+    }
     while cpu.op < limit {
+        if common.life.end == Some((cpu.index, cpu.op)) {
+            ops::reset(cpu);
+        }
         let family = family(cpu);
         cpu.is_logged = common.options.log_from.is_some_and(|from| cpu.op >= from);
         let next = ops::one(cpu, family);
@@ -198,8 +226,7 @@ fn wait_for_all(first: &mut Cpu) {
             machine::give_way();
         }
         // A start may still be under way.
-        let is_off = || machine::call(psci::AFFINITY_INFO_64.0, [options.affinities[index], 0, 0]);
-        while is_off()[0] != 1 {
+        while affinity_info(options, index) != OFF {
             machine::give_way();
         }
         let counts = [&STARTS, &ARRIVALS].map(|counts| counts[index].load(Ordering::Acquire));

@@ -23,6 +23,11 @@ const CPUS: u64 = CODE + 4 * MIB;
 const STRIDE: u64 = 6 * MIB;
 const END: u64 = CPUS + MOST_CPUS as u64 * STRIDE;
 
+/// RAM for tests.
+pub(crate) const fn test_ram() -> core::ops::Range<u64> {
+    CODE..END
+}
+
 /// Whether `bytes` bytes from `address` are RAM for tests.
 pub(crate) fn is_test_ram(address: u64, bytes: u64) -> bool {
     (CODE..END).contains(&address) && END - address >= bytes

@@ -32,6 +32,8 @@ mod hyper;
 #[cfg(target_os = "none")]
 mod layout;
 #[cfg(target_os = "none")]
+mod life;
+#[cfg(target_os = "none")]
 mod ops;
 #[cfg(target_os = "none")]
 mod options;
@@ -47,12 +49,13 @@ mod watch;
 /// First CPU, MMU on: makes everything, lets all CPUs fire, powers off.
 #[cfg(target_os = "none")]
 fn run(tree: &'static [u8]) -> ! {
-    let options = options::Options::from_tree(tree);
+    let mut options = options::Options::from_tree(tree);
     hyper::guard_devices(&options);
     guest_runtime::uart::set_up();
-    report::begin(&options);
+    let life = life::Life::begin(&mut options);
+    report::begin(&options, life.number);
     arch::shot::make(options.gicc);
-    crew::work(options);
+    crew::work(options, life);
     hyper::power_off()
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `hostile.seed=N` | what the streams are made from |
 //! | `hostile.ops=N` | operations of all CPUs together |
+//! | `hostile.resets=N` | resets of the VM on the way; see `life.rs` |
 //! | `hostile.vcpus=N` | CPUs that take part, 1 to 4; all there are if absent |
 //! | `hostile.only=A,B` | these families alone; see [`Family`] |
 //! | `hostile.log=on` | say each operation of the first CPU before it is done |
@@ -63,8 +64,10 @@ families! {
 pub(crate) struct Options {
     /// What the streams are made from.
     pub(crate) seed: u64,
-    /// Operations of all CPUs together.
+    /// Operations of all CPUs together, in one life.
     pub(crate) ops: u64,
+    /// Resets of the VM.
+    pub(crate) resets: u64,
     /// Families that take part.
     pub(crate) families: Vec<(Family, u64)>,
     /// Say each operation, from this one on.
@@ -87,6 +90,8 @@ pub(crate) struct Options {
 
 /// What runs if nothing is said.
 const OPS: u64 = 1_000_000;
+/// Resets at most.
+const MOST_RESETS: u64 = 1_000_000;
 
 impl Options {
     /// Reads the tree.
@@ -106,6 +111,7 @@ impl Options {
         Self {
             seed: number("hostile.seed=").unwrap_or(1),
             ops: number("hostile.ops=").unwrap_or(OPS),
+            resets: number("hostile.resets=").map_or(0, |n| n.min(MOST_RESETS)),
             families: chosen.map(|(family, _, weight)| (*family, *weight)).collect(),
             log_from: has("hostile.log=on").then(|| number("hostile.from=").unwrap_or(0)),
             is_protected: has("expect=protected"),
@@ -124,6 +130,11 @@ impl Options {
     /// CPUs that take part.
     pub(crate) fn cpus(&self) -> usize {
         self.affinities.len()
+    }
+
+    /// Operations of one CPU.
+    pub(crate) fn ops_of_one(&self) -> u64 {
+        self.ops.div_ceil(self.cpus() as u64)
     }
 
     /// Whether the calls of the guard are there.

@@ -24,13 +24,13 @@ pub(crate) fn say(text: fmt::Arguments<'_>) {
 }
 
 /// The run begins.
-pub(crate) fn begin(options: &Options) {
+pub(crate) fn begin(options: &Options, life: u64) {
     SEED.store(options.seed, Ordering::Relaxed);
     let kind = if options.is_protected { "protected" } else { "normal" };
     let guard = if options.has_guard() { "guard" } else { "no guard" };
     let gic = if options.is_v2() { 2 } else { 3 };
     say(format_args!(
-        "seed={} vcpus={} ops={} ({kind}, {guard}, {:?}, GICv{gic})",
+        "seed={} vcpus={} ops={} ({kind}, {guard}, {:?}, GICv{gic}) life={life}",
         options.seed,
         options.cpus(),
         options.ops,

@@ -11,7 +11,7 @@ pub struct Step {
     /// What must appear first, after what the step before has seen; an unfinished line counts too,
     /// because a prompt is one.
     pub after: Pattern,
-    /// What is typed then.
+    /// What is typed then; `{n}` in it is how often the step has been done before.
     pub send: String,
     /// How often the step is done.
     #[serde(default = "once")]
@@ -44,7 +44,8 @@ impl<'a> Script<'a> {
         while let Some(step) = self.steps.as_slice().first() {
             let Some(end) = step.after.end_in(&self.unseen) else { break };
             self.unseen.drain(..end);
-            keys.extend_from_slice(step.send.as_bytes());
+            let send = step.send.replace("{n}", &self.done.to_string());
+            keys.extend_from_slice(send.as_bytes());
             self.done += 1;
             if self.done >= step.times {
                 self.steps.next();
@@ -90,11 +91,11 @@ mod tests {
             send: send.to_owned(),
             times,
         };
-        let steps = [step("a", 2), step("b", 1)];
+        let steps = [step("a{n}", 2), step("b", 1)];
         let mut script = Script::new(&steps);
-        assert_eq!(script.hear(b"?"), b"a");
+        assert_eq!(script.hear(b"?"), b"a0");
         assert_eq!(script.waiting_for().unwrap().to_string(), "`?`");
-        assert_eq!(script.hear(b"? ? ?"), b"ab");
+        assert_eq!(script.hear(b"? ? ?"), b"a1b");
         assert!(script.waiting_for().is_none());
     }
 

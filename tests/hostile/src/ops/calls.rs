@@ -130,7 +130,7 @@ pub(super) fn call(cpu: &mut Cpu) {
 }
 
 /// A state of EL1 in which a call is to be answered as in any other.
-fn state_of_call(cpu: &mut Cpu) -> (u64, Regime) {
+pub(super) fn state_of_call(cpu: &mut Cpu) -> (u64, Regime) {
     let random = &mut cpu.random;
     if !random.one_in(32) {
         return (EL1H, Regime::Usual);

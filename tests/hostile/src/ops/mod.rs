@@ -8,6 +8,7 @@ mod interrupts;
 mod memory;
 mod power;
 mod registers;
+mod reset;
 mod traps;
 mod undo;
 mod walks;
@@ -18,6 +19,7 @@ use crate::options::Family;
 pub(crate) use memory::{check_everything, fill_canaries};
 pub(crate) use power::Next;
 pub(crate) use registers::pool;
+pub(crate) use reset::{check_fresh, reset};
 pub(crate) use undo::undo;
 
 /// One operation of `family`; what the CPU does then.
