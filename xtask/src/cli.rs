@@ -49,7 +49,8 @@ pub enum Command {
     Run(Box<run::Options>),
     /// Run the scenarios of `tests/scenarios` under QEMU, with a verdict line for each.
     QemuTest(scenario::Options),
-    /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios.
+    /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios; or, with
+    /// `--all`, everything there is.
     Test(test::Options),
     /// Let libFuzzer look for inputs that break what reads a guest's or a loader's bytes.
     ///

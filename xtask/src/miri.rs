@@ -66,11 +66,21 @@ pub fn command(options: &Options) -> Result<u8> {
 /// Cargo cannot be started, or does not end.
 pub fn test_round() -> Result<Tally> {
     if let Err(error) = setup::ensure_miri() {
-        let reason = format!("{error:#}").replace('\n', " ");
-        println!("SKIP miri: {reason}");
-        return Ok(Tally { skipped: 1, ..Tally::default() });
+        return Ok(Tally::skip("miri", &error));
     }
     play(SHORT, SHORT_LIMIT)
+}
+
+/// The round of `cargo xtask test --all`.
+///
+/// # Errors
+///
+/// As [`test_round`].
+pub fn full_round() -> Result<Tally> {
+    if let Err(error) = setup::ensure_miri() {
+        return Ok(Tally::skip("miri", &error));
+    }
+    play(FULL, FULL_LIMIT)
 }
 
 /// Every test counts by itself.

@@ -10,7 +10,7 @@ use anyhow::Result;
 use lines::Lines;
 
 /// Options of `coverage`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Options {
     /// List the lines that no test runs, of files whose path contains this; all of them without it.
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]

@@ -22,7 +22,7 @@ use crate::{setup, workspace};
 use program::Program;
 use round::{Limit, Round};
 
-pub use test_round::run as test_round;
+pub use test_round::{long as long_round, short as test_round};
 
 /// A line of the list of targets.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::setup::say;
-use crate::workspace;
+use crate::{scenario, workspace};
 use sample::Mutant;
 use tool::Verdict;
 
@@ -111,6 +111,18 @@ pub fn command(options: &Options) -> Result<u8> {
         tally.unviable,
     );
     Ok(u8::from(failed))
+}
+
+/// The round of `cargo xtask test --all`; skipped where cargo-mutants cannot be had.
+///
+/// # Errors
+///
+/// As [`command`].
+pub fn test_round() -> Result<scenario::Tally> {
+    if let Err(error) = tool::installed() {
+        return Ok(scenario::Tally::skip("mutants", &error));
+    }
+    Ok(scenario::Tally::of_one(command(&Options::default())? == 0))
 }
 
 /// Tries the tests of hyp-core itself first; the models, which take longer, on what is left.

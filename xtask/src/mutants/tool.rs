@@ -148,7 +148,8 @@ fn program() -> Result<Command> {
     Ok(command)
 }
 
-fn installed() -> Result<PathBuf> {
+/// The program, built if it is not there.
+pub fn installed() -> Result<PathBuf> {
     let root = cache::root()?.join("tools").join(format!("cargo-mutants-{VERSION}"));
     let program = root.join("bin/cargo-mutants");
     let _lock = cache::lock("cargo-mutants")?;

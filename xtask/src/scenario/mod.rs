@@ -15,6 +15,7 @@ mod script;
 pub mod tap;
 
 use std::collections::VecDeque;
+use std::iter::Sum;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -62,6 +63,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// All of them.
+    pub fn all() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
     /// The scenarios that the options ask for.
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let folder = workspace::root().join("tests/scenarios");
@@ -105,6 +111,17 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// One check.
+    pub const fn of_one(has_passed: bool) -> Self {
+        Self { passed: has_passed as usize, failed: !has_passed as usize, skipped: 0 }
+    }
+
+    /// What was left out, said on a verdict line: `reason` is why it cannot be had.
+    pub fn skip(what: &str, reason: &anyhow::Error) -> Self {
+        println!("SKIP {what}: {}", format!("{reason:#}").replace('\n', " "));
+        Self { skipped: 1, ..Self::default() }
+    }
+
     /// The last words of a command: its last line counts what passed and what failed, and what
     /// was skipped stands before it.
     pub fn conclude(self) -> u8 {
@@ -113,6 +130,16 @@ impl Tally {
         }
         println!("{} passed, {} failed", self.passed, self.failed);
         u8::from(self.failed > 0)
+    }
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
+        tallies.fold(Self::default(), |sum, tally| Self {
+            passed: sum.passed + tally.passed,
+            failed: sum.failed + tally.failed,
+            skipped: sum.skipped + tally.skipped,
+        })
     }
 }
 

@@ -1,17 +1,18 @@
 //! `cargo xtask test`: format, lints, host tests, rules of the house, scenarios, instruction
-//! counts. What CI runs.
+//! counts. What CI runs; with `--all` everything there is.
 
 mod house;
+mod progress;
+mod rounds;
 mod stages;
-
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::bench;
 use crate::libtest::Checks;
-use crate::scenario::{self, Tally};
-use crate::{fuzz, miri, setup};
+use crate::scenario::Tally;
+use crate::setup;
+use progress::Progress;
+use rounds::Round;
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,11 @@ pub struct Options {
     /// Only the rules of the house, which take a second.
     #[arg(long, conflicts_with = "no_qemu")]
     rules: bool,
+    /// Everything there is, which takes many hours: the long scenarios, coverage, a minute of
+    /// fuzzing for each target, the models of interleaving with one preemption more, mutants, all
+    /// tests under Miri. Fetches what is missing; what cannot be had is skipped by name.
+    #[arg(long, conflicts_with = "rules")]
+    all: bool,
 }
 
 /// The environment in which nothing may be skipped.
@@ -37,84 +43,37 @@ pub fn in_ci() -> bool {
 /// The tools are missing and cannot be provided, or the sources cannot be read.
 pub fn command(options: &Options) -> Result<u8> {
     if options.rules {
-        let mut tally = Tally::default();
-        rules(&mut tally)?;
-        return Ok(tally.conclude());
+        return Ok(rounds::rules()?.conclude());
     }
     // What takes rights fails now, not after minutes.
     setup::ensure_lint_tools()?;
     if !options.no_qemu {
         setup::ensure_qemu().context("`--no-qemu` leaves the scenarios out, else")?;
     }
-    let begun = Instant::now();
-    let mut tally = Tally::default();
+    let rounds = if options.all { rounds::LONG } else { rounds::SHORT };
+    let rounds: Vec<&Round> =
+        rounds.iter().filter(|round| !(round.needs_qemu && options.no_qemu)).collect();
+    let mut progress = Progress::new(stages::ALL.len() + rounds.len());
     for stage in stages::ALL {
-        eprintln!("[xtask] {}", stage.name);
-        let result = (stage.run)().unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            Checks { passed: 0, failed: 1 }
+        progress.perform(stage.name, || {
+            let result = (stage.run)().unwrap_or_else(|error| {
+                eprintln!("error: {error:#}");
+                Checks { passed: 0, failed: 1 }
+            });
+            let verdict = if result.failed == 0 { "PASS" } else { "FAIL" };
+            println!("{verdict} {} ({} checks)", stage.name, result.passed + result.failed);
+            Tally { passed: result.passed, failed: result.failed, skipped: 0 }
         });
-        let verdict = if result.failed == 0 { "PASS" } else { "FAIL" };
-        println!("{verdict} {} ({} checks)", stage.name, result.passed + result.failed);
-        tally.passed += result.passed;
-        tally.failed += result.failed;
     }
-    short_round("fuzz", fuzz::test_round, &mut tally);
-    short_round("miri", miri::test_round, &mut tally);
-    rules(&mut tally)?;
-    if !options.no_qemu {
-        scenarios(&mut tally);
-        short_round("instruction counts", bench::test_round, &mut tally);
+    for round in rounds {
+        // Not being able to is a failure like any other.
+        progress.perform(round.name, || {
+            (round.run)().unwrap_or_else(|error| {
+                println!("FAIL {}", round.name);
+                eprintln!("error: {error:#}");
+                Tally::of_one(false)
+            })
+        });
     }
-    eprintln!("[xtask] all of it took {:.0} s", begun.elapsed().as_secs_f64());
-    Ok(tally.conclude())
-}
-
-/// Runs a stage that prints and counts for itself; not being able to is a failure like any other.
-fn short_round(name: &str, run: fn() -> Result<Tally>, tally: &mut Tally) {
-    eprintln!("[xtask] {name}");
-    match run() {
-        Ok(round) => {
-            tally.passed += round.passed;
-            tally.failed += round.failed;
-            tally.skipped += round.skipped;
-        }
-        Err(error) => {
-            tally.failed += 1;
-            println!("FAIL {name}");
-            eprintln!("error: {error:#}");
-        }
-    }
-}
-
-/// Checks the rules of the house.
-fn rules(tally: &mut Tally) -> Result<()> {
-    for finding in house::check()? {
-        if finding.breaches.is_empty() {
-            tally.passed += 1;
-            println!("PASS rule: {}", finding.rule);
-        } else {
-            tally.failed += 1;
-            println!("FAIL rule: {}", finding.rule);
-            finding.breaches.iter().for_each(|breach| println!("     {breach}"));
-        }
-    }
-    Ok(())
-}
-
-/// Runs all scenarios; not being able to is a failure like any other.
-fn scenarios(tally: &mut Tally) {
-    eprintln!("[xtask] scenarios");
-    match scenario::run(&scenario::Options::default()) {
-        Ok(scenarios) => {
-            tally.passed += scenarios.passed;
-            tally.failed += scenarios.failed;
-            tally.skipped += scenarios.skipped;
-        }
-        Err(error) => {
-            tally.failed += 1;
-            println!("FAIL scenarios");
-            eprintln!("error: {error:#}");
-        }
-    }
+    Ok(progress.end().conclude())
 }
