@@ -19,7 +19,7 @@ pub struct PropertyName<'a>(&'a [u8]);
 
 impl<'a> PropertyName<'a> {
     /// Whether this is `name`.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn is(self, name: &[u8]) -> bool {
         self.0.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))

@@ -12,12 +12,14 @@ pub(super) fn be64_at(bytes: &[u8], at: usize) -> Option<u64> {
 
 /// A value of exactly one cell.
 #[must_use]
+#[inline(never)]
 pub fn u32_value(value: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(value.try_into().ok()?))
 }
 
 /// A value of exactly one cell or two.
 #[must_use]
+#[inline(never)]
 pub fn u64_value(value: &[u8]) -> Option<u64> {
     u32_value(value).map(u64::from).or_else(|| Some(u64::from_be_bytes(value.try_into().ok()?)))
 }

@@ -1,11 +1,13 @@
 //! The devices that a machine is known by: interrupt controller, timer, PSCI, UARTs.
 
+use super::MAX_REDISTRIBUTOR_REGIONS;
+use super::fault::{Fault, Read, content};
 use super::interrupts::{Controller, Interrupts};
 use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode, RegisterSpacing};
 use super::properties::Properties;
 use super::read::{Reader, Uart};
 use crate::memory::PaRange;
-use crate::tree::{NodeName, Strings, TreeError, u64_value};
+use crate::tree::{Strings, u64_value};
 use arrayvec::ArrayVec;
 
 /// What a device is driven by.
@@ -51,11 +53,7 @@ static KNOWN: [(&[u8], Driver); 21] = [
 
 impl<'a> Reader<'a> {
     /// Reads an enabled node, if it is one of these.
-    pub(super) fn device(
-        &mut self,
-        node: &Properties<'a>,
-        interrupts: Interrupts<'a>,
-    ) -> Result<(), TreeError> {
+    pub(super) fn device(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
         // From the most to the least specific: the first that is known decides.
         for compatible in Strings(node.compatible) {
             if !matches!(compatible.first(), Some(b'a' | b'b' | b'c' | b'f' | b'n' | b's' | b'x')) {
@@ -88,10 +86,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The `index`-th frame of an interrupt controller, which has to be there.
-    fn frame(&self, node: &Properties<'a>, index: usize) -> Result<PaRange, TreeError> {
-        self.above
-            .range(node.name, node.reg.unwrap_or_default(), index)?
-            .ok_or_else(|| TreeError::content(node.name, "reg", "does not list the frames"))
+    fn frame(&self, node: &Properties<'a>, index: usize) -> Read<PaRange> {
+        let range = self.above.range(node.reg.unwrap_or_default(), index)?;
+        range.ok_or(content!("reg", "does not list the frames"))
     }
 
     /// Remembers what resolves interrupts; `false` if an interrupt controller is known already.
@@ -106,11 +103,7 @@ impl<'a> Reader<'a> {
         true
     }
 
-    fn gic_v3(
-        &mut self,
-        node: &Properties<'a>,
-        interrupts: Interrupts<'a>,
-    ) -> Result<(), TreeError> {
+    fn gic_v3(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
         if !self.claim_gic(node, interrupts) {
             return Ok(());
         }
@@ -119,10 +112,9 @@ impl<'a> Reader<'a> {
         for index in 1..=usize::try_from(regions).unwrap_or(usize::MAX) {
             let region = self.frame(node, index)?;
             if redistributors.try_push(region).is_err() {
-                return Err(TreeError::TooMany {
-                    node: NodeName::new(node.name),
+                return Err(&Fault::TooMany {
                     what: "redistributor regions",
-                    limit: redistributors.capacity(),
+                    limit: MAX_REDISTRIBUTOR_REGIONS,
                 });
             }
         }
@@ -135,11 +127,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn gic_v2(
-        &mut self,
-        node: &Properties<'a>,
-        interrupts: Interrupts<'a>,
-    ) -> Result<(), TreeError> {
+    fn gic_v2(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
         if !self.claim_gic(node, interrupts) {
             return Ok(());
         }
@@ -147,8 +135,8 @@ impl<'a> Reader<'a> {
         self.machine.gic = Some(Gic::V2(GicV2 {
             distributor: self.frame(node, 0)?,
             cpu_interface: self.frame(node, 1)?,
-            hypervisor: self.above.range(node.name, reg, 2)?,
-            virtual_cpu: self.above.range(node.name, reg, 3)?,
+            hypervisor: self.above.range(reg, 2)?,
+            virtual_cpu: self.above.range(reg, 3)?,
             maintenance: None,
         }));
         Ok(())
@@ -169,8 +157,8 @@ impl<'a> Reader<'a> {
         node: &Properties<'a>,
         interrupts: Interrupts<'a>,
         kind: ConsoleKind,
-    ) -> Result<(), TreeError> {
-        let Some(registers) = self.above.range(node.name, node.reg.unwrap_or_default(), 0)? else {
+    ) -> Read<()> {
+        let Some(registers) = self.above.range(node.reg.unwrap_or_default(), 0)? else {
             return Ok(());
         };
         // Registers begin behind `reg-offset` (`8250.yaml`).

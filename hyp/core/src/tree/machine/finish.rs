@@ -1,5 +1,6 @@
 //! What can only be understood when the whole tree has been read.
 
+use super::fault::{Fault, content};
 use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
 use super::{MAX_BANKS, Machine};
@@ -31,8 +32,8 @@ impl<'a> Reader<'a> {
             if start < end {
                 self.machine.initrd = Some(PaRange::between(Pa(start), Pa(end)));
             } else {
-                let problem = "is not above the start";
-                self.note(Err(TreeError::content(b"chosen", "linux,initrd-end", problem)));
+                let fault = content!("linux,initrd-end", "is not above the start");
+                self.note(b"chosen", Err(fault));
             }
         }
         self.machine.console = self.console(tree);

@@ -8,6 +8,7 @@
 //! under `Documentation/devicetree/bindings/` of Linux.
 
 mod devices;
+mod fault;
 mod finish;
 mod interrupts;
 mod parts;

@@ -1,8 +1,9 @@
 //! Where a node sits: cell widths, address translation and what is inherited from above.
 
+use super::fault::{Fault, Read, content};
 use crate::addr::Pa;
 use crate::memory::PaRange;
-use crate::tree::{Cells, MAX_DEPTH, TreeError};
+use crate::tree::{Cells, MAX_DEPTH};
 use arrayvec::ArrayVec;
 
 /// What a node's children inherit from it.
@@ -60,41 +61,31 @@ impl<'a> Ancestors<'a> {
 
     /// The `index`-th range of `reg` as the CPU sees it; `None` if there is none or if a bus above
     /// does not pass it on.
-    pub(super) fn range(
-        &self,
-        node: &[u8],
-        reg: &[u8],
-        index: usize,
-    ) -> Result<Option<PaRange>, TreeError> {
-        match self.ranges(node, reg)?.nth(index) {
-            None => Ok(None),
-            Some((base, size)) => {
-                let Some(base) = self.translate(base, size) else { return Ok(None) };
-                PaRange::new(Pa(base), size)
-                    .ok_or_else(|| TreeError::content(node, "reg", "a range wraps"))
-                    .map(Some)
+    pub(super) fn range(&self, reg: &[u8], index: usize) -> Read<Option<PaRange>> {
+        let mut ranges = self.ranges(reg)?;
+        for _ in 0..index {
+            if ranges.next_pair().is_none() {
+                return Ok(None);
             }
         }
+        let Some((base, size)) = ranges.next_pair() else { return Ok(None) };
+        let Some(base) = self.translate(base, size) else { return Ok(None) };
+        PaRange::new(Pa(base), size).ok_or(content!("reg", "a range wraps")).map(Some)
     }
 
     /// The pairs of address and size in `reg`, as the parent's bus sees them.
-    pub(super) fn ranges<'r>(
-        &self,
-        node: &[u8],
-        reg: &'r [u8],
-    ) -> Result<impl Iterator<Item = (u64, u64)> + use<'r>, TreeError> {
+    pub(super) fn ranges<'r>(&self, reg: &'r [u8]) -> Read<Ranges<'r>> {
         let (address_cells, size_cells) =
             self.parent().map_or((2, 1), |parent| (parent.address_cells, parent.size_cells));
         if !(1..=2).contains(&address_cells) || size_cells > 2 {
-            return Err(TreeError::content(node, "reg", "addresses are wider than 64 bits"));
+            return Err(content!("reg", "addresses are wider than 64 bits"));
         }
         // At most 4 cells, so nothing overflows here.
         let entry = usize::try_from(address_cells.saturating_add(size_cells).saturating_mul(4));
         if entry.is_ok_and(|entry| !reg.len().is_multiple_of(entry)) {
-            return Err(TreeError::content(node, "reg", "is not a whole number of ranges"));
+            return Err(content!("reg", "is not a whole number of ranges"));
         }
-        let mut rest = Cells(reg);
-        Ok(core::iter::from_fn(move || Some((rest.take(address_cells)?, rest.take(size_cells)?))))
+        Ok(Ranges { rest: Cells(reg), address_cells, size_cells })
     }
 
     /// Follows `ranges` up to the root (Devicetree Specification, 2.3.8).
@@ -103,6 +94,26 @@ impl<'a> Ancestors<'a> {
         let above = self.0.iter().take(below.len());
         let steps = below.iter().zip(above).rev();
         steps.into_iter().try_fold(base, |address, (bus, above)| step(bus, above, address, size))
+    }
+}
+
+/// Walks the pairs of address and size in a `reg`.
+pub(super) struct Ranges<'a> {
+    rest: Cells<'a>,
+    address_cells: u32,
+    size_cells: u32,
+}
+
+impl Ranges<'_> {
+    /// The next pair.
+    pub(super) fn next_pair(&mut self) -> Option<(u64, u64)> {
+        Some((self.rest.take(self.address_cells)?, self.rest.take(self.size_cells)?))
+    }
+
+    /// The next one as a range.
+    pub(super) fn next_range(&mut self) -> Read<Option<PaRange>> {
+        let Some((base, size)) = self.next_pair() else { return Ok(None) };
+        PaRange::new(Pa(base), size).ok_or(content!("reg", "a range wraps")).map(Some)
     }
 }
 

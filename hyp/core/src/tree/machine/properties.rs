@@ -1,7 +1,7 @@
 //! The properties of one node, gathered before it is known what the node is.
 
 use super::interrupts::Interrupts;
-use crate::tree::{PropertyName, Strings, TreeError, u32_value};
+use crate::tree::{PropertyName, Strings, u32_value};
 
 /// The properties of one node that matter here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,16 +71,8 @@ impl<'a> Properties<'a> {
         Strings(self.compatible).any(|have| with.contains(&have))
     }
 
-    pub(super) fn width(
-        &self,
-        value: Option<&[u8]>,
-        property: &'static str,
-        absent: u32,
-    ) -> Result<u32, TreeError> {
-        match value {
-            None => Ok(absent),
-            Some(value) => u32_value(value)
-                .ok_or_else(|| TreeError::content(self.name, property, "is not one cell")),
-        }
+    /// The number of cells in `value`, 2 or 1 where there is none.
+    pub(super) fn width(value: Option<&[u8]>, absent: u32) -> Option<u32> {
+        value.map_or(Some(absent), u32_value)
     }
 }

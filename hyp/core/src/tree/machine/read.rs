@@ -1,5 +1,6 @@
 //! The one walk that reads a machine.
 
+use super::fault::{Fault, Read, content};
 use super::interrupts::{Controller, Interrupts};
 use super::parts::{ConsoleKind, Cpu, EnableMethod, Reserved, Seed};
 use super::place::{Ancestors, Level, Role};
@@ -7,9 +8,7 @@ use super::properties::Properties;
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
 use crate::addr::Pa;
 use crate::memory::PaRange;
-use crate::tree::{
-    Cells, Header, NodeName, PropertyName, Token, Tokens, Tree, TreeError, string, u64_value,
-};
+use crate::tree::{Cells, Header, PropertyName, Token, Tokens, Tree, TreeError, string, u64_value};
 use arrayvec::ArrayVec;
 use core::str;
 
@@ -48,25 +47,30 @@ pub(super) fn machine(bytes: &[u8]) -> Result<(Machine<'_>, Option<TreeError>), 
     let mut reader = Reader::default();
     reader.machine.tree_size = header.size();
     let reserved = reader.reservations(header);
-    reader.note(reserved);
+    reader.note(b"", reserved);
     let root = reader.walk(header);
     Ok(reader.finish(Tree::walked(header, root)))
 }
 
 impl<'a> Reader<'a> {
     /// Remembers the first error. One in what a node says leaves the rest readable.
-    pub(super) fn note(&mut self, result: Result<(), TreeError>) {
-        if let Err(error) = result {
-            self.error.get_or_insert(error);
+    pub(super) fn note(&mut self, node: &[u8], result: Read<()>) {
+        if let Err(fault) = result {
+            self.remember(fault.of(node));
         }
     }
 
-    fn reservations(&mut self, header: Header<'a>) -> Result<(), TreeError> {
-        const BLOCK: &str = "(memory reservation block)";
+    #[cold]
+    #[inline(never)]
+    fn remember(&mut self, error: TreeError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn reservations(&mut self, header: Header<'a>) -> Read<()> {
         for entry in header.reservations() {
             let range = PaRange::new(Pa(entry.base), entry.size);
-            let range = range.ok_or_else(|| TreeError::content(b"", BLOCK, "a range wraps"))?;
-            self.reserve(b"", range, false)?;
+            let range = range.ok_or(content!("(memory reservation block)", "a range wraps"))?;
+            self.reserve(range, false)?;
         }
         Ok(())
     }
@@ -83,7 +87,7 @@ impl<'a> Reader<'a> {
                 Ok(Some(token)) => token,
                 Ok(None) => return root,
                 Err(error) => {
-                    self.note(Err(error));
+                    self.remember(error);
                     return root;
                 }
             };
@@ -101,7 +105,7 @@ impl<'a> Reader<'a> {
                         node.set(name, value);
                         if node.name == b"chosen" && self.above.depth() == 1 {
                             let read = self.chosen(name, value, at);
-                            self.note(read);
+                            self.note(b"chosen", read);
                         }
                     }
                 }
@@ -134,34 +138,36 @@ impl<'a> Reader<'a> {
             Some(_) if node.is_enabled() => self.device(node, interrupts),
             _ => Ok(()),
         };
-        self.note(read);
-        let mut width = |value, property, absent| {
-            let width = node.width(value, property, absent);
-            self.note(width.map(|_| ()));
-            width.unwrap_or(absent)
-        };
+        self.note(node.name, read);
+        let address_cells = Properties::width(node.address_cells, 2);
+        if address_cells.is_none() {
+            self.note(node.name, Err(content!("#address-cells", "is not one cell")));
+        }
+        let size_cells = Properties::width(node.size_cells, 1);
+        if size_cells.is_none() {
+            self.note(node.name, Err(content!("#size-cells", "is not one cell")));
+        }
         let level = Level {
             role,
-            address_cells: width(node.address_cells, "#address-cells", 2),
-            size_cells: width(node.size_cells, "#size-cells", 1),
+            address_cells: address_cells.unwrap_or(2),
+            size_cells: size_cells.unwrap_or(1),
             ranges: node.ranges,
             interrupt_parent,
         };
         self.above.push(level);
     }
 
-    fn cpu(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
+    fn cpu(&mut self, node: &Properties<'a>) -> Read<()> {
         // "disabled" means quiescent and may be started; "fail…" means do not touch
         // (Devicetree Specification, 3.8.1).
         if node.device_type != b"cpu\0" || node.status.starts_with(b"fail") {
             return Ok(());
         }
-        let bad = || TreeError::content(node.name, "reg", "is not the CPU's affinity");
         let width = self.above.parent().map_or(0, |cpus| cpus.address_cells);
-        let mpidr =
-            Cells(node.reg.ok_or_else(bad)?).take(width).filter(|_| width > 0).ok_or_else(bad)?;
+        let mpidr = node.reg.and_then(|reg| Cells(reg).take(width)).filter(|_| width > 0);
+        let mpidr = mpidr.ok_or(content!("reg", "is not the CPU's affinity"))?;
         if self.machine.cpus.iter().any(|cpu| cpu.mpidr == mpidr) {
-            return Err(TreeError::content(node.name, "reg", "repeats another CPU's affinity"));
+            return Err(content!("reg", "repeats another CPU's affinity"));
         }
         let enable_method = match (node.enable_method, node.release_address.and_then(u64_value)) {
             (b"psci\0", _) => EnableMethod::Psci,
@@ -174,76 +180,55 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn memory(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
+    fn memory(&mut self, node: &Properties<'a>) -> Read<()> {
         if !node.is_enabled() {
             return Ok(());
         }
-        let reg = node.reg.ok_or_else(|| TreeError::content(node.name, "reg", "is missing"))?;
-        for (base, size) in self.above.ranges(node.name, reg)? {
-            let range = PaRange::new(Pa(base), size)
-                .ok_or_else(|| TreeError::content(node.name, "reg", "a range wraps"))?;
-            if size != 0 && self.machine.memory.try_push(range).is_err() {
-                return Err(TreeError::TooMany {
-                    node: NodeName::new(node.name),
-                    what: "memory banks",
-                    limit: MAX_BANKS,
-                });
+        let mut ranges = self.above.ranges(node.reg.ok_or(content!("reg", "is missing"))?)?;
+        while let Some(range) = ranges.next_range()? {
+            if !range.is_empty() && self.machine.memory.try_push(range).is_err() {
+                return Err(&Fault::TooMany { what: "memory banks", limit: MAX_BANKS });
             }
         }
         Ok(())
     }
 
-    fn reserved_memory(&mut self, node: &Properties<'a>) -> Result<(), TreeError> {
+    fn reserved_memory(&mut self, node: &Properties<'a>) -> Read<()> {
         let Some(reg) = node.reg.filter(|_| node.is_enabled()) else { return Ok(()) };
-        for (base, size) in self.above.ranges(node.name, reg)? {
-            let range = PaRange::new(Pa(base), size)
-                .ok_or_else(|| TreeError::content(node.name, "reg", "a range wraps"))?;
-            self.reserve(node.name, range, node.no_map)?;
+        let mut ranges = self.above.ranges(reg)?;
+        while let Some(range) = ranges.next_range()? {
+            self.reserve(range, node.no_map)?;
         }
         Ok(())
     }
 
-    fn reserve(&mut self, node: &[u8], range: PaRange, no_map: bool) -> Result<(), TreeError> {
-        let full = |_| TreeError::TooMany {
-            node: NodeName::new(node),
-            what: "reserved ranges",
-            limit: MAX_RESERVED,
-        };
+    fn reserve(&mut self, range: PaRange, no_map: bool) -> Read<()> {
         if range.is_empty() {
             return Ok(());
         }
-        self.machine.reserved.try_push(Reserved { range, no_map }).map_err(full)
+        let room = self.machine.reserved.try_push(Reserved { range, no_map });
+        room.map_err(|_| &Fault::TooMany { what: "reserved ranges", limit: MAX_RESERVED })
     }
 
-    fn chosen(
-        &mut self,
-        name: PropertyName<'a>,
-        value: &'a [u8],
-        at: usize,
-    ) -> Result<(), TreeError> {
-        let bad = |property, problem| TreeError::content(b"chosen", property, problem);
-        match name.bytes() {
-            b"bootargs" => {
-                let text = string(value).and_then(|text| str::from_utf8(text).ok());
-                self.machine.bootargs = text.ok_or_else(|| bad("bootargs", "is not a string"))?;
-            }
-            b"stdout-path" => {
-                self.stdout_path =
-                    string(value).ok_or_else(|| bad("stdout-path", "is not a string"))?;
-            }
-            b"linux,initrd-start" => {
-                let start = u64_value(value);
-                self.initrd_start =
-                    Some(start.ok_or_else(|| bad("linux,initrd-start", "is no address"))?);
-            }
-            b"linux,initrd-end" => {
-                let end = u64_value(value);
-                self.initrd_end =
-                    Some(end.ok_or_else(|| bad("linux,initrd-end", "is no address"))?);
-            }
-            b"rng-seed" => self.machine.rng_seed = Some(Seed { bytes: value, at }),
-            b"kaslr-seed" => self.machine.kaslr_seed = Some(Seed { bytes: value, at }),
-            _ => {}
+    /// Takes in one property of `/chosen`.
+    #[inline(never)]
+    fn chosen(&mut self, name: PropertyName<'a>, value: &'a [u8], at: usize) -> Read<()> {
+        let machine = &mut self.machine;
+        if name.is(b"bootargs") {
+            let text = string(value).and_then(|text| str::from_utf8(text).ok());
+            machine.bootargs = text.ok_or(content!("bootargs", "is not a string"))?;
+        } else if name.is(b"stdout-path") {
+            self.stdout_path = string(value).ok_or(content!("stdout-path", "is not a string"))?;
+        } else if name.is(b"linux,initrd-start") {
+            let start = u64_value(value).ok_or(content!("linux,initrd-start", "is no address"))?;
+            self.initrd_start = Some(start);
+        } else if name.is(b"linux,initrd-end") {
+            let end = u64_value(value).ok_or(content!("linux,initrd-end", "is no address"))?;
+            self.initrd_end = Some(end);
+        } else if name.is(b"rng-seed") {
+            machine.rng_seed = Some(Seed { bytes: value, at });
+        } else if name.is(b"kaslr-seed") {
+            machine.kaslr_seed = Some(Seed { bytes: value, at });
         }
         Ok(())
     }
