@@ -15,7 +15,7 @@ use crate::arch::{percpu, sysreg, timer};
 use crate::drivers::gic;
 use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
-use crate::exit::fail;
+use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::smp::StartError;
 use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
@@ -30,38 +30,35 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     mm::el2_map::init(Pa(image));
     // Without a tree there is no console to complain on.
     let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { halt(Halt::NoTree) };
-    let machine = Machine::from_tree(tree).unwrap_or_else(|error| {
-        // What is left of the tree may tell where to say so.
-        let salvaged = Machine::salvage(tree).unwrap_or_else(|| halt(Halt::DamagedTree));
-        start_console(&salvaged);
-        refuse(&salvaged, format_args!("{error}"))
-    });
+    let mut machine = Machine::default();
+    let read = machine.read(tree);
+    if !machine.has_header() {
+        halt(Halt::DamagedTree);
+    }
+    // What is left of a damaged tree may tell where to say so.
     start_console(&machine);
+    if let Err(error) = &read {
+        refuse(&machine, error);
+    }
 
     match EntryKind::from_raw(kind) {
         EntryKind::El2 => {}
         EntryKind::El1 => refuse(
             &machine,
-            format_args!(
-                "started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
-                 (QEMU: -M virt,virtualization=on)"
-            ),
+            &"started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
+              (QEMU: -M virt,virtualization=on)",
         ),
         EntryKind::E2hStuck => refuse(
             &machine,
-            format_args!(
-                "this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; \
-                 choose another CPU model"
-            ),
+            &"this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; \
+              choose another CPU model",
         ),
     }
     if timer::frequency() == 0 {
         refuse(
             &machine,
-            format_args!(
-                "firmware has left CNTFRQ_EL0 at 0, and only EL3 can set it to the rate of the \
-                 counter: update the firmware"
-            ),
+            &"firmware has left CNTFRQ_EL0 at 0, and only EL3 can set it to the rate of the \
+              counter: update the firmware",
         );
     }
     injection::init(machine.boot_argument("inject"));
@@ -71,7 +68,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         Ok(conduit) => firmware::init(conduit),
         // A machine can do without: its CPUs wait at a spin table, or it has but one.
         Err(MachineError::NoPsci) => {}
-        Err(error) => fail(BAD_INPUT, format_args!("{error}")),
+        Err(error) => bad_input(&error),
     }
     info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
     if let Some(model) = model(tree) {
@@ -79,7 +76,8 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     }
 
     let tree = PaRange::new(Pa(tree_pa), tree.len() as u64);
-    let mut memory = free_memory(&machine, tree.unwrap_or(PaRange::between(Pa(0), Pa(0))));
+    let mut memory = FreeMemory::new();
+    free_memory(&machine, tree, &mut memory);
     let heap = memory
         .allocate(HEAP_SIZE, HEAP_SIZE)
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("memory for EL2: {error}")));
@@ -101,6 +99,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     }
     let bundle = map_bundle(&machine);
     let seed = entropy::collect(&machine, Pa(tree_pa));
+    let memory = &mut memory;
     crate::guest::launch::start(Handover { machine: &machine, memory, bundle, seed, crash })
 }
 
@@ -117,11 +116,14 @@ fn provoke(how: &str) -> usize {
 ///
 /// The one use of `fdt`, which panics on a tree that breaks the format: this one has passed the
 /// walk, and finding the root looks at nothing behind its properties.
+#[inline(never)]
 fn model(tree: &[u8]) -> Option<&str> {
     if !has_plain_root(tree) {
         return None;
     }
-    fdt::Fdt::new(tree).ok()?.find_node("/")?.property("model")?.as_str()
+    let tree = fdt::Fdt::new(tree).ok()?;
+    let root = tree.all_nodes().next()?;
+    root.property("model")?.as_str()
 }
 
 fn start_console(machine: &Machine<'_>) {
@@ -143,46 +145,48 @@ fn start_console(machine: &Machine<'_>) {
 }
 
 /// Ends where EL2 is not ours to run.
-fn refuse(machine: &Machine<'_>, why: fmt::Arguments<'_>) -> ! {
+#[cold]
+#[inline(never)]
+fn refuse(machine: &Machine<'_>, why: &dyn fmt::Display) -> ! {
     // Even HVC is right here if the tree says so: somebody else is at EL2.
     if let Some(conduit) = machine.psci_node.and_then(|node| node.method) {
         firmware::init(conduit);
     }
-    fail(BAD_INPUT, why)
+    bad_input(why)
 }
 
 /// Memory that nobody has: the banks less what the tree, the loader and EL2 itself occupy.
-fn free_memory(machine: &Machine<'_>, tree: PaRange) -> FreeMemory {
-    let mut free = FreeMemory::new();
-    let banks = machine.memory().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
-    let too_many = |error| fail(BAD_INPUT, format_args!("{error}"));
+#[inline(never)]
+fn free_memory(machine: &Machine<'_>, tree: Option<PaRange>, free: &mut FreeMemory) {
+    let banks = machine.memory().unwrap_or_else(|error| bad_input(&error));
     for bank in banks {
-        free.add(*bank).unwrap_or_else(too_many);
+        free.add(*bank).unwrap_or_else(|error| bad_input(&error));
+    }
+    let mut reserve = |range| free.reserve(range).unwrap_or_else(|error| bad_input(&error));
+    machine.reserved.iter().for_each(|reserved| reserve(reserved.range));
+    for cpu in &machine.cpus {
+        // A tree need not reserve the word of a spin table.
+        if let EnableMethod::SpinTable(word) = cpu.enable_method {
+            PaRange::page_of(word).into_iter().for_each(&mut reserve);
+        }
     }
     let image = mm::el2_map::image_range();
-    let taken = [PaRange::between(image.start, image.end), tree];
-    let reserved = machine.reserved.iter().map(|reserved| reserved.range);
-    // A tree need not reserve the word of a spin table.
-    let words = machine.cpus.iter().filter_map(|cpu| match cpu.enable_method {
-        EnableMethod::SpinTable(word) => PaRange::page_of(word),
-        EnableMethod::Psci | EnableMethod::Unknown => None,
-    });
-    for range in reserved.chain(words).chain(machine.initrd).chain(taken) {
-        free.reserve(range).unwrap_or_else(too_many);
-    }
-    free
+    let image = PaRange::between(image.start, image.end);
+    [machine.initrd, Some(image), tree].into_iter().flatten().for_each(reserve);
 }
 
+#[inline(never)]
 fn start_gic(machine: &Machine<'_>) {
-    let found = machine.gic().unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    let found = machine.gic().unwrap_or_else(|error| bad_input(&error));
     let map = |range: PaRange| {
         mm::el2_map::device(range.base(), range.size())
             .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("GIC at {range}: {error}")))
     };
-    gic::init(found, map).unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    gic::init(found, map).unwrap_or_else(|error| bad_input(&error));
 }
 
 /// Starts the other CPUs and waits until they are there; goes on without one that is not.
+#[inline(never)]
 fn start_cpus(machine: &Machine<'_>) {
     let own = sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY;
     let others = machine.cpus.iter().filter(|cpu| cpu.mpidr != own);
@@ -206,6 +210,7 @@ fn start_cpus(machine: &Machine<'_>) {
 }
 
 /// Says what was found.
+#[inline(never)]
 fn describe(memory: &FreeMemory) {
     info!(
         "{} CPU(s), {} MiB of memory free, {}, GICv{} with {} list registers",
@@ -219,12 +224,9 @@ fn describe(memory: &FreeMemory) {
 
 fn map_bundle(machine: &Machine<'_>) -> &'static [u8] {
     let Some(range) = machine.initrd else {
-        fail(
-            BAD_INPUT,
-            format_args!(
-                "no bundle: the loader must pass one as the initrd (QEMU: -initrd; made by \
-                 cargo xtask bundle)"
-            ),
+        bad_input(
+            &"no bundle: the loader must pass one as the initrd (QEMU: -initrd; made by \
+              cargo xtask bundle)",
         );
     };
     mm::el2_map::read_only(range.base(), range.size())

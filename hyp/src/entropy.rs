@@ -72,6 +72,7 @@ fn cpu_words() -> Option<[u64; SEED / 8]> {
 static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
 
 /// Feeds the generator with the seed that boot collected.
+#[inline(never)]
 pub(crate) fn init(seed: Option<[u8; SEED]>) {
     if let Some(seed) = seed {
         GENERATOR.lock().add_seed(&seed);

@@ -17,6 +17,13 @@ pub(crate) fn exit(code: u8) -> ! {
     firmware::system_off()
 }
 
+/// Ends because of `error`, whose text names the cause and the remedy.
+#[cold]
+#[inline(never)]
+pub(crate) fn bad_input(error: &dyn fmt::Display) -> ! {
+    fail(BAD_INPUT, format_args!("{error}"))
+}
+
 /// Ends with an error whose text names the cause and the remedy.
 pub(crate) fn fail(code: u8, message: fmt::Arguments<'_>) -> ! {
     log::error!("{message}");

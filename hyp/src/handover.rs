@@ -11,7 +11,7 @@ pub(crate) struct Handover<'a> {
     /// The machine; its seeds are wiped.
     pub(crate) machine: &'a Machine<'a>,
     /// Memory that nobody has.
-    pub(crate) memory: FreeMemory,
+    pub(crate) memory: &'a mut FreeMemory,
     /// The bundle, not checked yet.
     pub(crate) bundle: &'static [u8],
     /// Seed of this boot's random numbers, if there is a source.

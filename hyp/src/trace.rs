@@ -19,6 +19,7 @@ static TRACE: Once<Trace<'static>> = Once::new();
 
 /// Begins the trace that the boot argument asks for, in memory that nobody gets back, and says where
 /// it lies.
+#[inline(never)]
 pub(crate) fn init(argument: Option<&str>, memory: &mut FreeMemory) {
     let Some(argument) = argument else { return };
     let bad = |error: fmt::Arguments<'_>| -> ! {

@@ -21,6 +21,7 @@ static DENY: AtomicBool = AtomicBool::new(false);
 static VIOLATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Does as the boot argument `deny` says. Once it is known what is traced.
+#[inline(never)]
 pub(crate) fn init(argument: Option<&str>) {
     match argument {
         None | Some("off") => {}

@@ -16,7 +16,7 @@ pub(crate) struct Instance {
     /// System registers as its vCPUs see them.
     pub(crate) view: CpuView,
     /// What the bundle says about it.
-    pub(crate) description: VmDescription<'static>,
+    pub(crate) description: &'static VmDescription<'static>,
 }
 
 static INSTANCE: Once<&'static Instance> = Once::new();

@@ -28,7 +28,7 @@ use super::vm::load;
 use super::{events, ghost, run, tracing};
 use crate::arch::{crc32, percpu, symbols};
 use crate::drivers::gic;
-use crate::exit::fail;
+use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::mm::ports::Hardware;
 use crate::{entropy, machine};
@@ -40,11 +40,11 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     let facts = machine::settle(boot.machine.console.and_then(|console| console.interrupt));
     events::init(boot.machine.boot_argument("deny"));
     entropy::init(boot.seed);
-    let bundle = Bundle::open(boot.bundle, crc32::update)
-        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
-    let description = bundle
-        .vm(0, gic::version())
-        .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("{error}")));
+    let bundle = Bundle::open(boot.bundle, crc32::update).unwrap_or_else(|error| bad_input(&error));
+    let description = match bundle.vm(0, gic::version()) {
+        Ok(description) => Box::leak(Box::new(description)),
+        Err(error) => bad_input(&error),
+    };
     if bundle.len() > 1 {
         warn!("the bundle holds {} VMs; only the first is run", bundle.len());
     }
@@ -95,11 +95,12 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     run::begin(symbols::boot_pages(), has_interrupt, boot.crash)
 }
 
+#[inline(never)]
 fn create(
-    description: VmDescription<'static>,
+    description: &'static VmDescription<'static>,
     vm_type: VmType,
     features: Features,
-    mut memory: FreeMemory,
+    memory: &mut FreeMemory,
     machine: &Machine<'_>,
 ) -> &'static Instance {
     let name = description.name;
@@ -115,28 +116,25 @@ fn create(
         );
     }
     let bad =
-        |error: fmt::Arguments<'_>| -> ! { fail(BAD_INPUT, format_args!("VM {name}: {error}")) };
-    let map = place_memory(&description.memory, &mut memory)
-        .unwrap_or_else(|error| bad(format_args!("{error}")));
+        |error: &dyn fmt::Display| -> ! { fail(BAD_INPUT, format_args!("VM {name}: {error}")) };
+    let map = place_memory(&description.memory, memory).unwrap_or_else(|error| bad(&error));
     let Some(vmid) = VMIDS.allocate() else {
         fail(HYP_FAILED, format_args!("no VMID is left"));
     };
     let mut layout = SpaceLayout::new(vm_type, vmid, map);
     for range in &description.guarded {
         if layout.guarded.try_push(*range).is_err() {
-            bad(format_args!("too many ranges are guarded from the start; join neighbours"));
+            bad(&"too many ranges are guarded from the start; join neighbours");
         }
     }
-    place_devices(&mut layout, machine, description.vcpus)
-        .unwrap_or_else(|error| bad(format_args!("{error}")));
-    tracing::made(&description, features, &layout);
-    ghost::made(&description, &layout);
-    let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(format_args!("{error}")));
-    let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(format_args!("{error}")));
+    place_devices(&mut layout, machine, description.vcpus).unwrap_or_else(|error| bad(&error));
+    tracing::made(description, features, &layout);
+    ghost::made(description, &layout);
+    let (bytes, align) = layout.table_bytes().unwrap_or_else(|error| bad(&error));
+    let frames = memory.allocate(bytes, align).unwrap_or_else(|error| bad(&error));
     let hardware = Hardware::new(frames.base(), frames.size())
         .unwrap_or_else(|error| fail(HYP_FAILED, format_args!("stage-2 tables: {error}")));
-    let space = AddressSpace::new(hardware, layout, frames)
-        .unwrap_or_else(|error| bad(format_args!("{error}")));
+    let space = AddressSpace::new(hardware, layout, frames).unwrap_or_else(|error| bad(&error));
     let Some(facts) = crate::machine::facts() else {
         fail(HYP_FAILED, format_args!("the machine is not known yet"));
     };
@@ -157,6 +155,7 @@ fn create(
 /// The devices of the virtual platform. Of a GICv2's CPU interface, the first page is the machine's own
 /// virtual one. The second, which holds nothing but GICC_DIR, is emulated: which interrupt is
 /// deactivated must be known where there are more active ones than list registers.
+#[inline(never)]
 fn place_devices(
     layout: &mut SpaceLayout,
     machine: &Machine<'_>,

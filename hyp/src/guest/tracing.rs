@@ -86,6 +86,7 @@ fn write(kind: Kind, pc: u64, arguments: [u64; 5]) {
 }
 
 /// A VM was made.
+#[inline(never)]
 pub(crate) fn made(description: &VmDescription<'_>, features: Features, layout: &SpaceLayout) {
     if !trace::is_on() {
         return;

@@ -61,6 +61,7 @@ pub(crate) fn used() -> usize {
 
 /// Makes `bytes` of physical memory from `pa`, which nobody else owns, the heap. To be called
 /// once.
+#[inline(never)]
 pub(crate) fn give(pa: Pa, bytes: u64) -> Result<(), MapError> {
     let va = el2_map::owned(pa, bytes)?;
     // SAFETY: the range was just mapped for EL2 alone and the caller gave it up.

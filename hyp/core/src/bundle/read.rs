@@ -28,6 +28,7 @@ impl<'a> Bundle<'a> {
     /// # Errors
     ///
     /// [`BundleError::Tree`], [`BundleError::Version`], [`BundleError::TreeChecksum`].
+    #[inline(never)]
     pub fn open(file: &'a [u8], crc32: Crc32) -> Result<Self, BundleError> {
         let tree = Tree::new(file)?;
         let root = tree.root();
@@ -98,6 +99,7 @@ impl<'a> VmReader<'_, 'a> {
         self.node.value(property.as_bytes())
     }
 
+    #[inline(never)]
     fn read(&self, gic: GicVersion) -> Result<VmDescription<'a>, BundleError> {
         let name = image::name(self.node.name());
         let vm = VmDescription {

@@ -171,6 +171,7 @@ impl SpaceLayout {
             .fold(0, |sum, (range, parent)| tables(range, parent).saturating_add(sum))
     }
 
+    #[inline(never)]
     pub(super) fn check(&self, geometry: Geometry) -> Result<(), SpaceError> {
         let devices = self.devices.iter().map(|device| device.ipa);
         let windows = devices.chain(self.emulated.iter().map(|window| window.ipa));

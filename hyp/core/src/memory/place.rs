@@ -30,6 +30,7 @@ pub enum PlaceError {
 /// # Errors
 ///
 /// Where memory does not suffice or the ranges overlap. `free` may be smaller then.
+#[inline(never)]
 pub fn place_memory(ranges: &[IpaRange], free: &mut FreeMemory) -> Result<MemoryMap, PlaceError> {
     let mut map = MemoryMap::new();
     let before = free.total();

@@ -85,6 +85,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     ///
     /// Where `layout` contradicts itself or `frames` is smaller or less aligned than
     /// [`SpaceLayout::table_bytes`] says.
+    #[inline(never)]
     pub fn new(ports: P, layout: SpaceLayout, frames: PaRange) -> Result<Self, SpaceError> {
         let geometry = layout.geometry()?;
         layout.check(geometry)?;

@@ -19,7 +19,7 @@ impl<'a> Tree<'a> {
         let header = Header::read(bytes)?;
         let mut tokens = Tokens::new(header);
         let mut root = None;
-        while let Some(token) = tokens.next_token()? {
+        while let Some(token) = tokens.advance().map_err(|problem| tokens.error(problem))? {
             if let Token::Begin { inside, .. } = token {
                 root.get_or_insert(inside);
             }
@@ -138,7 +138,7 @@ impl<'a> Iterator for Properties<'a> {
     type Item = Property<'a>;
 
     fn next(&mut self) -> Option<Property<'a>> {
-        match self.0.next_token() {
+        match self.0.advance() {
             Ok(Some(Token::Property { name, value, at })) => Some(Property { name, value, at }),
             _ => None,
         }
@@ -157,7 +157,7 @@ impl<'a> Iterator for Children<'a> {
 
     fn next(&mut self) -> Option<Node<'a>> {
         loop {
-            match self.tokens.next_token().ok()?? {
+            match self.tokens.advance().ok()?? {
                 // The node itself is depth 1, so a child that has just begun is depth 2.
                 Token::Begin { name, inside } if self.tokens.depth() == 2 => {
                     return Some(Node { header: self.header, name, inside });

@@ -22,7 +22,8 @@ impl<'a> PropertyName<'a> {
     #[inline(never)]
     #[must_use]
     pub fn is(self, name: &[u8]) -> bool {
-        self.0.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
+        // Its end is rarer than its beginning.
+        self.0.get(name.len()) == Some(&0) && self.0.starts_with(name)
     }
 
     /// Its first byte; 0 for an empty name.
@@ -57,7 +58,7 @@ impl fmt::Debug for PropertyName<'_> {
 /// How the grammar is broken: a number, because a text is more work to carry along, and hardly any
 /// token needs one.
 #[derive(Debug, Clone, Copy)]
-enum Problem {
+pub(super) enum Problem {
     EndsEarly,
     EndsTwice,
     EndsInside,
@@ -155,11 +156,21 @@ impl<'a> Tokens<'a> {
     /// [`TreeError::Structure`] for the first break of the grammar. After an error the walk is over:
     /// the same error comes again.
     pub fn next_token(&mut self) -> Result<Option<Token<'a>>, TreeError> {
+        self.advance().map_err(|problem| self.error(problem))
+    }
+
+    /// As [`Tokens::next_token`] without the error's text.
+    #[inline(never)]
+    pub(super) fn advance(&mut self) -> Result<Option<Token<'a>>, Problem> {
+        self.step()
+    }
+
+    /// The error behind a problem that the walk has just met.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn error(&self, problem: Problem) -> TreeError {
         // The position stays where it is until a token is accepted.
-        match self.step() {
-            Ok(token) => Ok(token),
-            Err(problem) => Err(problem.at(self.at)),
-        }
+        problem.at(self.at)
     }
 
     #[inline(always)]
@@ -237,10 +248,10 @@ impl<'a> Tokens<'a> {
 pub fn has_plain_root(bytes: &[u8]) -> bool {
     let Ok(header) = Header::read(bytes) else { return false };
     let mut tokens = Tokens::new(header);
-    if !matches!(tokens.next_token(), Ok(Some(Token::Begin { name: b"", .. }))) {
+    if !matches!(tokens.advance(), Ok(Some(Token::Begin { name: b"", .. }))) {
         return false;
     }
-    while let Ok(Some(Token::Property { name, .. })) = tokens.next_token() {
+    while let Ok(Some(Token::Property { name, .. })) = tokens.advance() {
         if !name.bytes().is_ascii() {
             return false;
         }

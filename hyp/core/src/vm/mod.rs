@@ -70,6 +70,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     ///
     /// It sees a GIC of version `gic`, the machine's; `priority_bits` is what the virtual CPU
     /// interface implements, 5 to 8.
+    #[inline(never)]
     pub fn new(
         space: AddressSpace<P, R>,
         features: Features,

@@ -4,7 +4,7 @@ use super::MAX_REDISTRIBUTOR_REGIONS;
 use super::fault::{Fault, Read, content};
 use super::interrupts::{Controller, Interrupts};
 use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode, RegisterSpacing};
-use super::properties::Properties;
+use super::properties::{Key, Properties};
 use super::read::{Reader, Uart};
 use crate::memory::PaRange;
 use crate::tree::{Strings, u64_value};
@@ -51,11 +51,11 @@ static KNOWN: [(&[u8], Driver); 21] = [
     (b"snps,dw-apb-uart", Driver::Ns16550),
 ];
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'_, 'a> {
     /// Reads an enabled node, if it is one of these.
     pub(super) fn device(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
         // From the most to the least specific: the first that is known decides.
-        for compatible in Strings(node.compatible) {
+        for compatible in Strings(node.value(Key::Compatible)) {
             if !matches!(compatible.first(), Some(b'a' | b'b' | b'c' | b'f' | b'n' | b's' | b'x')) {
                 continue;
             }
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
 
     /// The `index`-th frame of an interrupt controller, which has to be there.
     fn frame(&self, node: &Properties<'a>, index: usize) -> Read<PaRange> {
-        let range = self.above.range(node.reg.unwrap_or_default(), index)?;
+        let range = self.above.range(node.value(Key::Reg), index)?;
         range.ok_or(content!("reg", "does not list the frames"))
     }
 
@@ -96,10 +96,12 @@ impl<'a> Reader<'a> {
         if self.machine.gic.is_some() {
             return false;
         }
-        self.gic =
-            Controller { phandle: node.phandle, cells: node.interrupt_cells.unwrap_or_default() };
+        self.gic = Controller {
+            phandle: node.number(Key::Phandle),
+            cells: node.number(Key::InterruptCells).unwrap_or_default(),
+        };
         // A GIC's own interrupt goes to itself, whatever its parent is called.
-        self.gic_interrupts = Interrupts { parent: node.phandle, ..interrupts };
+        self.gic_interrupts = Interrupts { parent: self.gic.phandle, ..interrupts };
         true
     }
 
@@ -107,7 +109,7 @@ impl<'a> Reader<'a> {
         if !self.claim_gic(node, interrupts) {
             return Ok(());
         }
-        let regions = node.redistributor_regions.unwrap_or(1);
+        let regions = node.number(Key::RedistributorRegions).unwrap_or(1);
         let mut redistributors = ArrayVec::new();
         for index in 1..=usize::try_from(regions).unwrap_or(usize::MAX) {
             let region = self.frame(node, index)?;
@@ -121,7 +123,7 @@ impl<'a> Reader<'a> {
         self.machine.gic = Some(Gic::V3(GicV3 {
             distributor: self.frame(node, 0)?,
             redistributors,
-            stride: node.redistributor_stride.and_then(u64_value),
+            stride: node.get(Key::RedistributorStride).and_then(u64_value),
             maintenance: None,
         }));
         Ok(())
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
         if !self.claim_gic(node, interrupts) {
             return Ok(());
         }
-        let reg = node.reg.unwrap_or_default();
+        let reg = node.value(Key::Reg);
         self.machine.gic = Some(Gic::V2(GicV2 {
             distributor: self.frame(node, 0)?,
             cpu_interface: self.frame(node, 1)?,
@@ -143,7 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     fn psci(&mut self, node: &Properties<'a>) {
-        let method = match node.method {
+        let method = match node.value(Key::Method) {
             b"smc\0" => Some(PsciConduit::Smc),
             b"hvc\0" => Some(PsciConduit::Hvc),
             _ => None,
@@ -158,11 +160,11 @@ impl<'a> Reader<'a> {
         interrupts: Interrupts<'a>,
         kind: ConsoleKind,
     ) -> Read<()> {
-        let Some(registers) = self.above.range(node.reg.unwrap_or_default(), 0)? else {
+        let Some(registers) = self.above.range(node.value(Key::Reg), 0)? else {
             return Ok(());
         };
         // Registers begin behind `reg-offset` (`8250.yaml`).
-        let offset = u64::from(node.reg_offset.unwrap_or(0));
+        let offset = u64::from(node.number(Key::RegOffset).unwrap_or(0));
         let start = registers.base().checked_add(offset).unwrap_or(registers.end());
         let registers = PaRange::between(start, registers.end());
         // More than this many are simply not looked at: only `stdout-path` could name one.
@@ -175,8 +177,8 @@ impl<'a> Reader<'a> {
 
 /// How the registers of a 16550 lie; without a word in the tree they are bytes in a row.
 fn spacing(node: &Properties<'_>) -> Option<RegisterSpacing> {
-    let shift = node.reg_shift.unwrap_or(0);
-    let words = match node.reg_io_width {
+    let shift = node.number(Key::RegShift).unwrap_or(0);
+    let words = match node.number(Key::RegIoWidth) {
         None | Some(1) => false,
         Some(4) if shift == 2 => true,
         _ => return None,

@@ -1,17 +1,17 @@
 //! What can only be understood when the whole tree has been read.
 
+use super::MAX_BANKS;
 use super::fault::{Fault, content};
 use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
-use super::{MAX_BANKS, Machine};
 use crate::addr::Pa;
 use crate::memory::{PaRange, sort_few};
-use crate::tree::{NodeName, Tree, TreeError, string};
+use crate::tree::{NodeName, Tree, string};
 use arrayvec::ArrayVec;
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'_, 'a> {
     /// Puts together what could only be understood at the end.
-    pub(super) fn finish(mut self, tree: Tree<'a>) -> (Machine<'a>, Option<TreeError>) {
+    pub(super) fn finish(&mut self, tree: Tree<'a>) {
         join(&mut self.machine.memory);
         let maintenance = self.gic_interrupts.nth(self.gic, 0);
         match &mut self.machine.gic {
@@ -37,7 +37,6 @@ impl<'a> Reader<'a> {
             }
         }
         self.machine.console = self.console(tree);
-        (self.machine, self.error)
     }
 
     /// The console that `/chosen` names, directly or by an alias, else the first UART with a driver.

@@ -82,10 +82,9 @@ impl<'a> Machine<'a> {
     ///
     /// The first break of the format or the first impossible value that matters here.
     pub fn from_tree(bytes: &'a [u8]) -> Result<Self, TreeError> {
-        match read::machine(bytes)? {
-            (machine, None) => Ok(machine),
-            (_, Some(error)) => Err(error),
-        }
+        let mut machine = Self::default();
+        machine.read(bytes)?;
+        Ok(machine)
     }
 
     /// What can still be read of a tree that [`Machine::from_tree`] refuses: enough, with luck, to
@@ -93,7 +92,25 @@ impl<'a> Machine<'a> {
     /// sound header.
     #[must_use]
     pub fn salvage(bytes: &'a [u8]) -> Option<Self> {
-        read::machine(bytes).ok().map(|(machine, _)| machine)
+        let mut machine = Self::default();
+        let _refused = machine.read(bytes);
+        machine.has_header().then_some(machine)
+    }
+
+    /// As [`Machine::from_tree`], into one that is empty. What a refused tree says is there then, as
+    /// with [`Machine::salvage`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::from_tree`].
+    pub fn read(&mut self, bytes: &'a [u8]) -> Result<(), TreeError> {
+        read::read(self, bytes)
+    }
+
+    /// Whether it was read from a tree with a sound header.
+    #[must_use]
+    pub fn has_header(&self) -> bool {
+        self.tree_size != 0
     }
 
     /// The value of the boot argument `postern.<name>=<value>`; the last one counts.

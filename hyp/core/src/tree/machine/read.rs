@@ -4,7 +4,7 @@ use super::fault::{Fault, Read, content};
 use super::interrupts::{Controller, Interrupts};
 use super::parts::{ConsoleKind, Cpu, EnableMethod, Reserved, Seed};
 use super::place::{Ancestors, Level, Role};
-use super::properties::Properties;
+use super::properties::{Key, Properties};
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
 use crate::addr::Pa;
 use crate::memory::PaRange;
@@ -26,9 +26,8 @@ pub(super) struct Uart<'a> {
 }
 
 /// What has been read so far.
-#[derive(Default)]
-pub(super) struct Reader<'a> {
-    pub(super) machine: Machine<'a>,
+pub(super) struct Reader<'m, 'a> {
+    pub(super) machine: &'m mut Machine<'a>,
     /// The first thing that was wrong.
     pub(super) error: Option<TreeError>,
     pub(super) above: Ancestors<'a>,
@@ -41,18 +40,31 @@ pub(super) struct Reader<'a> {
     pub(super) initrd_end: Option<u64>,
 }
 
-/// Reads the tree that `bytes` begin with as far as it is sound: the machine, and the first error.
-pub(super) fn machine(bytes: &[u8]) -> Result<(Machine<'_>, Option<TreeError>), TreeError> {
+/// Reads the tree that `bytes` begin with into `machine`, which is empty, as far as it is sound.
+#[inline(never)]
+pub(super) fn read<'a>(machine: &mut Machine<'a>, bytes: &'a [u8]) -> Result<(), TreeError> {
     let header = Header::read(bytes)?;
-    let mut reader = Reader::default();
-    reader.machine.tree_size = header.size();
+    machine.tree_size = header.size();
+    let mut reader = Reader {
+        machine,
+        error: None,
+        above: Ancestors::default(),
+        gic: Controller::default(),
+        gic_interrupts: Interrupts::default(),
+        timer: Interrupts::default(),
+        uarts: ArrayVec::new(),
+        stdout_path: &[],
+        initrd_start: None,
+        initrd_end: None,
+    };
     let reserved = reader.reservations(header);
     reader.note(b"", reserved);
     let root = reader.walk(header);
-    Ok(reader.finish(Tree::walked(header, root)))
+    reader.finish(Tree::walked(header, root));
+    reader.error.map_or(Ok(()), Err)
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'_, 'a> {
     /// Remembers the first error. One in what a node says leaves the rest readable.
     pub(super) fn note(&mut self, node: &[u8], result: Read<()>) {
         if let Err(fault) = result {
@@ -83,11 +95,11 @@ impl<'a> Reader<'a> {
         // The node whose properties are being gathered: they all come before its first child.
         let mut open: Option<Properties<'a>> = None;
         loop {
-            let token = match tokens.next_token() {
+            let token = match tokens.advance() {
                 Ok(Some(token)) => token,
                 Ok(None) => return root,
-                Err(error) => {
-                    self.remember(error);
+                Err(problem) => {
+                    self.remember(tokens.error(problem));
                     return root;
                 }
             };
@@ -98,7 +110,7 @@ impl<'a> Reader<'a> {
                         None if self.above.depth() == 0 => root = inside,
                         None => {}
                     }
-                    open = Some(Properties { name, inside, ..Properties::default() });
+                    open = Some(Properties::new(name, inside));
                 }
                 Token::Property { name, value, at } => {
                     if let Some(node) = &mut open {
@@ -129,21 +141,21 @@ impl<'a> Reader<'a> {
             _ => Role::Other,
         };
         let inherited = parent.and_then(|parent| parent.interrupt_parent);
-        let interrupt_parent = node.interrupt_parent.or(inherited);
-        let interrupts = Interrupts { parent: interrupt_parent, ..node.interrupts };
+        let mut interrupts = node.interrupts();
+        interrupts.parent = interrupts.parent.or(inherited);
         let read = match parent.map(|parent| parent.role) {
             Some(Role::Cpus) => self.cpu(node),
             Some(Role::ReservedMemory) => self.reserved_memory(node),
-            Some(Role::Root) if node.device_type == b"memory\0" => self.memory(node),
+            Some(Role::Root) if node.value(Key::DeviceType) == b"memory\0" => self.memory(node),
             Some(_) if node.is_enabled() => self.device(node, interrupts),
             _ => Ok(()),
         };
         self.note(node.name, read);
-        let address_cells = Properties::width(node.address_cells, 2);
+        let address_cells = node.width(Key::AddressCells, 2);
         if address_cells.is_none() {
             self.note(node.name, Err(content!("#address-cells", "is not one cell")));
         }
-        let size_cells = Properties::width(node.size_cells, 1);
+        let size_cells = node.width(Key::SizeCells, 1);
         if size_cells.is_none() {
             self.note(node.name, Err(content!("#size-cells", "is not one cell")));
         }
@@ -151,8 +163,8 @@ impl<'a> Reader<'a> {
             role,
             address_cells: address_cells.unwrap_or(2),
             size_cells: size_cells.unwrap_or(1),
-            ranges: node.ranges,
-            interrupt_parent,
+            ranges: node.get(Key::Ranges),
+            interrupt_parent: interrupts.parent,
         };
         self.above.push(level);
     }
@@ -160,16 +172,19 @@ impl<'a> Reader<'a> {
     fn cpu(&mut self, node: &Properties<'a>) -> Read<()> {
         // "disabled" means quiescent and may be started; "fail…" means do not touch
         // (Devicetree Specification, 3.8.1).
-        if node.device_type != b"cpu\0" || node.status.starts_with(b"fail") {
+        if node.value(Key::DeviceType) != b"cpu\0" || node.value(Key::Status).starts_with(b"fail") {
             return Ok(());
         }
         let width = self.above.parent().map_or(0, |cpus| cpus.address_cells);
-        let mpidr = node.reg.and_then(|reg| Cells(reg).take(width)).filter(|_| width > 0);
+        let mpidr = node.get(Key::Reg).and_then(|reg| Cells(reg).take(width)).filter(|_| width > 0);
         let mpidr = mpidr.ok_or(content!("reg", "is not the CPU's affinity"))?;
         if self.machine.cpus.iter().any(|cpu| cpu.mpidr == mpidr) {
             return Err(content!("reg", "repeats another CPU's affinity"));
         }
-        let enable_method = match (node.enable_method, node.release_address.and_then(u64_value)) {
+        let enable_method = match (
+            node.value(Key::EnableMethod),
+            node.get(Key::ReleaseAddress).and_then(u64_value),
+        ) {
             (b"psci\0", _) => EnableMethod::Psci,
             (b"spin-table\0", Some(address)) => EnableMethod::SpinTable(Pa(address)),
             _ => EnableMethod::Unknown,
@@ -184,7 +199,8 @@ impl<'a> Reader<'a> {
         if !node.is_enabled() {
             return Ok(());
         }
-        let mut ranges = self.above.ranges(node.reg.ok_or(content!("reg", "is missing"))?)?;
+        let mut ranges =
+            self.above.ranges(node.get(Key::Reg).ok_or(content!("reg", "is missing"))?)?;
         while let Some(range) = ranges.next_range()? {
             if !range.is_empty() && self.machine.memory.try_push(range).is_err() {
                 return Err(&Fault::TooMany { what: "memory banks", limit: MAX_BANKS });
@@ -194,10 +210,10 @@ impl<'a> Reader<'a> {
     }
 
     fn reserved_memory(&mut self, node: &Properties<'a>) -> Read<()> {
-        let Some(reg) = node.reg.filter(|_| node.is_enabled()) else { return Ok(()) };
+        let Some(reg) = node.get(Key::Reg).filter(|_| node.is_enabled()) else { return Ok(()) };
         let mut ranges = self.above.ranges(reg)?;
         while let Some(range) = ranges.next_range()? {
-            self.reserve(range, node.no_map)?;
+            self.reserve(range, node.get(Key::NoMap).is_some())?;
         }
         Ok(())
     }
