@@ -12,11 +12,16 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use crate::arch::cpu::{Lock, Once};
 use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
+use crate::injection;
 
 /// Longest log line; what is longer is cut.
 const LINE: usize = 256;
 /// Bytes on their way to the UART.
 const OUT: usize = 4096;
+/// Interrupts of the UART in a row that find nothing to do, after which their line is taken for stuck.
+const MOST_IDLE: u32 = 1000;
+/// How often in a second the UART is looked at then.
+const POLLS: u64 = 100;
 /// Bytes of log lines that wait for the guest to end its line.
 const HELD: usize = 4096;
 
@@ -28,6 +33,7 @@ static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
     live: false,
     listening: false,
     has_refused: false,
+    idle: 0,
 });
 
 #[derive(Debug)]
@@ -39,6 +45,9 @@ struct Terminal {
     listening: bool,
     /// The guest had output for which there was no room.
     has_refused: bool,
+    /// Interrupts in a row that found nothing to do; beyond [`MOST_IDLE`] the UART has none any more,
+    /// and is looked at by EL2's timer.
+    idle: u32,
 }
 
 impl Terminal {
@@ -49,7 +58,7 @@ impl Terminal {
         if self.live {
             // Whoever drains the last byte, the guest's rest is fetched by the interrupt.
             let more = self.has_refused || !self.console.is_drained();
-            uart.set_interrupts(self.listening, more);
+            uart.set_interrupts(self.listening, more || injection::holds_console_line());
         } else {
             self.drain_polled();
         }
@@ -131,21 +140,45 @@ pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
     }
 }
 
-/// Serves the UART's interrupt: sends what waits, then hands `serve` a source of received bytes.
-/// `serve` tells whether it can take more; while it cannot, bytes wait in the UART and its receive
-/// interrupt is off until [`listen`].
-pub(crate) fn interrupt(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) {
+/// Serves the UART: sends what waits, then hands `serve` a source of received bytes. `serve` tells
+/// whether it can take more; while it cannot, bytes wait in the UART and its receive interrupt is off
+/// until [`listen`].
+///
+/// Answers whether the UART has been served for nothing once too often: then its interrupt is to be
+/// disabled; see [`is_polled`].
+pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) -> bool {
     let mut terminal = TERMINAL.lock();
-    let Some(uart) = UART.get() else { return };
-    uart.acknowledge();
+    let Some(uart) = UART.get() else { return false };
+    if !injection::holds_console_line() {
+        uart.acknowledge();
+    }
     // Before `serve`, not after it: another CPU's `listen` in between must not be undone.
     terminal.listening = false;
+    let room = terminal.console.room();
     terminal.drain();
+    let mut is_idle = terminal.console.room() == room;
     // `serve` may send.
     drop(terminal);
-    if serve(&mut || uart.try_get()) {
+    let mut receive = || uart.try_get().inspect(|_| is_idle = false);
+    if serve(&mut receive) {
         listen();
     }
+    let mut terminal = TERMINAL.lock();
+    if terminal.idle > MOST_IDLE {
+        return false;
+    }
+    terminal.idle = if is_idle { terminal.idle.saturating_add(1) } else { 0 };
+    terminal.idle > MOST_IDLE
+}
+
+/// Whether [`serve`] has said that the UART's interrupt is to be disabled: then it is served where EL2's
+/// timer fires on one CPU, and that timer is set here.
+pub(crate) fn is_polled() -> bool {
+    let is_polled = TERMINAL.lock().idle > MOST_IDLE;
+    if is_polled {
+        timer::fire_by(timer::now().saturating_add(timer::frequency() / POLLS));
+    }
+    is_polled
 }
 
 /// There is room for received bytes again.

@@ -9,14 +9,18 @@
 //! | `heap:N` | the heap is out of memory from the N-th allocation on |
 //! | `frames:N` | of the frames for stage-2 tables, only the first N are there |
 //! | `serror` | a physical SError arrives while the guest of each CPU runs, now and then |
+//! | `serror-el2` | one arrives while EL2 itself runs |
 //! | `interrupts` | an interrupt that nobody handles, from a line that stays high |
+//! | `spi` | the same of a shared interrupt, from a line that does not |
+//! | `spurious` | an interrupt is withdrawn before it is acknowledged, after each other one |
+//! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
-use core::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use hyp_abi::exit::BAD_INPUT;
 use smccc::psci::error::Error;
 
-use crate::arch::pmu;
+use crate::arch::{pmu, vectors};
 use crate::drivers::gic;
 use crate::exit::fail;
 
@@ -24,6 +28,8 @@ use crate::exit::fail;
 const CODES: [i32; 14] = [-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, i32::MIN, i32::MAX, -99, 1];
 /// INTID of the PMU's overflow interrupt: PPI 7 (BSA, "PPI assignments").
 const PMU_INTID: u32 = 23;
+/// INTID of a shared interrupt that none of the machines has a device for.
+const SPI: u32 = 200;
 /// How many of them one machine of 8 CPUs can be told.
 const AT_ONCE: u64 = 7;
 
@@ -36,6 +42,10 @@ mod kind {
     pub(super) const FRAMES: u8 = 4;
     pub(super) const SERROR: u8 = 5;
     pub(super) const INTERRUPTS: u8 = 6;
+    pub(super) const SERROR_AT_EL2: u8 = 7;
+    pub(super) const SPI: u8 = 8;
+    pub(super) const SPURIOUS: u8 = 9;
+    pub(super) const CONSOLE_LINE: u8 = 10;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -58,6 +68,10 @@ pub(crate) fn init(argument: Option<&str>) {
         ("frames", number) => (kind::FRAMES, number),
         ("serror", _) => (kind::SERROR, Ok(0)),
         ("interrupts", _) => (kind::INTERRUPTS, Ok(0)),
+        ("serror-el2", _) => (kind::SERROR_AT_EL2, Ok(0)),
+        ("spi", _) => (kind::SPI, Ok(0)),
+        ("spurious", _) => (kind::SPURIOUS, Ok(0)),
+        ("console-line", _) => (kind::CONSOLE_LINE, Ok(0)),
         _ => (kind::NOTHING, Ok(0)),
     };
     match number {
@@ -98,11 +112,56 @@ pub(crate) fn has_serror() -> bool {
     is(kind::SERROR)
 }
 
-/// Has the line of an interrupt that nobody handles go high on the calling CPU and stay so: asked
-/// when a vCPU gets its CPU.
+/// Has an SError arrive at EL2, if that is asked for: where its timer has fired.
+pub(crate) fn serror_at_el2() {
+    if is(kind::SERROR_AT_EL2) {
+        vectors::take_serror();
+    }
+}
+
+/// Has the line of an interrupt that nobody handles go high on the calling CPU and stay so, or a shared
+/// interrupt come once: asked when a vCPU gets its CPU.
 pub(crate) fn raise_line() {
-    if is(kind::INTERRUPTS) {
+    if is(kind::INTERRUPTS) || is(kind::SPURIOUS) {
         gic::enable_ppi(PMU_INTID);
+    }
+    if is(kind::INTERRUPTS) {
         pmu::raise_line();
     }
+    if is(kind::SPI) {
+        gic::provoke_spi(SPI);
+    }
+}
+
+/// An interrupt was taken: if it is the one that is raised for this, its line goes low before anybody
+/// asks which it is.
+pub(crate) fn withdraw() {
+    if is(kind::SPURIOUS) {
+        pmu::lower_line();
+    }
+}
+
+/// Nothing was pending any more where an interrupt had been taken.
+pub(crate) fn was_spurious() {
+    /// Those that are told: the first, and one after which there was room for anything.
+    const TOLD: [u64; 2] = [1, 100];
+    static SPURIOUS: AtomicU64 = AtomicU64::new(0);
+    if is(kind::SPURIOUS) {
+        let number = SPURIOUS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if TOLD.contains(&number) {
+            log::info!("spurious interrupt {number}");
+        }
+    }
+}
+
+/// An interrupt was served: the next one that is taken is to be withdrawn.
+pub(crate) fn was_served() {
+    if is(kind::SPURIOUS) {
+        pmu::raise_line();
+    }
+}
+
+/// Whether the line of the console's interrupt stays high.
+pub(crate) fn holds_console_line() -> bool {
+    is(kind::CONSOLE_LINE)
 }

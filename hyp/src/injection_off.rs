@@ -21,3 +21,15 @@ pub(crate) const fn has_serror() -> bool {
 }
 
 pub(crate) const fn raise_line() {}
+
+pub(crate) const fn serror_at_el2() {}
+
+pub(crate) const fn withdraw() {}
+
+pub(crate) const fn was_spurious() {}
+
+pub(crate) const fn was_served() {}
+
+pub(crate) const fn holds_console_line() -> bool {
+    false
+}

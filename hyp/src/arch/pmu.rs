@@ -24,3 +24,12 @@ pub(crate) fn raise_line() {
     }
     isb();
 }
+
+/// Makes it go low.
+pub(crate) fn lower_line() {
+    // SAFETY: as above.
+    unsafe {
+        asm!("msr pmovsclr_el0, {}", in(reg) CYCLES, options(nomem, nostack, preserves_flags));
+    }
+    isb();
+}

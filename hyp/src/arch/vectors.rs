@@ -26,3 +26,29 @@ macro_rules! table {
     };
 }
 pub(crate) use table;
+
+/// Takes an SError as the CPU would if one arrived here unmasked: ESR, ELR and SPSR are set, and it goes
+/// on at the vector. For a test.
+#[cfg(feature = "inject")]
+#[expect(unsafe_code, reason = "what the hardware does at an exception")]
+pub(crate) fn take_serror() -> ! {
+    // SAFETY: the vector ends EL2 with a report and returns to nobody; the guest's exception registers
+    // are lost with it. 0xbe000000: ESR_ELx of an SError with an unknown cause, IL set. 0x3c9: EL2h, all
+    // masked, as it is here.
+    unsafe {
+        core::arch::asm!(
+            "adr {pc}, .",
+            "msr elr_el2, {pc}",
+            "msr spsr_el2, {pstate}",
+            "msr esr_el2, {esr}",
+            "mrs {pc}, vbar_el2",
+            "add {pc}, {pc}, #0x380",
+            "isb",
+            "br {pc}",
+            pc = in(reg) 0_u64,
+            pstate = in(reg) 0x3c9_u64,
+            esr = in(reg) 0xbe00_0000_u64,
+            options(noreturn),
+        );
+    }
+}

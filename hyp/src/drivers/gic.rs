@@ -94,6 +94,16 @@ pub(crate) fn enable_spi(intid: u32, cpu: usize) {
     }
 }
 
+/// Makes an SPI pending, enabled, at the calling CPU. For a test.
+#[cfg(feature = "inject")]
+pub(crate) fn provoke_spi(intid: u32) {
+    enable_spi(intid, crate::arch::percpu::index());
+    match gicv2::get() {
+        Some(gic) => gic.pend(intid),
+        None => gicv3::pend(intid),
+    }
+}
+
 /// Disables an interrupt, a private one on the calling CPU.
 #[cold]
 pub(crate) fn disable(intid: u32) {

@@ -131,6 +131,14 @@ impl GicV2 {
         self.distributor.isenabler[n / 32].set(1 << (n % 32));
     }
 
+    /// Makes an interrupt pending.
+    #[cfg(feature = "inject")]
+    pub(super) fn pend(&self, intid: u32) {
+        if let Some(word) = self.distributor.ispendr.get(intid as usize / 32) {
+            word.set(1 << (intid % 32));
+        }
+    }
+
     /// Disables an interrupt, a private one on the calling CPU.
     pub(super) fn disable(&self, intid: u32) {
         if let Some(word) = self.distributor.icenabler.get(intid as usize / 32) {

@@ -163,6 +163,14 @@ pub(super) fn enable_spi(intid: u32, mpidr: u64) {
     d.isenabler[n / 32].set(1 << (n % 32));
 }
 
+/// Makes an SPI pending.
+#[cfg(feature = "inject")]
+pub(super) fn pend(intid: u32) {
+    if let Some(word) = GIC.get().and_then(|gic| gic.distributor.ispendr.get(intid as usize / 32)) {
+        word.set(1 << (intid % 32));
+    }
+}
+
 /// Disables an interrupt, a private one on the calling CPU.
 pub(super) fn disable(intid: u32) {
     let bit = 1 << (intid % 32);

@@ -18,16 +18,21 @@ pub(crate) const PPIS: [u32; 3] = [HYP_TIMER, VTIMER_INTID, PTIMER_INTID];
 /// INTID of the EL2 physical timer: PPI 10.
 const HYP_TIMER: u32 = 26;
 
+/// Number of the CPU that the console's interrupt comes to.
+pub(super) const CONSOLE_CPU: usize = 0;
+
 /// Takes one interrupt of a guest that ran; if there are more, the guest comes back at once.
 /// `false` if that was the guest's own timer: a stop of the VM is announced by another interrupt.
 #[inline]
 pub(crate) fn take_one(vcpu: &Vcpu) -> bool {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+    injection::withdraw();
     if !vcpu.state.short_interrupts {
         take_any(vcpu);
         return true;
     }
     let Some(intid) = gic::acknowledge_v3() else {
+        injection::was_spurious();
         events::drain();
         return true;
     };
@@ -59,13 +64,17 @@ fn take_any(vcpu: &Vcpu) {
     if let Some(claim) = gic::acknowledge() {
         gic::drop_priority(claim);
         handle(vcpu, claim);
+    } else {
+        injection::was_spurious();
     }
     events::drain();
 }
 
 /// Takes every interrupt that is pending on this CPU. Also while its vCPU is off.
 pub(crate) fn serve(vcpu: &Vcpu) {
-    while let Some(claim) = gic::acknowledge() {
+    loop {
+        injection::withdraw();
+        let Some(claim) = gic::acknowledge() else { break };
         gic::drop_priority(claim);
         handle(vcpu, claim);
     }
@@ -86,12 +95,17 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
             if gic::forgets_lines() {
                 timer::fire_soon();
             }
+            injection::was_served();
             return vm.pass_on(index, kicks, &Here, &mut iface);
         }
         gic::KICK_SGI => vm.gic.sync(index, &mut iface),
         HYP_TIMER => {
             timer::stop();
+            injection::serror_at_el2();
             console::timer_fired();
+            if index == CONSOLE_CPU && console::is_polled() {
+                serve_console(vcpu);
+            }
             stuck::timer_fired(vcpu);
             if gic::forgets_lines() && gic::is_active_here(&[VTIMER_INTID, PTIMER_INTID]) {
                 timer::fire_soon();
@@ -111,24 +125,34 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
     };
     vm.pass_on(index, kicks, &Here, &mut iface);
     gic::deactivate(claim);
+    injection::was_served();
 }
 
 /// An interrupt that is neither the guest's timers' nor EL2's own: the console's, or one that
 /// nobody asked for.
 fn device_interrupt(vcpu: &Vcpu, intid: u32) {
     if machine::facts().is_none_or(|facts| facts.console_intid != Some(intid)) {
-        return disable_stray(intid);
+        return disable_stray(intid, "is nobody's: disabled");
     }
-    console::interrupt(|receive| {
+    if serve_console(vcpu) {
+        disable_stray(intid, "is the console's and stays up: disabled, looked after by timer");
+        let _ = console::is_polled();
+    }
+}
+
+/// Serves the console. Answers whether its interrupt is to be disabled.
+fn serve_console(vcpu: &Vcpu) -> bool {
+    let is_stuck = console::serve(|receive| {
         vcpu.state.vm.serve_console(vcpu.state.index, receive, &Here, &mut VirtualInterface::here())
     });
     console::arm_timer();
+    is_stuck
 }
 
+/// Where its line stays high, the guest would get no further.
 #[cold]
 #[inline(never)]
-fn disable_stray(intid: u32) {
-    // Where its line stays high, the guest would get no further.
+fn disable_stray(intid: u32, why: &str) {
     gic::disable(intid);
-    log::warn!("CPU {}: interrupt {intid} is nobody's: disabled", percpu::index());
+    log::warn!("CPU {}: interrupt {intid} {why}", percpu::index());
 }

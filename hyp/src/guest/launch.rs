@@ -23,6 +23,7 @@ use hyp_core::vm_type::{ProtectedGate, VmType};
 use log::{info, warn};
 
 use super::instance::{self, Instance};
+use super::interrupts::CONSOLE_CPU;
 use super::vcpu::GuestVm;
 use super::vm::load;
 use super::{events, ghost, run, tracing};
@@ -213,7 +214,7 @@ fn describe(instance: &Instance) {
 /// Has the console's interrupt delivered to the CPU that boots. `false` if the tree names none.
 fn take_console_interrupt(facts: &machine::Facts) -> bool {
     if let Some(intid) = facts.console_intid {
-        gic::enable_spi(intid, percpu::index());
+        gic::enable_spi(intid, CONSOLE_CPU);
         return true;
     }
     false

@@ -54,7 +54,7 @@ register_structs! {
         (0x080 => pub(crate) igroupr: [ReadWrite<u32>; 32]),
         (0x100 => pub(crate) isenabler: [ReadWrite<u32>; 32]),
         (0x180 => pub(crate) icenabler: [ReadWrite<u32>; 32]),
-        (0x200 => _ispendr),
+        (0x200 => pub(crate) ispendr: [ReadWrite<u32>; 32]),
         (0x280 => pub(crate) icpendr: [ReadWrite<u32>; 32]),
         (0x300 => _isactiver),
         (0x380 => pub(crate) icactiver: [ReadWrite<u32>; 32]),

@@ -49,7 +49,7 @@ register_structs! {
         (0x0080 => pub(crate) igroupr: [ReadWrite<u32>; 32]),
         (0x0100 => pub(crate) isenabler: [ReadWrite<u32>; 32]),
         (0x0180 => pub(crate) icenabler: [ReadWrite<u32>; 32]),
-        (0x0200 => _ispendr),
+        (0x0200 => pub(crate) ispendr: [ReadWrite<u32>; 32]),
         (0x0280 => pub(crate) icpendr: [ReadWrite<u32>; 32]),
         (0x0300 => _isactiver),
         (0x0380 => pub(crate) icactiver: [ReadWrite<u32>; 32]),
