@@ -12,6 +12,7 @@ mod description;
 mod error;
 mod image;
 mod read;
+mod vm;
 
 #[cfg(test)]
 mod tests;
