@@ -49,6 +49,8 @@ pub struct Section {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Graph {
     pub sections: Vec<Section>,
+    /// Where each is in that list, by the number of its object and its own there.
+    pub places: HashMap<(usize, SectionIndex), usize>,
 }
 
 impl Graph {
@@ -124,6 +126,7 @@ impl Graph {
                 }
             }
         }
+        graph.places = places;
         Ok(graph)
     }
 }

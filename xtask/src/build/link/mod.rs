@@ -7,7 +7,10 @@
 
 mod graph;
 mod split;
+mod strings;
 
+#[cfg(test)]
+mod strings_tests;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +25,7 @@ use anyhow::{Context, Result, ensure};
 
 use graph::Graph;
 use split::Split;
+use strings::Owner;
 
 /// Set in the environment of a cargo that is to link so.
 const ROLE: &str = "POSTERN_LINKS_IMAGE";
@@ -53,23 +57,36 @@ pub fn has_role() -> bool {
 ///
 /// An object cannot be read, or is not the hypervisor, or rust-lld fails.
 pub fn link() -> Result<u8> {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let objects = arguments.iter().map(Path::new);
-    let objects: Vec<_> = objects
-        .filter(|path| path.extension().is_some_and(|extension| extension == "o"))
-        .map(|path| fs::read(path).with_context(|| format!("{}", path.display())))
+    let mut arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let mut names: Vec<_> = arguments
+        .iter_mut()
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "o"))
+        .collect();
+    let mut objects: Vec<_> = names
+        .iter()
+        .map(|name| fs::read(name).with_context(|| format!("{}", name.display())))
         .collect::<Result<_>>()?;
     let graph = Graph::of(&objects)?;
     let split = Split::of(&graph)?;
-    let lists = tempfile::tempdir()?;
-    fs::write(lists.path().join(RESIDENT_CODE), statements(&split.resident_code)?)?;
-    fs::write(lists.path().join(BOOT_CONSTANTS), statements(&split.boot_constants)?)?;
+    let own = tempfile::tempdir()?;
+    fs::write(own.path().join(RESIDENT_CODE), statements(&split.resident_code)?)?;
+    fs::write(own.path().join(BOOT_CONSTANTS), statements(&split.boot_constants)?)?;
+    for (number, (object, name)) in objects.iter_mut().zip(&mut names).enumerate() {
+        let owner = |index| match graph.places.get(&(number, index)) {
+            None => Owner::Nobody,
+            Some(place) if split.stays[*place] => Owner::Resident,
+            Some(_) => Owner::Boot,
+        };
+        strings::move_boots(object, owner)?;
+        **name = own.path().join(format!("{number}.o")).into();
+        fs::write(&*name, object)?;
+    }
     // The first folder counts, and the build script has named one with what is right without us.
     let (flavor, rest) = arguments.split_at_checked(2).context("rustc gives no arguments")?;
     ensure!(flavor[0] == "-flavor", "rustc does not mean rust-lld: {flavor:?}");
     // rustc has put the folder where it is into PATH.
     let status =
-        Command::new("rust-lld").args(flavor).arg("-L").arg(lists.path()).args(rest).status();
+        Command::new("rust-lld").args(flavor).arg("-L").arg(own.path()).args(rest).status();
     let status = status.context("could not start rust-lld, which comes with rustc")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

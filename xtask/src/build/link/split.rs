@@ -28,6 +28,8 @@ pub struct Split<'a> {
     pub resident_code: Vec<&'a str>,
     /// Constants that only boot needs; all others stay.
     pub boot_constants: Vec<&'a str>,
+    /// Whether each section of the graph stays, as these names have it.
+    pub stays: Vec<bool>,
 }
 
 impl<'a> Split<'a> {
@@ -63,10 +65,16 @@ impl<'a> Split<'a> {
         };
         let is_code = |kind| matches!(kind, Kind::Function | Kind::Assembly);
         let is_constant = |kind| kind == Kind::Constant;
-        let resident = names(true, is_constant);
+        let (code, constants) = (names(true, is_code), names(true, is_constant));
+        let stays = sections.iter().map(|section| match section.kind {
+            Kind::Function | Kind::Assembly => code.contains(&*section.name),
+            Kind::Constant => constants.contains(&*section.name),
+            Kind::Variable => true,
+        });
         Ok(Self {
-            resident_code: names(true, is_code).into_iter().collect(),
-            boot_constants: names(false, is_constant).difference(&resident).copied().collect(),
+            stays: stays.collect(),
+            boot_constants: names(false, is_constant).difference(&constants).copied().collect(),
+            resident_code: code.into_iter().collect(),
         })
     }
 }

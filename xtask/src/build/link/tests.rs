@@ -14,7 +14,7 @@ fn graph(sections: &[Row<'_>]) -> Graph {
             references: all.map(|(to, takes_address)| Reference { to, takes_address }).collect(),
         }
     });
-    Graph { sections: sections.collect() }
+    Graph { sections: sections.collect(), ..Graph::default() }
 }
 
 const BOOT: &str = "hyp::boot::boot_main";
