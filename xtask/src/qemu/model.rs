@@ -110,7 +110,8 @@ pub static MODELS: [Model; 5] = [
     },
     Model {
         name: "imx8mp-evk",
-        since: (10, 0),
+        // Known from 10.0 on, which does not connect the GIC's virtual interrupts to the CPUs.
+        since: (11, 0),
         options: &[],
         fixed: Some(Fixed {
             smp: 4,
