@@ -23,7 +23,7 @@ use hyp_abi::vplatform;
 
 use crate::arch::sysreg;
 use crate::endings::Ending;
-use crate::hostile::Task;
+use crate::task::Task;
 use crate::{hyper, tree};
 
 /// The kind of host and VM, one bit each so that a row can name several.

@@ -1,51 +1,15 @@
-//! Guests that do not end as guests should: the word `hostile=…` of `config.rs`.
-//!
-//! | `hostile=` | what the guest does |
-//! |---|---|
-//! | `own-vector` | its abort handler makes the access that it is to handle |
-//! | `return` | its abort handler returns to the access without any change |
-//! | `nowhere` | jumps to where its own tables have no code, its vectors being there too |
-//! | `nowhere-flat` | the same with the MMU off |
-//! | `undefined` | its vectors hold no instructions |
-//! | `serror` | lets SErrors in and waits for one, which its vectors report |
-//! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
+//! Guests that do not end as guests should; `task.rs` lists them.
 
 use hyp_abi::{psci, vendor::pkvm};
 
-use crate::arch::hostile::{self, End};
+use crate::arch::hostile;
 use crate::arch::probe::{self, Probe};
 use crate::config::{Config, Kinds, PAGE};
 use crate::hyper::{self, call0};
 use crate::rows::faults::HOLE;
+use crate::task::Task;
 use crate::uart::{self, line};
 use crate::{arch::cpu, smp, time};
-
-/// What to do instead of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
-    /// Go wrong at once.
-    End(End),
-    /// Let SErrors in and wait for one.
-    SError,
-    /// Reset as often as somebody asks for it.
-    Resets,
-}
-
-impl Task {
-    /// The task of this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "own-vector" => Self::End(End::OwnVector),
-            "return" => Self::End(End::Return),
-            "nowhere" => Self::End(End::Nowhere),
-            "nowhere-flat" => Self::End(End::NowhereFlat),
-            "undefined" => Self::End(End::Undefined),
-            "serror" => Self::SError,
-            "resets" => Self::Resets,
-            _ => return None,
-        })
-    }
-}
 
 /// Does it.
 pub(crate) fn run(config: &Config, task: Task) -> ! {

@@ -31,6 +31,8 @@ mod smp;
 #[cfg(target_os = "none")]
 mod tap;
 #[cfg(target_os = "none")]
+mod task;
+#[cfg(target_os = "none")]
 mod time;
 
 #[cfg(target_os = "none")]

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hyp_abi::{psci, vplatform::MAX_VCPUS};
 use spin::mutex::TicketMutex;
 
-use crate::arch::{cpu, entry};
+use crate::arch::cpu;
 use crate::config::Config;
 use crate::{hyper, time};
 
@@ -75,7 +75,7 @@ pub(crate) fn prepare(config: &Config, index: usize, job: Job) -> u64 {
 
 /// CPU_ON of CPU `index`, for which a job was laid ready; x0.
 pub(crate) fn power_on(config: &Config, index: usize, context: u64) -> u64 {
-    let args = [config.affinity(index), entry::secondary_address(), context];
+    let args = [config.affinity(index), cpu::secondary_address(), context];
     hyper::call0(psci::CPU_ON_64, args)
 }
 

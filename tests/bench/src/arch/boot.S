@@ -6,17 +6,7 @@
     .section .head, "ax"
     .global _start
 _start:
-    // arm64 Image header (Linux, Documentation/arch/arm64/booting.rst).
-    b       first_cpu
-    .long   0
-    .quad   0                       // text offset: at the 2 MiB boundary itself
-    .quad   _image_size
-    .quad   0b0010                  // little endian, 4 KiB pages, near the base of RAM
-    .quad   0
-    .quad   0
-    .quad   0
-    .ascii  "ARM\x64"
-    .long   0
+    image_header first_cpu
 
 first_cpu:
     mrs     x21, cntvct_el0         // what it took to come here

@@ -3,9 +3,10 @@
 
 use core::arch::global_asm;
 
+use guest_runtime::start::tree;
 use guest_runtime::uart::line;
 
-global_asm!(include_str!("boot.S"));
+global_asm!(include_str!("../../../runtime/src/macros.S"), include_str!("boot.S"));
 global_asm!(include_str!("vectors.S"));
 
 // SAFETY: labels of `boot.S`, of which only the address is used.
@@ -24,24 +25,6 @@ pub(crate) fn cpu_on_address() -> u64 {
 /// its context id.
 pub(crate) fn ipi_address() -> u64 {
     ipi_entry as *const () as u64
-}
-
-/// The device tree at `address`, for which the loader vouches.
-fn tree(address: u64) -> &'static [u8] {
-    const MAGIC: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
-    let start = address as *const [u8; 8];
-    if address == 0 {
-        return &[];
-    }
-    // SAFETY: by the boot protocol x0 was the address of a tree in RAM, at least a header long,
-    // which nobody changes while this guest runs.
-    let [m0, m1, m2, m3, l0, l1, l2, l3] = unsafe { *start };
-    if [m0, m1, m2, m3] != MAGIC {
-        return &[];
-    }
-    let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-    // SAFETY: as above; the second word of a tree is the number of its bytes.
-    unsafe { core::slice::from_raw_parts(start.cast(), length) }
 }
 
 // SAFETY: boot.S calls it once on the first CPU, and no other symbol has this name.

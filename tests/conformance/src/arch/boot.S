@@ -1,7 +1,5 @@
 // Entry of the first CPU and of CPUs started by PSCI. Both arrive at EL1 with the MMU off.
 
-    .equ STACK_SHIFT, 15            // log2 of STACK_SIZE in linker/guest.ld
-
 // x1 := x1 | ... | x30, which has to be 0: nothing of the host may be left in a fresh CPU.
 .macro gather_registers
     .irp n, 2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
@@ -12,17 +10,7 @@
     .section .head, "ax"
     .global _start
 _start:
-    // arm64 Image header (Linux, Documentation/arch/arm64/booting.rst).
-    b       first_cpu
-    .long   0
-    .quad   0                       // text offset: at the 2 MiB boundary itself
-    .quad   _image_size
-    .quad   0b0010                  // little endian, 4 KiB pages, near the base of RAM
-    .quad   0
-    .quad   0
-    .quad   0
-    .ascii  "ARM\x64"
-    .long   0
+    image_header first_cpu
 
 first_cpu:
     gather_registers
@@ -31,18 +19,7 @@ first_cpu:
     bl      check_el1
 
     // Only RAM that the linker script names is used, and only this CPU runs.
-    adrp    x0, _bss_start
-    adrp    x1, _stacks_end
-1:  stp     xzr, xzr, [x0], #16
-    cmp     x0, x1
-    b.lo    1b
-    // With the MMU off the stores went past the caches: drop stale lines over them.
-    adrp    x0, _bss_start
-2:  dc      ivac, x0
-    add     x0, x0, #16
-    cmp     x0, x1
-    b.lo    2b
-    dsb     sy
+    clear_memory _bss_start, _stacks_end
 
     mov     x19, #0                 // CPU index
     bl      set_up_cpu
@@ -90,21 +67,8 @@ check_el1:
 
 // x19: CPU index. Stack, vectors, index register; FP and SIMD stay usable by tests.
 set_up_cpu:
-    msr     spsel, #1
-    adrp    x0, _stacks_start
-    add     x1, x19, #1
-    lsl     x1, x1, #STACK_SHIFT
-    add     x0, x0, x1
-    mov     sp, x0
     msr     tpidr_el1, x19
-    msr     tpidrro_el0, xzr
-    adrp    x0, vectors
-    add     x0, x0, :lo12:vectors
-    msr     vbar_el1, x0
-    mov     x0, #(3 << 20)          // CPACR_EL1.FPEN
-    msr     cpacr_el1, x0
-    mov     x29, #0
-    isb
+    set_up_el1
     ret
 
 // Loads the translation regime and switches MMU and caches on. Clobbers x0 to x3.
@@ -123,11 +87,7 @@ mmu_on:
     adrp    x0, TABLES
     add     x0, x0, :lo12:TABLES
     msr     ttbr0_el1, x0
-    dsb     sy
-    tlbi    vmalle1
-    ic      iallu
-    dsb     sy
-    isb
+    forget_translations
     mrs     x0, sctlr_el1
     movz    x1, #0x1005             // I, C, M
     movk    x1, #0x0080, lsl #16    // SPAN: taking an exception leaves PAN alone

@@ -40,3 +40,13 @@ pub(crate) fn park() -> ! {
         wfi();
     }
 }
+
+// SAFETY: a label of `boot.S`, of which only the address is used.
+unsafe extern "C" {
+    fn secondary_entry();
+}
+
+/// Where CPU_ON sends a CPU: in boot.S.
+pub(crate) fn secondary_address() -> u64 {
+    secondary_entry as *const () as u64
+}

@@ -3,35 +3,12 @@
 
 use core::arch::global_asm;
 
+use guest_runtime::start::tree;
+
 use super::sysreg;
 
-global_asm!(include_str!("boot.S"));
-global_asm!(include_str!("vectors.S"));
-
-// SAFETY: labels of `boot.S`, of which only the address is used.
-unsafe extern "C" {
-    fn secondary_entry();
-}
-
-/// Where CPU_ON sends a CPU.
-pub(crate) fn secondary_address() -> u64 {
-    secondary_entry as *const () as u64
-}
-
-/// The device tree at `address`, for which the loader vouches.
-pub(crate) fn tree(address: u64) -> &'static [u8] {
-    const MAGIC: u32 = 0xd00d_feed;
-    let start = address as *const u8;
-    // SAFETY: by the boot protocol x0 was the address of a tree in RAM, at least a header long,
-    // which nobody changes while this guest runs; the image is linked to run where RAM begins.
-    let header = unsafe { core::slice::from_raw_parts(start, 8) };
-    let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| header[at + i]));
-    if address == 0 || word(0) != MAGIC {
-        return &[];
-    }
-    // SAFETY: as above; the second word of a tree is the number of its bytes.
-    unsafe { core::slice::from_raw_parts(start, word(4) as usize) }
-}
+global_asm!(include_str!("../../../runtime/src/macros.S"), include_str!("boot.S"));
+global_asm!(include_str!("../../../runtime/src/macros.S"), include_str!("vectors.S"));
 
 // Runs with the MMU off: plain loads and stores only.
 // SAFETY: boot.S calls it once, and no other symbol has this name.

@@ -8,11 +8,7 @@
 probe_run:
     stp     x29, x30, [sp, #-96]!
     mov     x29, sp
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    x19_to_x28 stp
     mov     x19, x1
     mrs     x20, sctlr_el1
     mrs     x21, daif
@@ -44,11 +40,7 @@ probe_run:
     stp     x2, x3, [x19, #80]
     stp     x4, x5, [x19, #96]
     msr     daif, x21
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
+    x19_to_x28 ldp
     ldp     x29, x30, [sp], #96
     ret
 

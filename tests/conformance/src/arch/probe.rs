@@ -5,7 +5,7 @@ use core::arch::global_asm;
 
 use super::mmu;
 
-global_asm!(include_str!("probe.S"));
+global_asm!(include_str!("../../../runtime/src/macros.S"), include_str!("probe.S"));
 
 /// Registers before and after, and what was caught. Laid out for `probe_run`.
 #[repr(C)]

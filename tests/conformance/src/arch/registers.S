@@ -7,11 +7,7 @@
     .global call_and_compare
 call_and_compare:
     stp     x29, x30, [sp, #-176]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    x19_to_x28 stp
     stp     d8, d9, [sp, #96]
     stp     d10, d11, [sp, #112]
     stp     d12, d13, [sp, #128]
@@ -74,10 +70,6 @@ call_and_compare:
     ldp     d10, d11, [sp, #112]
     ldp     d12, d13, [sp, #128]
     ldp     d14, d15, [sp, #144]
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
+    x19_to_x28 ldp
     ldp     x29, x30, [sp], #176
     ret

@@ -5,7 +5,7 @@ use core::arch::global_asm;
 
 use hyp_abi::smccc::FunctionId;
 
-global_asm!(include_str!("registers.S"));
+global_asm!(include_str!("../../../runtime/src/macros.S"), include_str!("registers.S"));
 
 // SAFETY: `registers.S` has it, with these arguments.
 unsafe extern "C" {

@@ -70,14 +70,7 @@ unexpected:
     b       .
 
 interrupt:
-    stp     x2, x3, [sp, #16]
-    stp     x4, x5, [sp, #32]
-    stp     x6, x7, [sp, #48]
-    stp     x8, x9, [sp, #64]
-    stp     x10, x11, [sp, #80]
-    stp     x12, x13, [sp, #96]
-    stp     x14, x15, [sp, #112]
-    stp     x16, x17, [sp, #128]
+    x2_to_x17 stp, sp
     stp     x18, x29, [sp, #144]
     mrs     x0, elr_el1
     mrs     x1, spsr_el1
@@ -89,14 +82,7 @@ interrupt:
     msr     elr_el1, x0
     msr     spsr_el1, x1
     ldp     x18, x29, [sp, #144]
-    ldp     x16, x17, [sp, #128]
-    ldp     x14, x15, [sp, #112]
-    ldp     x12, x13, [sp, #96]
-    ldp     x10, x11, [sp, #80]
-    ldp     x8, x9, [sp, #64]
-    ldp     x6, x7, [sp, #48]
-    ldp     x4, x5, [sp, #32]
-    ldp     x2, x3, [sp, #16]
+    x2_to_x17 ldp, sp
     ldp     x0, x1, [sp]
     add     sp, sp, #192
     eret

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use hyp_abi::psci::{self, affinity, status};
 use hyp_abi::smccc::{self, FunctionId};
 
-use crate::arch::{entry, sysreg};
+use crate::arch::{cpu, sysreg};
 use crate::config::{Config, Kinds};
 use crate::gic::{self, Gic};
 use crate::hyper::{INVALID_PARAMETERS, NOT_SUPPORTED, call, call0};
@@ -58,7 +58,7 @@ pub(crate) const ROWS: &[Row] = &[
         }
     }),
     Row::new("R117", Kinds::VM, "SYSTEM_SUSPEND is not there", |check, _| {
-        let entry = entry::secondary_address();
+        let entry = cpu::secondary_address();
         check.eq("32", call0(psci::SYSTEM_SUSPEND_32, [entry, 0, 0]), NOT_SUPPORTED);
         check.eq("64", call0(psci::SYSTEM_SUSPEND_64, [entry, 0, 0]), NOT_SUPPORTED);
     }),
@@ -77,7 +77,7 @@ pub(crate) const ROWS: &[Row] = &[
 /// CPU_ON that must be refused: a CPU that starts nevertheless has no stack and parks.
 fn on(affinity: u64) -> u64 {
     const NO_CPU: u64 = 0xff;
-    call0(psci::CPU_ON_64, [affinity, entry::secondary_address(), NO_CPU])
+    call0(psci::CPU_ON_64, [affinity, cpu::secondary_address(), NO_CPU])
 }
 
 fn info(affinity: u64, level: u64) -> u64 {
@@ -143,7 +143,7 @@ fn twice(check: &mut Check, config: &Config) {
 fn on_32(check: &mut Check, config: &Config) {
     const UPPER: u64 = 0xabcd_ef01 << 32;
     let context = smp::prepare(config, 1, |_| 7) & 0xffff_ffff;
-    let entry = entry::secondary_address();
+    let entry = cpu::secondary_address();
     let args = [config.affinity(1) | UPPER, entry | UPPER, context | UPPER];
     check.eq("x0", call0(psci::CPU_ON_32, args), 0);
     check.eq("it ran", smp::finish(config, 1).unwrap_or(0), 7);
@@ -232,7 +232,7 @@ fn suspend(check: &mut Check, config: &Config) {
     gic.set(gic::ISENABLER, hyp_abi::vplatform::VTIMER_INTID);
     sysreg::cntv_cval(sysreg::cntvct() + time::ticks(10));
     sysreg::cntv_ctl(gic::TIMER_ENABLE);
-    let got = call(psci::CPU_SUSPEND_64, [0, entry::secondary_address(), 0]);
+    let got = call(psci::CPU_SUSPEND_64, [0, cpu::secondary_address(), 0]);
     check.eq("x0", got[0], 0);
     check.eq("the interrupt", gic::ack(), u64::from(hyp_abi::vplatform::VTIMER_INTID));
     sysreg::cntv_ctl(0);

@@ -34,17 +34,27 @@
     .equ SCTLR_USUAL_LOW, 0x1805
     .equ SCTLR_HIGH, 0x30d0
 
+// Loads what the shot at x0 says, x0 last.
+.macro load_shot
+    ldp     x1, x2, [x0, #S_PC]
+    msr     elr_el1, x1
+    msr     spsr_el1, x2
+    ldp     x1, x2, [x0, #S_SP0]
+    msr     sp_el0, x1
+    mov     sp, x2
+    x2_to_x17 ldp, x0
+    x18_to_x29 ldp, x0
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+.endm
+
     .section .text.shot, "ax"
 // shoot(x0: &mut Shot)
     .global shoot
 shoot:
     stp     x29, x30, [sp, #-96]!
     mov     x29, sp
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    x19_to_x28 stp
     mov     x1, sp
     str     x1, [x0, #S_HOST_SP]
     msr     tpidr_el1, x0
@@ -71,29 +81,8 @@ shoot:
     dsb     nsh
     isb
     // Last, and nothing of it read any more: data may be of the other endianness now.
-    ldp     x1, x2, [x0, #S_PC]
-    msr     elr_el1, x1
-    msr     spsr_el1, x2
-    ldp     x1, x2, [x0, #S_SP0]
-    msr     sp_el0, x1
-    mov     sp, x2
     ins     v31.d[0], x3
-    ldp     x2, x3, [x0, #16]
-    ldp     x4, x5, [x0, #32]
-    ldp     x6, x7, [x0, #48]
-    ldp     x8, x9, [x0, #64]
-    ldp     x10, x11, [x0, #80]
-    ldp     x12, x13, [x0, #96]
-    ldp     x14, x15, [x0, #112]
-    ldp     x16, x17, [x0, #128]
-    ldp     x18, x19, [x0, #144]
-    ldp     x20, x21, [x0, #160]
-    ldp     x22, x23, [x0, #176]
-    ldp     x24, x25, [x0, #192]
-    ldp     x26, x27, [x0, #208]
-    ldp     x28, x29, [x0, #224]
-    ldr     x30, [x0, #240]
-    ldp     x0, x1, [x0]
+    load_shot
     ins     v31.d[1], x0
     umov    x0, v31.d[0]
     msr     sctlr_el1, x0
@@ -101,28 +90,7 @@ shoot:
     umov    x0, v31.d[1]
     eret
 
-2:  ldp     x1, x2, [x0, #S_PC]
-    msr     elr_el1, x1
-    msr     spsr_el1, x2
-    ldp     x1, x2, [x0, #S_SP0]
-    msr     sp_el0, x1
-    mov     sp, x2
-    ldp     x2, x3, [x0, #16]
-    ldp     x4, x5, [x0, #32]
-    ldp     x6, x7, [x0, #48]
-    ldp     x8, x9, [x0, #64]
-    ldp     x10, x11, [x0, #80]
-    ldp     x12, x13, [x0, #96]
-    ldp     x14, x15, [x0, #112]
-    ldp     x16, x17, [x0, #128]
-    ldp     x18, x19, [x0, #144]
-    ldp     x20, x21, [x0, #160]
-    ldp     x22, x23, [x0, #176]
-    ldp     x24, x25, [x0, #192]
-    ldp     x26, x27, [x0, #208]
-    ldp     x28, x29, [x0, #224]
-    ldr     x30, [x0, #240]
-    ldp     x0, x1, [x0]
+2:  load_shot
     eret
 
 .macro vector offset, target
@@ -188,20 +156,8 @@ hit:
 
 back:
     mrs     x0, tpidr_el1
-    stp     x2, x3, [x0, #16]
-    stp     x4, x5, [x0, #32]
-    stp     x6, x7, [x0, #48]
-    stp     x8, x9, [x0, #64]
-    stp     x10, x11, [x0, #80]
-    stp     x12, x13, [x0, #96]
-    stp     x14, x15, [x0, #112]
-    stp     x16, x17, [x0, #128]
-    stp     x18, x19, [x0, #144]
-    stp     x20, x21, [x0, #160]
-    stp     x22, x23, [x0, #176]
-    stp     x24, x25, [x0, #192]
-    stp     x26, x27, [x0, #208]
-    stp     x28, x29, [x0, #224]
+    x2_to_x17 stp, x0
+    x18_to_x29 stp, x0
     str     x30, [x0, #240]
     umov    x2, v31.d[0]
     umov    x3, v31.d[1]
@@ -218,11 +174,7 @@ back:
     str     x1, [x0, #S_VECTOR]
     ldr     x2, [x0, #S_HOST_SP]
     mov     sp, x2
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
+    x19_to_x28 ldp
     ldp     x29, x30, [sp], #96
     ret
 

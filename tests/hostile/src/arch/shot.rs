@@ -6,7 +6,7 @@ use core::arch::global_asm;
 use hyp_abi::vplatform::MAX_VCPUS;
 use spin::mutex::TicketMutex;
 
-global_asm!(include_str!("shot.S"));
+global_asm!(include_str!("../../../runtime/src/macros.S"), include_str!("shot.S"));
 
 // SAFETY: `shot.S` has it, and it takes one pointer as the procedure call standard says.
 unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! Links the guest by its own script when it is built for bare metal.
+//! The build script of the guests: links them by their own script when they are built for bare metal.
 
 use std::{env, path::Path};
 
