@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -44,12 +45,39 @@ pub fn cargo(verb: &str) -> Result<Command> {
     let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args([verb, "--target", workspace::BARE_METAL]);
     library.configure(&mut command);
+    if let Some(flags) = names_without_machine(&crate_folders()) {
+        command.args(["--config", &flags]);
+    }
     // The user's flags are meant for the host, and would replace those that the checkout's
     // configuration has for the target.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     // The console of a guest is on our standard input: no tool may eat from it.
     command.stdin(Stdio::null());
     Ok(command)
+}
+
+/// Folders in which cargo unpacks crates, one for each registry.
+fn crate_folders() -> Vec<PathBuf> {
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let sources = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
+    let mut folders: Vec<_> =
+        sources.into_iter().flatten().flatten().map(|folder| folder.path()).collect();
+    folders.sort();
+    folders
+}
+
+/// Cargo's configuration by which crates in `folders` are named without the folder: what EL2 says when
+/// it panics, and so the image, does not depend on where it was built.
+fn names_without_machine(folders: &[PathBuf]) -> Option<String> {
+    let flags: Vec<_> = folders
+        .iter()
+        .filter_map(|folder| Some(format!("--remap-path-prefix={}=", folder.to_str()?)))
+        .map(|flag| toml::Value::String(flag).to_string())
+        .collect();
+    let target = workspace::BARE_METAL;
+    (!flags.is_empty()).then(|| format!("target.{target}.rustflags=[{}]", flags.join(", ")))
 }
 
 /// Builds program `bin` of `package`; the answer is its ELF file.
@@ -92,4 +120,20 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
         bail!("cargo built `{package}` but {} is not there", built.display());
     }
     Ok(built)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_crates_are_left_out_of_names() {
+        assert_eq!(names_without_machine(&[]), None);
+        let folders = [PathBuf::from("/a b/src/one"), PathBuf::from("/c/\"two")];
+        let text = names_without_machine(&folders).unwrap();
+        let parsed: toml::Table = toml::from_str(&text).unwrap();
+        let flags = &parsed["target"][workspace::BARE_METAL]["rustflags"];
+        let expected = ["--remap-path-prefix=/a b/src/one=", "--remap-path-prefix=/c/\"two="];
+        assert_eq!(flags, &toml::Value::from(expected.to_vec()));
+    }
 }
