@@ -5,7 +5,6 @@ use core::fmt;
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
-use hyp_core::tree::has_plain_root;
 use hyp_core::tree::machine::{EnableMethod, Machine, MachineError};
 use hyp_core::vgic::CpuInterface;
 use log::{LevelFilter, info, warn};
@@ -22,6 +21,14 @@ use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
 
 /// Bytes of EL2's heap. A model of the VM takes some more.
 const HEAP_SIZE: u64 = if cfg!(feature = "ghost") { 16 << 20 } else { 1 << 20 };
+/// Values of the boot argument `log`. A table, because the compiler makes a comparison with what it knows
+/// into a row of its own instructions.
+static LEVELS: [(&str, LevelFilter); 4] = [
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("debug", LevelFilter::Debug),
+    ("trace", LevelFilter::Trace),
+];
 /// Bytes of a UART's registers that are mapped at most; none has more.
 const UART_SIZE: u64 = 1 << 16;
 
@@ -71,7 +78,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         Err(error) => bad_input(&error),
     }
     info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
-    if let Some(model) = model(tree) {
+    if let Some(model) = model(tree).filter(|_| machine.has_plain_root) {
         info!("machine: {model}");
     }
 
@@ -118,23 +125,16 @@ fn provoke(how: &str) -> usize {
 /// walk, and finding the root looks at nothing behind its properties.
 #[inline(never)]
 fn model(tree: &[u8]) -> Option<&str> {
-    if !has_plain_root(tree) {
-        return None;
-    }
     let tree = fdt::Fdt::new(tree).ok()?;
     let root = tree.all_nodes().next()?;
     root.property("model")?.as_str()
 }
 
 fn start_console(machine: &Machine<'_>) {
-    let level = match machine.boot_argument("log") {
-        Some("error") => LevelFilter::Error,
-        Some("warn") => LevelFilter::Warn,
-        Some("debug") => LevelFilter::Debug,
-        Some("trace") => LevelFilter::Trace,
-        _ => LevelFilter::Info,
-    };
-    console::init(level);
+    let level = machine
+        .boot_argument("log")
+        .and_then(|name| LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level));
+    console::init(level.unwrap_or(LevelFilter::Info));
     let Some(console) = machine.console else { return };
     let (base, size) = (console.registers.base(), console.registers.size());
     if let Ok(mapped) = mm::el2_map::device(base, size.min(UART_SIZE))

@@ -20,13 +20,13 @@ pub(crate) const SEED: usize = 32;
 pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<[u8; SEED]> {
     let mut seed = [0; SEED];
     let mut has_source = false;
-    for words in [firmware_words(), cpu_words()].into_iter().flatten() {
+    for words in [firmware_words(), words_of(random::next)].into_iter().flatten() {
         has_source = true;
-        mix(&mut seed, words.iter().flat_map(|word| word.to_le_bytes()));
+        mix(&mut seed, words.as_flattened());
     }
     if let Some(from_tree) = machine.rng_seed {
         has_source |= from_tree.bytes.len() >= SEED;
-        mix(&mut seed, from_tree.bytes.iter().copied());
+        mix(&mut seed, from_tree.bytes);
     }
     for used in [machine.rng_seed, machine.kaslr_seed].into_iter().flatten() {
         mm::wipe_tree(tree, used.at, used.bytes.len());
@@ -35,38 +35,37 @@ pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<[u8; SEED]> {
 }
 
 /// Lays `bytes` over `seed`, as often around as they reach.
-fn mix(seed: &mut [u8; SEED], bytes: impl Iterator<Item = u8>) {
-    for (n, byte) in bytes.enumerate() {
+#[inline(never)]
+fn mix(seed: &mut [u8; SEED], bytes: &[u8]) {
+    for (n, byte) in bytes.iter().enumerate() {
         if let Some(place) = seed.get_mut(n % SEED) {
             *place ^= byte;
         }
     }
 }
 
-/// Words of firmware's TRNG.
-fn firmware_words() -> Option<[u64; SEED / 8]> {
-    let [version, ..] = firmware::service(trng::VERSION, 0)?;
-    if version >= 1 << 31 {
-        return None;
-    }
-    let mut words = [0; SEED / 8];
+/// Words for a seed.
+type Words = [[u8; 8]; SEED / 8];
+
+/// As many words of `source` as a seed has.
+fn words_of(source: impl Fn() -> Option<u64>) -> Option<Words> {
+    let mut words = Words::default();
     for word in &mut words {
-        let [status, _, _, low] = firmware::service(trng::RND_64, 64)?;
-        if status != 0 {
-            return None;
-        }
-        *word = low;
+        *word = source()?.to_le_bytes();
     }
     Some(words)
 }
 
-/// Words of RNDR.
-fn cpu_words() -> Option<[u64; SEED / 8]> {
-    let mut words = [0; SEED / 8];
-    for word in &mut words {
-        *word = random::next()?;
+/// Words of firmware's TRNG.
+fn firmware_words() -> Option<Words> {
+    let [version, ..] = firmware::service(trng::VERSION, 0)?;
+    if version >= 1 << 31 {
+        return None;
     }
-    Some(words)
+    words_of(|| {
+        let [status, _, _, low] = firmware::service(trng::RND_64, 64)?;
+        (status == 0).then_some(low)
+    })
 }
 
 static GENERATOR: Lock<Generator> = Lock::new(Generator::new());

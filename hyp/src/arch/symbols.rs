@@ -23,6 +23,8 @@ symbol!(/// Linked address after the image, stacks included.
     image_end = image_end);
 symbol!(/// First page of what only boot executes.
     boot_start = boot_start);
+symbol!(/// The constants among that.
+    boot_constants = boot_constants);
 symbol!(/// Behind the last of that, in its last page.
     boot_end = boot_end);
 /// The pages of what only boot executes, as numbers that the compiler does not know: it would make

@@ -220,18 +220,17 @@ fn pages(pa: Pa, bytes: u64) -> Result<(u64, usize, usize), MapError> {
     Ok((base, word(end - base), word(pa.page_offset())))
 }
 
-/// Maps `bytes` from `pa` somewhere in the region that `cursor` walks through, congruent to `pa`
+/// Maps `bytes` from `pa` somewhere in the region that mappings of this kind have, congruent to `pa`
 /// modulo 2 MiB, with an unmapped page before the next mapping. Returns the address of `pa`.
-fn place(
-    cursor: impl FnOnce(&mut Map) -> &mut usize,
-    limit: usize,
-    pa: Pa,
-    bytes: u64,
-    kind: Kind,
-) -> Result<usize, MapError> {
+#[inline(never)]
+fn place(pa: Pa, bytes: u64, kind: Kind) -> Result<usize, MapError> {
     let (base, size, offset) = pages(pa, bytes)?;
     let mut map = MAP.lock();
-    let cursor = cursor(&mut map);
+    let (cursor, limit) = match kind {
+        Kind::Device => (&mut map.devices, layout::WINDOWS),
+        Kind::ReadWrite => (&mut map.owned, layout::READ_ONLY),
+        Kind::ReadOnly => (&mut map.read_only, layout::END),
+    };
     let mut va = *cursor - *cursor % BLOCK + word(base) % BLOCK;
     if va < *cursor {
         va += BLOCK;
@@ -246,7 +245,7 @@ fn place(
 
 /// Maps a device's registers.
 pub(crate) fn device(pa: Pa, bytes: u64) -> Result<Mmio, MapError> {
-    let va = place(|map| &mut map.devices, layout::WINDOWS, pa, bytes, Kind::Device)?;
+    let va = place(pa, bytes, Kind::Device)?;
     // SAFETY: just mapped as Device for these bytes, for ever.
     Ok(unsafe { Mmio::new(va, word(bytes)) })
 }
@@ -255,7 +254,7 @@ pub(crate) fn device(pa: Pa, bytes: u64) -> Result<Mmio, MapError> {
 ///
 /// The caller keeps the range out of every allocation, so that nobody else writes it either.
 pub(crate) fn read_only(pa: Pa, bytes: u64) -> Result<&'static [u8], MapError> {
-    let va = place(|map| &mut map.read_only, layout::END, pa, bytes, Kind::ReadOnly)?;
+    let va = place(pa, bytes, Kind::ReadOnly)?;
     // SAFETY: just mapped as Normal memory for these bytes, for ever; any byte is a valid u8.
     Ok(unsafe { core::slice::from_raw_parts(va as *const u8, word(bytes)) })
 }
@@ -274,7 +273,7 @@ pub(crate) fn words(pa: Pa, bytes: u64) -> Result<&'static [AtomicU64], MapError
 ///
 /// The caller has taken the range out of what can be allocated and hands it to one owner.
 pub(super) fn owned(pa: Pa, bytes: u64) -> Result<usize, MapError> {
-    place(|map| &mut map.owned, layout::READ_ONLY, pa, bytes, Kind::ReadWrite)
+    place(pa, bytes, Kind::ReadWrite)
 }
 
 /// Maps the firmware's tree, read-only: a page to learn its size, then the rest. `None` where

@@ -1,8 +1,8 @@
-//! A look for what boot must not leave behind: addresses in the pages that are taken away.
+//! A look for what boot must not leave behind: addresses of constants in the pages that are taken away.
 //!
 //! Which functions and constants only boot needs is decided when the image is linked, by what refers to
-//! them. What boot stores for later is not seen there; here it is. Builds for tests ask, with feature
-//! `inject`.
+//! them. A function whose address is stored for later is seen there, a constant is not; here it is.
+//! Builds for tests ask, with feature `inject`.
 
 use core::ops::Range;
 
@@ -11,7 +11,7 @@ use hyp_abi::exit::HYP_FAILED;
 use crate::arch::symbols;
 use crate::exit::fail;
 
-/// Ends the run if a variable holds an address in `boot`. Stacks do not count: what is left of boot
+/// Ends the run if a variable holds the address of a constant in `boot`. Stacks do not count: what is left of boot
 /// there nobody returns to. Nor does the heap, where the VM has the room of lists that are not full,
 /// with whatever was on the stack where they were made.
 pub(crate) fn check(boot: &Range<usize>) {
@@ -19,7 +19,7 @@ pub(crate) fn check(boot: &Range<usize>) {
         // SAFETY: mapped for as long as EL2 runs, aligned, and any bytes are a number; what other CPUs
         // write there meanwhile is atomic or theirs alone, and a wrong number is only reported.
         let word = unsafe { (at as *const usize).read_volatile() };
-        if boot.contains(&word) {
+        if (symbols::boot_constants()..boot.end).contains(&word) {
             fail(
                 HYP_FAILED,
                 format_args!(

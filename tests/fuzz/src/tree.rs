@@ -8,7 +8,7 @@ pub(crate) mod reader;
 
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node as _, Property as _};
-use hyp_core::tree::{Machine, Node, Tree, TreeError, has_plain_root};
+use hyp_core::tree::{Machine, Node, Tree, TreeError};
 
 use crate::bytes::Bytes;
 use reader::{Document, Element};
@@ -80,9 +80,9 @@ fn third(blob: &[u8], document: &Document<'_>) {
 
 /// The one question that EL2 asks the crate `fdt`, which panics where the format is broken.
 fn model(blob: &[u8]) {
-    if has_plain_root(blob) {
+    if Machine::from_tree(blob).is_ok_and(|machine| machine.has_plain_root) {
         let Ok(tree) = fdt::Fdt::new(blob) else { return };
-        let root = tree.find_node("/");
+        let root = tree.all_nodes().next();
         let _model = root.and_then(|root| root.property("model")?.as_str());
     }
 }

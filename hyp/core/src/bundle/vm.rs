@@ -5,7 +5,7 @@ use super::{
 };
 use crate::addr::{BLOCK_2M, Ipa, PAGE_SIZE};
 use crate::memory::{IpaRange, sort_few};
-use crate::tree::{Cells, Node, NodeName, Strings, string, u32_value, u64_value};
+use crate::tree::{Cells, Node, NodeName, Strings, same, string, u32_value, u64_value};
 use crate::vgic::GicVersion;
 use arrayvec::ArrayVec;
 use core::cell::Cell;
@@ -82,20 +82,25 @@ impl<'a> VmReader<'a> {
     #[inline(never)]
     pub(super) fn read(&self, gic: GicVersion) -> Result<VmDescription<'a>, Reported> {
         let name = name(self.node.name());
-        let vm = VmDescription {
+        let no_image = LoadImage { name: "", ipa: Ipa(0), data: &[] };
+        let mut vm = VmDescription {
             name: name.ok_or_else(|| self.bad("name", "is empty, too long or not text"))?,
             type_word: self.doubleword(abi::TYPE)?,
             dialect: self.dialect()?,
             guard: self.guard()?,
             vcpus: self.vcpus()?,
-            memory: self.memory()?,
-            images: self.loadables()?,
-            tree: self.tree(gic)?,
+            memory: ArrayVec::new(),
+            images: ArrayVec::new(),
+            tree: GuestTree { image: no_image, seeds: ArrayVec::new() },
             entry: Ipa(self.doubleword(abi::ENTRY)?),
-            guarded: self.ranges(abi::GUARDED, PAGE_SIZE)?,
+            guarded: ArrayVec::new(),
             smc: self.smc()?,
             insecure_entropy: self.value(abi::INSECURE_ENTROPY).is_some(),
         };
+        self.memory(&mut vm.memory)?;
+        self.loadables(&mut vm.images)?;
+        self.tree(gic, &mut vm.tree)?;
+        self.ranges(abi::GUARDED, PAGE_SIZE, &mut vm.guarded)?;
         self.check_placement(&vm)?;
         Ok(vm)
     }
@@ -108,8 +113,8 @@ impl<'a> VmReader<'a> {
     fn dialect(&self) -> Result<Dialect, Reported> {
         let Some(value) = self.value(abi::DIALECT) else { return Ok(Dialect::Pkvm) };
         match string(value) {
-            Some(text) if text == abi::DIALECT_PKVM.as_bytes() => Ok(Dialect::Pkvm),
-            Some(text) if text == abi::DIALECT_LIST_2021.as_bytes() => Ok(Dialect::List2021),
+            Some(text) if same(text, abi::DIALECT_PKVM.as_bytes()) => Ok(Dialect::Pkvm),
+            Some(text) if same(text, abi::DIALECT_LIST_2021.as_bytes()) => Ok(Dialect::List2021),
             _ => Err(self.bad(abi::DIALECT, "is neither \"pkvm\" nor \"list-2021\"")),
         }
     }
@@ -117,8 +122,8 @@ impl<'a> VmReader<'a> {
     fn smc(&self) -> Result<SmcPolicy, Reported> {
         let Some(value) = self.value(abi::SMC) else { return Ok(SmcPolicy::Serve) };
         match string(value) {
-            Some(text) if text == abi::SMC_SERVE.as_bytes() => Ok(SmcPolicy::Serve),
-            Some(text) if text == abi::SMC_UNDEFINED.as_bytes() => Ok(SmcPolicy::Undefined),
+            Some(text) if same(text, abi::SMC_SERVE.as_bytes()) => Ok(SmcPolicy::Serve),
+            Some(text) if same(text, abi::SMC_UNDEFINED.as_bytes()) => Ok(SmcPolicy::Undefined),
             _ => Err(self.bad(abi::SMC, "is neither \"serve\" nor \"undefined\"")),
         }
     }
@@ -140,21 +145,20 @@ impl<'a> VmReader<'a> {
             .ok_or_else(|| self.bad(abi::VCPUS, "is not a number from 1 to 8"))
     }
 
-    fn memory(&self) -> Result<ArrayVec<IpaRange, { abi::MAX_MEMORY }>, Reported> {
-        let mut memory: ArrayVec<IpaRange, { abi::MAX_MEMORY }> =
-            self.ranges(abi::MEMORY, BLOCK_2M)?;
-        sort_few(&mut memory);
+    fn memory(&self, memory: &mut ArrayVec<IpaRange, { abi::MAX_MEMORY }>) -> Result<(), Reported> {
+        self.ranges(abi::MEMORY, BLOCK_2M, memory)?;
+        sort_few(memory);
         if memory.is_empty() {
             return Err(self.bad(abi::MEMORY, "lists no memory"));
         }
         let mut below = Ipa(RAM_BASE);
-        for range in &memory {
+        for range in memory {
             if range.base() < below {
                 return Err(self.bad(abi::MEMORY, "overlaps itself or the devices below 1 GiB"));
             }
             below = range.end();
         }
-        Ok(memory)
+        Ok(())
     }
 
     /// A list of not empty, aligned ranges; an absent property is an empty list.
@@ -162,8 +166,8 @@ impl<'a> VmReader<'a> {
         &self,
         property: &'static str,
         align: u64,
-    ) -> Result<ArrayVec<IpaRange, N>, Reported> {
-        let mut list = ArrayVec::new();
+        list: &mut ArrayVec<IpaRange, N>,
+    ) -> Result<(), Reported> {
         let mut rest = Cells(self.value(property).unwrap_or_default());
         while !rest.is_empty() {
             let range = next_range(&mut rest, align);
@@ -172,7 +176,7 @@ impl<'a> VmReader<'a> {
             })?;
             list.try_push(range).map_err(|_| self.bad(property, "has too many ranges"))?;
         }
-        Ok(list)
+        Ok(())
     }
 
     /// The image node that `name` names.
@@ -183,8 +187,10 @@ impl<'a> VmReader<'a> {
         })
     }
 
-    fn loadables(&self) -> Result<ArrayVec<LoadImage<'a>, { abi::MAX_LOADABLES }>, Reported> {
-        let mut images = ArrayVec::new();
+    fn loadables(
+        &self,
+        images: &mut ArrayVec<LoadImage<'a>, { abi::MAX_LOADABLES }>,
+    ) -> Result<(), Reported> {
         for name in Strings(self.value(abi::LOADABLES).unwrap_or_default()) {
             let image = self.load(self.image(name)?)?;
             images
@@ -194,11 +200,11 @@ impl<'a> VmReader<'a> {
         if images.is_empty() {
             return Err(self.bad(abi::LOADABLES, "names no image"));
         }
-        Ok(images)
+        Ok(())
     }
 
     /// The tree for `gic`; those for other versions are not looked at.
-    fn tree(&self, gic: GicVersion) -> Result<GuestTree<'a>, Reported> {
+    fn tree(&self, gic: GicVersion, tree: &mut GuestTree<'a>) -> Result<(), Reported> {
         let version = u32::from(gic.number());
         for name in Strings(self.value(abi::TREES).unwrap_or_default()) {
             let node = self.image(name)?;
@@ -207,7 +213,8 @@ impl<'a> VmReader<'a> {
                 let seeds = seeds(node, image.data).ok_or_else(|| {
                     self.bad_image(node, abi::SEEDS, "names no property of the tree, or too many")
                 })?;
-                return Ok(GuestTree { image, seeds });
+                *tree = GuestTree { image, seeds };
+                return Ok(());
             }
         }
         Err(self.report(BundleError::NoTree { vm: self.vm(), gic: gic.number() }))

@@ -47,6 +47,18 @@ bitflags! {
 )]
 pub struct UnknownGroup<'a>(pub &'a str);
 
+/// What may stand in a list of groups.
+static WORDS: [(&str, Groups); 8] = [
+    ("on", Groups::all()),
+    ("off", Groups::empty()),
+    ("calls", Groups::CALLS),
+    ("guard", Groups::GUARD),
+    ("faults", Groups::FAULTS),
+    ("memory", Groups::MEMORY),
+    ("devices", Groups::DEVICES),
+    ("counts", Groups::COUNTS),
+];
+
 impl Groups {
     /// The groups in a list like `guard,faults`; `on` is all of them, `off` none.
     ///
@@ -55,18 +67,8 @@ impl Groups {
     /// [`UnknownGroup`] with the first word that is no group.
     pub fn parse(list: &str) -> Result<Self, UnknownGroup<'_>> {
         list.split(',').try_fold(Self::empty(), |groups, word| {
-            Ok(groups
-                | match word {
-                    "on" => Self::all(),
-                    "off" => Self::empty(),
-                    "calls" => Self::CALLS,
-                    "guard" => Self::GUARD,
-                    "faults" => Self::FAULTS,
-                    "memory" => Self::MEMORY,
-                    "devices" => Self::DEVICES,
-                    "counts" => Self::COUNTS,
-                    other => return Err(UnknownGroup(other)),
-                })
+            let known = WORDS.iter().find(|(known, _)| *known == word);
+            known.map(|(_, group)| groups | *group).ok_or(UnknownGroup(word))
         })
     }
 }

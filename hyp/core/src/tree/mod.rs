@@ -24,5 +24,6 @@ pub use error::{NodeName, TreeError};
 pub use header::{Header, Reservation, Reservations, blob_size};
 pub use machine::Machine;
 pub use node::{Children, Node, Properties, Property, Tree};
-pub use tokens::{MAX_DEPTH, PropertyName, Token, Tokens, has_plain_root};
+pub use tokens::{MAX_DEPTH, PropertyName, Token, Tokens};
+pub(crate) use value::same;
 pub use value::{Cells, Strings, cells, string, u32_value, u64_value};

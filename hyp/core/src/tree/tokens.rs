@@ -242,23 +242,6 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Whether the root of the tree in `bytes` is as the specification wants it beyond what the walk
-/// asks for: no name, and names of properties in ASCII. For a reader that panics otherwise.
-#[must_use]
-pub fn has_plain_root(bytes: &[u8]) -> bool {
-    let Ok(header) = Header::read(bytes) else { return false };
-    let mut tokens = Tokens::new(header);
-    if !matches!(tokens.advance(), Ok(Some(Token::Begin { name: b"", .. }))) {
-        return false;
-    }
-    while let Ok(Some(Token::Property { name, .. })) = tokens.advance() {
-        if !name.bytes().is_ascii() {
-            return false;
-        }
-    }
-    true
-}
-
 /// The next multiple of four.
 #[inline(always)]
 fn align4(at: usize) -> Option<usize> {

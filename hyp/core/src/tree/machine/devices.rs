@@ -7,7 +7,7 @@ use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode, Regist
 use super::properties::{Key, Properties};
 use super::read::{Reader, Uart};
 use crate::memory::PaRange;
-use crate::tree::{Strings, u64_value};
+use crate::tree::{Strings, same, u64_value};
 use arrayvec::ArrayVec;
 
 /// What a device is driven by.
@@ -146,8 +146,8 @@ impl<'a> Reader<'_, 'a> {
 
     fn psci(&mut self, node: &Properties<'a>) {
         let method = match node.value(Key::Method) {
-            b"smc\0" => Some(PsciConduit::Smc),
-            b"hvc\0" => Some(PsciConduit::Hvc),
+            method if same(method, b"smc\0") => Some(PsciConduit::Smc),
+            method if same(method, b"hvc\0") => Some(PsciConduit::Hvc),
             _ => None,
         };
         let standard_ids = node.is_compatible(&[b"arm,psci-0.2", b"arm,psci-1.0"]);

@@ -1,7 +1,7 @@
 //! The properties of one node, gathered before it is known what the node is.
 
 use super::interrupts::Interrupts;
-use crate::tree::{PropertyName, Strings, u32_value};
+use crate::tree::{PropertyName, Strings, same, u32_value};
 
 /// A property that matters here, in the order of [`NAMES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,8 @@ impl<'a> Properties<'a> {
 
     /// Devicetree Specification, 2.3.4: absent means okay.
     pub(super) fn is_enabled(&self) -> bool {
-        matches!(self.value(Key::Status), b"" | b"okay\0" | b"ok\0")
+        let status = self.value(Key::Status);
+        status.is_empty() || same(status, b"okay\0") || same(status, b"ok\0")
     }
 
     pub(super) fn is_compatible(&self, with: &[&[u8]]) -> bool {

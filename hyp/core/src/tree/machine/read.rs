@@ -8,7 +8,9 @@ use super::properties::{Key, Properties};
 use super::{MAX_BANKS, MAX_RESERVED, Machine};
 use crate::addr::Pa;
 use crate::memory::PaRange;
-use crate::tree::{Cells, Header, PropertyName, Token, Tokens, Tree, TreeError, string, u64_value};
+use crate::tree::{
+    Cells, Header, PropertyName, Token, Tokens, Tree, TreeError, same, string, u64_value,
+};
 use arrayvec::ArrayVec;
 use core::str;
 
@@ -107,7 +109,10 @@ impl<'a> Reader<'_, 'a> {
                 Token::Begin { name, inside } => {
                     match open.take() {
                         Some(node) => self.enter(&node),
-                        None if self.above.depth() == 0 => root = inside,
+                        None if self.above.depth() == 0 => {
+                            root = inside;
+                            self.machine.has_plain_root = name.is_empty();
+                        }
                         None => {}
                     }
                     open = Some(Properties::new(name, inside));
@@ -115,7 +120,10 @@ impl<'a> Reader<'_, 'a> {
                 Token::Property { name, value, at } => {
                     if let Some(node) = &mut open {
                         node.set(name, value);
-                        if node.name == b"chosen" && self.above.depth() == 1 {
+                        if self.above.depth() == 0 && !name.bytes().is_ascii() {
+                            self.machine.has_plain_root = false;
+                        }
+                        if self.above.depth() == 1 && same(node.name, b"chosen") {
                             let read = self.chosen(name, value, at);
                             self.note(b"chosen", read);
                         }
@@ -134,10 +142,10 @@ impl<'a> Reader<'_, 'a> {
     /// Reads a node whose properties are complete and makes it the parent of what follows.
     fn enter(&mut self, node: &Properties<'a>) {
         let parent = self.above.parent().copied();
-        let role = match (parent.map(|parent| parent.role), node.name) {
-            (None, _) => Role::Root,
-            (Some(Role::Root), b"cpus") => Role::Cpus,
-            (Some(Role::Root), b"reserved-memory") => Role::ReservedMemory,
+        let role = match parent.map(|parent| parent.role) {
+            None => Role::Root,
+            Some(Role::Root) if same(node.name, b"cpus") => Role::Cpus,
+            Some(Role::Root) if same(node.name, b"reserved-memory") => Role::ReservedMemory,
             _ => Role::Other,
         };
         let inherited = parent.and_then(|parent| parent.interrupt_parent);
@@ -146,7 +154,7 @@ impl<'a> Reader<'_, 'a> {
         let read = match parent.map(|parent| parent.role) {
             Some(Role::Cpus) => self.cpu(node),
             Some(Role::ReservedMemory) => self.reserved_memory(node),
-            Some(Role::Root) if node.value(Key::DeviceType) == b"memory\0" => self.memory(node),
+            Some(Role::Root) if same(node.value(Key::DeviceType), b"memory\0") => self.memory(node),
             Some(_) if node.is_enabled() => self.device(node, interrupts),
             _ => Ok(()),
         };
@@ -172,7 +180,9 @@ impl<'a> Reader<'_, 'a> {
     fn cpu(&mut self, node: &Properties<'a>) -> Read<()> {
         // "disabled" means quiescent and may be started; "fail…" means do not touch
         // (Devicetree Specification, 3.8.1).
-        if node.value(Key::DeviceType) != b"cpu\0" || node.value(Key::Status).starts_with(b"fail") {
+        if !same(node.value(Key::DeviceType), b"cpu\0")
+            || node.value(Key::Status).starts_with(b"fail")
+        {
             return Ok(());
         }
         let width = self.above.parent().map_or(0, |cpus| cpus.address_cells);
@@ -181,12 +191,10 @@ impl<'a> Reader<'_, 'a> {
         if self.machine.cpus.iter().any(|cpu| cpu.mpidr == mpidr) {
             return Err(content!("reg", "repeats another CPU's affinity"));
         }
-        let enable_method = match (
-            node.value(Key::EnableMethod),
-            node.get(Key::ReleaseAddress).and_then(u64_value),
-        ) {
-            (b"psci\0", _) => EnableMethod::Psci,
-            (b"spin-table\0", Some(address)) => EnableMethod::SpinTable(Pa(address)),
+        let method = node.value(Key::EnableMethod);
+        let enable_method = match node.get(Key::ReleaseAddress).and_then(u64_value) {
+            _ if same(method, b"psci\0") => EnableMethod::Psci,
+            Some(address) if same(method, b"spin-table\0") => EnableMethod::SpinTable(Pa(address)),
             _ => EnableMethod::Unknown,
         };
         if self.machine.cpus.try_push(Cpu { mpidr, enable_method }).is_err() {
