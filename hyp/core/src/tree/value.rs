@@ -7,13 +7,11 @@ pub(crate) fn same(value: &[u8], other: &[u8]) -> bool {
 }
 
 /// The big-endian word at `at`.
-#[inline(never)]
 pub(super) fn be32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
 }
 
 /// The big-endian doubleword at `at`.
-#[inline(never)]
 pub(super) fn be64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|word| u64::from_be_bytes(*word))
 }
