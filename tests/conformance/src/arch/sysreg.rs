@@ -57,6 +57,7 @@ write! {
     icc_pmr = "icc_pmr_el1";
     icc_bpr1 = "icc_bpr1_el1";
     icc_ctlr = "icc_ctlr_el1";
+    icc_igrpen0 = "icc_igrpen0_el1";
     icc_igrpen1 = "icc_igrpen1_el1";
     icc_sgi1r = "icc_sgi1r_el1";
     icc_sre = "icc_sre_el1";

@@ -47,6 +47,7 @@ pub(crate) const ROWS: &[Row] = &[
     .with_gic(2),
     Row::new("G26", Kinds::ALL, "SPENDSGIR and CPENDSGIR", senders).with_gic(2),
     Row::new("G27", Kinds::ALL, "ITARGETSR by byte and by word", targets).with_gic(2),
+    Row::new("G29", Kinds::VM, "groups off and on while sixteen SGIs wait", groups).with_gic(3),
 ];
 
 fn affinity(config: &Config) -> u64 {
@@ -142,6 +143,33 @@ fn sixteen_sgis(check: &mut Check, config: &Config) {
         drain(check, 16, &mut seen);
         check.that("each once", seen == [1; 16]);
         check.eq("nothing more", ack_nothing(), SPURIOUS);
+    }
+}
+
+fn groups(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    gic.private().write32(gic::ISENABLER, 0xffff);
+    // ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1, one after the other; in the end as other rows have them.
+    for steps in [
+        [(1, 1), (1, 0), (0, 0), (0, 1)],
+        [(0, 0), (1, 0), (1, 1), (0, 1)],
+        [(1, 1), (1, 0), (1, 1), (0, 1)],
+    ] {
+        for sgi in 0..16 {
+            send_sgi(sgi, affinity(config));
+        }
+        for (group0, group1) in steps {
+            sysreg::icc_igrpen0(group0);
+            sysreg::icc_igrpen1(group1);
+            check.eq(
+                "one waits while its group is on",
+                u64::from(gic::hppir() != SPURIOUS),
+                group1,
+            );
+        }
+        let mut seen = [0; 16];
+        drain(check, 16, &mut seen);
+        check.that("each once", seen == [1; 16]);
     }
 }
 
