@@ -68,7 +68,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
               counter: update the firmware",
         );
     }
-    injection::init(machine.boot_argument("inject"));
+    if let Err(unknown) = injection::init(machine.boot_argument("inject")) {
+        bad_input(&unknown);
+    }
     mm::el2_map::guard_stacks();
     percpu::set_online();
     match machine.psci() {

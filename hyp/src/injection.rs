@@ -15,14 +15,13 @@
 //! | `spurious` | an interrupt is withdrawn before it is acknowledged, after each other one |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
+use core::fmt;
 use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
-use hyp_abi::exit::BAD_INPUT;
 use smccc::psci::error::Error;
 
 use crate::arch::{pmu, vectors};
 use crate::drivers::gic;
-use crate::exit::fail;
 
 /// PSCI's error codes (DEN0022, "Return error codes") and two that are none, as CPU_ON answers them.
 const CODES: [i32; 14] = [-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, i32::MIN, i32::MAX, -99, 1];
@@ -56,9 +55,22 @@ fn is(wanted: u8) -> bool {
     KIND.load(Ordering::Relaxed) == wanted
 }
 
+/// An argument that nobody knows.
+pub(crate) struct Unknown<'a>(&'a str);
+
+impl fmt::Display for Unknown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "postern.inject={}: see hyp/src/injection.rs", self.0)
+    }
+}
+
 /// Does as the boot argument `inject` says.
-pub(crate) fn init(argument: Option<&str>) {
-    let Some(argument) = argument else { return };
+///
+/// # Errors
+///
+/// It says nothing that is known.
+pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
+    let Some(argument) = argument else { return Ok(()) };
     let (what, number) = argument.split_once(':').unwrap_or((argument, "0"));
     let (kind, number) = match (what, number.parse::<i64>()) {
         ("cpu-on", _) => (kind::CPU_ON, Ok(0)),
@@ -79,8 +91,9 @@ pub(crate) fn init(argument: Option<&str>) {
             NUMBER.store(number, Ordering::Relaxed);
             KIND.store(kind, Ordering::Relaxed);
             log::info!("injected on purpose: {argument}");
+            Ok(())
         }
-        _ => fail(BAD_INPUT, format_args!("postern.inject={argument}: see hyp/src/injection.rs")),
+        _ => Err(Unknown(argument)),
     }
 }
 

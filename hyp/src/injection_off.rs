@@ -1,8 +1,12 @@
 //! Nothing is injected: see `injection.rs`.
 
+use core::convert::Infallible;
+
 use smccc::psci::error::Error;
 
-pub(crate) const fn init(_: Option<&str>) {}
+pub(crate) const fn init(_: Option<&str>) -> Result<(), Infallible> {
+    Ok(())
+}
 
 pub(crate) const fn cpu_on() -> Option<Result<(), Error>> {
     None

@@ -7,6 +7,7 @@
 //! must then be the same: size, sign, registers, write-back, offsets and atomic operations at once.
 //! Where the two others do not agree with each other, a row of [`DISAGREEMENTS`] has to explain it.
 
+mod decoded;
 mod decoders;
 mod disagreement;
 mod execute;
@@ -15,11 +16,12 @@ mod meaning;
 mod operand;
 mod refusal;
 
+pub use decoded::Decoded;
 pub use decoders::Decoders;
 pub use disagreement::{DISAGREEMENTS, Disagreement, Truth};
 pub use execute::{Kind, perform};
 pub use machine::Machine;
-pub use meaning::{Decoded, Effect, Meaning, Moved, Operation};
+pub use meaning::{Effect, Meaning, Moved, Operation};
 pub use operand::{Address, Base, Class, Extend, List, Mode, Offset, Operand, Register};
 pub use refusal::Refusal;
 

@@ -9,8 +9,10 @@ pub mod event;
 pub mod model;
 mod oracle;
 mod run;
+mod setting;
 pub mod subject;
 
 pub use event::{Event, Source};
 pub use oracle::{Counts, Oracle};
-pub use run::{Setting, events, run};
+pub use run::{events, run};
+pub use setting::Setting;

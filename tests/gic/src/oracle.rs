@@ -6,7 +6,7 @@ use hyp_core::vgic::SgiRegister;
 
 use crate::event::Event;
 use crate::model::{Common, Gic, Id, Sender, Set, TIMERS, Version};
-use crate::run::Setting;
+use crate::setting::Setting;
 use crate::subject::Machine;
 
 /// What was compared.
