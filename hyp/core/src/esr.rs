@@ -161,7 +161,7 @@ pub enum Width {
 impl Width {
     /// The width whose binary logarithm is the low two bits of `sas` (`ISS.SAS`, or the size
     /// field of a load or store).
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn from_log2(sas: u64) -> Self {
         match sas & 3 {
@@ -173,7 +173,7 @@ impl Width {
     }
 
     /// 1, 2, 4 or 8.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn bytes(self) -> u64 {
         1u64.wrapping_shl(self as u32)

@@ -43,6 +43,7 @@ pub enum AbortCause {
 
 impl AbortCause {
     /// The fault status code (Arm ARM, `ESR_EL1`, DFSC and IFSC).
+    #[inline(always)]
     const fn status(self) -> u64 {
         match self {
             Self::Access => esr::FSC_EXTERNAL,
@@ -91,6 +92,7 @@ pub struct GuestState {
 
 impl Exception {
     /// The external abort on a load or store at `address`.
+    #[inline(always)]
     #[must_use]
     pub const fn data_abort(address: Va) -> Self {
         Self::DataAbort { address, cause: AbortCause::Access }
@@ -158,6 +160,7 @@ mod sctlr {
 }
 
 /// Whether the guest ran at EL0.
+#[inline(always)]
 #[must_use]
 pub const fn is_from_el0(pstate: u64) -> bool {
     // AArch32 user mode has a mode field of 0, too.
@@ -165,6 +168,7 @@ pub const fn is_from_el0(pstate: u64) -> bool {
 }
 
 /// Whether the guest ran in AArch32 state.
+#[inline(always)]
 #[must_use]
 pub const fn is_aarch32(pstate: u64) -> bool {
     pstate & spsr::AARCH32 != 0
@@ -172,6 +176,7 @@ pub const fn is_aarch32(pstate: u64) -> bool {
 
 /// Whether a data access at the trap is big-endian (`BigEndian()`; SCTLR_EL1.EE and E0E, and
 /// PSTATE.E in AArch32 state).
+#[inline(always)]
 #[must_use]
 pub const fn is_big_endian(pstate: u64, sctlr_el1: u64) -> bool {
     if is_aarch32(pstate) {
@@ -182,14 +187,14 @@ pub const fn is_big_endian(pstate: u64, sctlr_el1: u64) -> bool {
 }
 
 /// Whether data accesses may be big-endian in any state of the guest.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub const fn may_be_big_endian(sctlr_el1: u64) -> bool {
     sctlr_el1 & (sctlr::E0E | sctlr::EE) != 0
 }
 
 /// The state in which the guest takes `exception`.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeatures) -> Injection {
     let from_el0 = is_from_el0(guest.pstate);
@@ -215,13 +220,14 @@ pub const fn take(exception: Exception, guest: &GuestState, features: PstateFeat
 }
 
 /// The vector that a synchronous exception goes to which is taken to EL1 with this PSTATE.
+#[inline(always)]
 #[must_use]
 pub const fn vector(vbar_el1: u64, pstate: u64) -> u64 {
     (vbar_el1 & !0x7ff).wrapping_add(vector_offset(pstate))
 }
 
 /// Offset of the synchronous vector in EL1's table (Arm ARM, D1.3.1.5, "Exception vectors").
-#[inline]
+#[inline(always)]
 const fn vector_offset(pstate: u64) -> u64 {
     if is_aarch32(pstate) {
         0x600
@@ -235,7 +241,7 @@ const fn vector_offset(pstate: u64) -> u64 {
 }
 
 /// PSTATE after `AArch64.TakeException` to EL1, as an SPSR value.
-#[inline]
+#[inline(always)]
 const fn pstate_at_vector(guest: &GuestState, features: PstateFeatures) -> u64 {
     // IL, SS, UAO and BTYPE are cleared by not being kept.
     let mut pstate = (guest.pstate & spsr::KEPT) | spsr::DAIF | spsr::EL1H;

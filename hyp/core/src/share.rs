@@ -15,18 +15,18 @@ use crate::stage2::{EditError, Editor, Leaf, Mapping, PageState};
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum ShareError {
     /// The address is not a multiple of the granule.
-    #[error("{0} is not a multiple of the granule")]
-    Unaligned(Ipa),
+    #[error("not a multiple of the granule")]
+    Unaligned,
     /// The address is not the VM's memory: a hole, a guarded granule, above the address space.
-    #[error("{0} is not memory")]
-    NotMemory(Ipa),
+    #[error("not memory")]
+    NotMemory,
     /// The page is not in the state that the call is for.
-    #[error("{0} is shared already, or is not shared")]
-    WrongState(Ipa),
+    #[error("shared already, or not shared")]
+    WrongState,
     /// Not refused: an interrupt waits, or another vCPU is bringing the memory into being. The
     /// guest must execute the call again.
-    #[error("the memory at {0} is not there yet")]
-    Again(Ipa),
+    #[error("the memory is not there yet")]
+    Again,
     /// The tables are damaged.
     #[error("{0}")]
     Tables(EditError),
@@ -35,7 +35,7 @@ pub enum ShareError {
 impl ShareError {
     fn from_edit(error: EditError) -> Self {
         match error {
-            EditError::WrongState(ipa) => Self::WrongState(ipa),
+            EditError::WrongState => Self::WrongState,
             other => Self::Tables(other),
         }
     }
@@ -52,21 +52,21 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     pub fn share(&self, ipa: Ipa, interrupted: impl FnMut() -> bool) -> Result<(), ShareError> {
         self.check_page(ipa)?;
         match self.change(ipa, PageState::Owned, PageState::SharedOwned) {
-            Err(ShareError::WrongState(_)) if self.lookup(ipa) == Leaf::Empty => {}
+            Err(ShareError::WrongState) if self.lookup(ipa) == Leaf::Empty => {}
             answer => return answer,
         }
         match self.populate(ipa, interrupted) {
             Ok(Populated::Mapped) => {}
-            Ok(Populated::Busy | Populated::Interrupted) => return Err(ShareError::Again(ipa)),
+            Ok(Populated::Busy | Populated::Interrupted) => return Err(ShareError::Again),
             Err(MemoryError::Edit(error)) => return Err(ShareError::Tables(error)),
-            Err(MemoryError::NotMemory(_) | MemoryError::NotPopulated(_)) => {
-                return Err(ShareError::NotMemory(ipa));
+            Err(MemoryError::NotMemory | MemoryError::NotPopulated) => {
+                return Err(ShareError::NotMemory);
             }
         }
         match self.change(ipa, PageState::Owned, PageState::SharedOwned) {
             // Another vCPU has given it back at once.
-            Err(ShareError::WrongState(_)) if self.lookup(ipa) == Leaf::Empty => {
-                Err(ShareError::Again(ipa))
+            Err(ShareError::WrongState) if self.lookup(ipa) == Leaf::Empty => {
+                Err(ShareError::Again)
             }
             answer => answer,
         }
@@ -91,14 +91,14 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     pub fn relinquish(&self, ipa: Ipa) -> Result<(), ShareError> {
         let ipa = ipa.page();
         if !self.in_range(ipa) {
-            return Err(ShareError::NotMemory(ipa));
+            return Err(ShareError::NotMemory);
         }
         let mut writer = self.write();
         match self.lookup(ipa) {
             Leaf::Empty => return Ok(()),
             Leaf::Valid(Mapping { state: PageState::Owned, .. }) => {}
-            Leaf::Guarded => return Err(ShareError::NotMemory(ipa)),
-            Leaf::Valid(_) => return Err(ShareError::WrongState(ipa)),
+            Leaf::Guarded => return Err(ShareError::NotMemory),
+            Leaf::Valid(_) => return Err(ShareError::WrongState),
         }
         let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
         let pa = editor.take_page(ipa, PageState::Owned).map_err(ShareError::from_edit)?;
@@ -116,10 +116,10 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     #[inline]
     fn check_page(&self, ipa: Ipa) -> Result<(), ShareError> {
         if !ipa.is_aligned(PAGE_SIZE) {
-            return Err(ShareError::Unaligned(ipa));
+            return Err(ShareError::Unaligned);
         }
         if !self.is_memory(ipa) {
-            return Err(ShareError::NotMemory(ipa));
+            return Err(ShareError::NotMemory);
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ pub(crate) fn denied() -> u64 {
 }
 
 #[cold]
+#[inline(never)]
 fn watched(event: &Event) {
     tracing::refused(event);
     if DENY.load(Ordering::Relaxed) && event.reason.breaks_a_rule() {
@@ -61,7 +62,7 @@ pub(crate) fn is_watched() -> bool {
 }
 
 /// Whether [`record`] has anything to do for an event of `reason` at the instruction that trapped.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_news(reason: Reason) -> bool {
     EVENTS.is_news(0, reason, sysreg::elr_el2())
 }
@@ -75,11 +76,17 @@ pub(crate) fn record(event: Event) {
 }
 
 /// Prints what waits.
-#[inline]
+#[inline(always)]
 pub(crate) fn drain() {
-    if !EVENTS.is_quiet() {
+    if !is_quiet() {
         print();
     }
+}
+
+/// Whether [`drain`] has nothing to do.
+#[inline(always)]
+pub(crate) fn is_quiet() -> bool {
+    EVENTS.is_quiet()
 }
 
 #[cold]

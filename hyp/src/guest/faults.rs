@@ -20,47 +20,61 @@ use super::tracing;
 use super::vcpu::Vcpu;
 use crate::arch::{cpu, sysreg, tlb};
 
+/// What the vectors do after a handler of the medium lane.
+#[repr(u64)]
+pub(crate) enum Lane {
+    /// Return to the guest.
+    Done = 0,
+    /// Save the rest of the registers and call [`super::traps::trap_sync`].
+    Long = 1,
+}
+
 /// A data abort whose syndrome describes the access: the one road that guests
-/// take often. `false`, with nothing done, where [`data_abort`] has to decide.
-#[inline]
-pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> bool {
-    let Some(access) = PlainAccess::from_iss(esr) else { return false };
+/// take often. [`Lane::Long`], with nothing done, where [`data_abort`] has to decide.
+#[inline(always)]
+pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> Lane {
+    let Some(access) = PlainAccess::from_iss(esr) else { return Lane::Long };
     if vcpu.state.long_road || inject::is_aarch32(sysreg::spsr_el2()) {
-        return false;
+        return Lane::Long;
     }
     let ipa = ipa_from_hpfar(sysreg::hpfar_el2(), sysreg::far_el2());
     if !ipa.is_aligned(access.width().bytes()) {
-        return false;
+        return Lane::Long;
     }
     ghost::described(vcpu, ipa, access);
+    // What is not done at once is the last thing that is called: so no register is saved for it.
     let Some(device) = vcpu.state.vm.open_device(ipa, access.width()) else {
         return refuse_at_once(vcpu, ipa, access);
     };
     ghost::reaches(vcpu);
-    let is_done = !inject::may_be_big_endian(sysreg::sctlr_el1())
-        && emulate::perform_at_once(vcpu, device, access);
-    if is_done || perform_described(vcpu, device, access) {
-        advance_aarch64();
+    if inject::may_be_big_endian(sysreg::sctlr_el1())
+        || !emulate::perform_at_once(vcpu, device, access)
+    {
+        return perform_described(vcpu, device, access);
     }
-    true
+    advance_aarch64();
+    Lane::Done
 }
 
-/// As [`emulate::perform`].
+/// As [`emulate::perform`], with the step past the instruction.
 #[inline(never)]
-fn perform_described(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> bool {
-    emulate::perform(vcpu, device, &access.access())
+fn perform_described(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> Lane {
+    if emulate::perform(vcpu, device, &access.access()) {
+        advance_aarch64();
+    }
+    Lane::Done
 }
 
 /// Makes the guest take the abort of an unguarded access, if `access`, which lies in one page, at
-/// `ipa`, is one and nothing else needs a look. `false`, with nothing done, if not.
+/// `ipa`, is one and nothing else needs a look.
 #[inline(never)]
-fn refuse_at_once(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) -> bool {
+fn refuse_at_once(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) -> Lane {
     if !vcpu.state.vm.space.is_plainly_unguarded(ipa) || !stuck::is_fresh(vcpu) {
-        return false;
+        return Lane::Long;
     }
     refuse_unguarded(vcpu, ipa, access);
     ghost::refused(vcpu);
-    true
+    Lane::Done
 }
 
 /// A load, store or cache maintenance instruction faulted.
@@ -115,9 +129,12 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         },
         Verdict::MapDevice => match vm.space.map_device(fault.ipa) {
             // The VM enrolled meanwhile: the guest comes again and is refused.
-            Err(DeviceError::NotGuarded(_)) => {}
+            Err(DeviceError::NotGuarded) => {}
             Ok(()) => tracing::device_mapped(fault),
-            Err(error) => power::crash(vcpu, format_args!("{error}")),
+            Err(error) => power::crash(
+                vcpu,
+                format_args!("the device at IPA {} cannot be mapped: {error}", fault.ipa),
+            ),
         },
         Verdict::Skip => advance(),
         Verdict::Abort { exception, reason } if fault.is_on_walk() => {

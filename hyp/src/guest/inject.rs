@@ -37,10 +37,12 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
 pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) {
     if events::is_news(Reason::Unguarded) {
         record_unguarded(vcpu, ipa, access);
+    } else {
+        take_here(vcpu, Exception::data_abort(Va(sysreg::far_el2())));
     }
-    take_here(vcpu, Exception::data_abort(Va(sysreg::far_el2())));
 }
 
+/// The same for the first access of its site.
 #[cold]
 fn record_unguarded(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) {
     events::record(Event {
@@ -53,6 +55,7 @@ fn record_unguarded(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) {
         va: Va(sysreg::far_el2()),
         ipa,
     });
+    take(vcpu, Exception::data_abort(Va(sysreg::far_el2())));
 }
 
 /// Makes the guest take `exception` at the instruction that trapped. Ends the VM if the vCPU has

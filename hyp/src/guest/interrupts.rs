@@ -1,7 +1,7 @@
 //! Physical interrupts, which all come to EL2.
 
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
-use hyp_core::vgic::Kicks;
+use hyp_core::vgic::{Arrival, Kicks};
 
 use super::inject::serror;
 use super::shell::Here;
@@ -21,46 +21,58 @@ const HYP_TIMER: u32 = 26;
 /// Number of the CPU that the console's interrupt comes to.
 pub(super) const CONSOLE_CPU: usize = 0;
 
-/// Takes one interrupt of a guest that ran; if there are more, the guest comes back at once.
-/// `false` if that was the guest's own timer: a stop of the VM is announced by another interrupt.
-#[inline]
-pub(crate) fn take_one(vcpu: &Vcpu) -> bool {
+/// How far [`take_at_once`] got.
+pub(crate) enum Taken {
+    /// It was the guest's own timer, and all is done.
+    Timer,
+    /// It was another CPU's kick, and all is done.
+    Kick,
+    /// There was none, or it was another CPU's kick: what is left is [`events::drain`].
+    Events,
+    /// This one of a GICv3 is acknowledged, its priority dropped: [`take_v3`] does the rest.
+    V3(u32),
+    /// Nothing is done: [`take_any`].
+    Nothing,
+}
+
+/// Takes one interrupt of a guest that ran, if little is to do. If there are more, the guest comes
+/// back at once.
+#[inline(always)]
+pub(crate) fn take_at_once(vcpu: &Vcpu) -> Taken {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
     injection::withdraw();
     if !vcpu.state.short_interrupts {
-        take_any(vcpu);
-        return true;
+        return Taken::Nothing;
     }
     let Some(intid) = gic::acknowledge_v3() else {
         injection::was_spurious();
-        events::drain();
-        return true;
+        return Taken::Events;
     };
     gic::drop_priority_v3(intid);
-    if matches!(intid, VTIMER_INTID | PTIMER_INTID)
-        && vm.gic.timer_again(index, intid, &mut VirtualInterface::V3)
-    {
-        return false;
+    let what = match intid {
+        VTIMER_INTID | PTIMER_INTID => Arrival::Timer(intid),
+        gic::KICK_SGI => Arrival::Kick,
+        _ => return Taken::V3(intid),
+    };
+    if !vm.gic.arrived(index, what, &mut VirtualInterface::V3) {
+        return Taken::V3(intid);
     }
-    if intid == gic::KICK_SGI && vm.gic.sgi_arrived(index, &mut VirtualInterface::V3) {
-        gic::deactivate_v3(intid);
-        events::drain();
-    } else {
-        take_v3(vcpu, intid);
+    if let Arrival::Timer(_) = what {
+        return Taken::Timer;
     }
-    true
+    gic::deactivate_v3(gic::KICK_SGI);
+    if events::is_quiet() { Taken::Kick } else { Taken::Events }
 }
 
-/// The rest of [`take_one`] for an interrupt of a GICv3, kept out of it so that it saves few registers.
-#[inline(never)]
-fn take_v3(vcpu: &Vcpu, intid: u32) {
+/// The rest of [`take_at_once`] for an interrupt of a GICv3.
+#[inline]
+pub(crate) fn take_v3(vcpu: &Vcpu, intid: u32) {
     handle(vcpu, gic::Claim::v3(intid));
     events::drain();
 }
 
-/// [`take_one`] with whatever GIC there is.
-#[inline(never)]
-fn take_any(vcpu: &Vcpu) {
+/// Takes one interrupt of a guest that ran, with whatever GIC there is.
+pub(crate) fn take_any(vcpu: &Vcpu) {
     if let Some(claim) = gic::acknowledge() {
         gic::drop_priority(claim);
         handle(vcpu, claim);

@@ -22,20 +22,20 @@ pub(crate) fn read_id(vcpu: &mut Vcpu, access: &SysRegAccess) -> bool {
 }
 
 /// Sends the SGI of `value`, which the guest writes to ICC_SGI1R_EL1 of a GICv3, if it is for one
-/// vCPU. `false`, with nothing done, if not.
-#[inline]
-pub(crate) fn send_sgi(vcpu: &Vcpu, value: u64) -> bool {
-    match vcpu.state.vm.gic.sgi_to_one(vcpu.state.index, value) {
-        SentTo::Woken(target) => gic::kick_v3(target),
-        SentTo::Known => {}
-        SentTo::Others => return send_to_self(vcpu, value),
+/// other vCPU.
+#[inline(always)]
+pub(crate) fn send_sgi(vcpu: &Vcpu, value: u64) -> SentTo {
+    let sent = vcpu.state.vm.gic.sgi_to_one(vcpu.state.index, value);
+    if let SentTo::Woken(target) = sent {
+        gic::kick_v3(target);
     }
-    true
+    sent
 }
 
-/// Kept out of [`send_sgi`], so that the other half of it saves no registers.
-#[inline(never)]
-fn send_to_self(vcpu: &Vcpu, value: u64) -> bool {
+/// Does so if it is for the vCPU itself: [`SentTo::Itself`]. `false`, with nothing done, if more is to
+/// do.
+#[inline(always)]
+pub(crate) fn send_to_self(vcpu: &Vcpu, value: u64) -> bool {
     vcpu.state.vm.gic.sgi_to_self(vcpu.state.index, value, &mut VirtualInterface::V3)
 }
 

@@ -6,12 +6,15 @@
 use hyp_core::calls::{self, Outcome};
 use hyp_core::esr::{Exit, SysRegAccess};
 use hyp_core::inject::{self, Exception};
+use hyp_core::vgic::SentTo;
 use hyp_core::vm::{Caller, Stop};
 
+use super::faults::{self, Lane};
 use super::inject::{advance, advance_aarch64, inject, serror, take};
+use super::interrupts::{self, Taken};
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{faults, ghost, interrupts, power, stuck, sysregs, tracing};
+use super::{events, ghost, power, stuck, sysregs, tracing};
 use crate::arch::sysreg;
 
 /// Of HVC and SMC, the only classes that come here, SMC has bit 26 set.
@@ -50,12 +53,12 @@ pub(crate) extern "C" fn traced_call(vcpu: &'static mut Vcpu, esr: u64) -> &'sta
 
 #[inline]
 fn set_results(vcpu: &mut Vcpu, results: [u64; 4]) {
-    for (register, value) in vcpu.frame.x.iter_mut().zip(results) {
-        *register = value;
-    }
+    let [x0, x1, x2, x3, ..] = &mut vcpu.frame.x;
+    [*x0, *x1, *x2, *x3] = results;
 }
 
 #[cold]
+#[inline(never)]
 fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) -> &'static mut Vcpu {
     match outcome {
         Outcome::Done(_) => {}
@@ -108,19 +111,10 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
     }
 }
 
-/// What the vectors do after a handler of the medium lane.
-#[repr(u64)]
-pub(crate) enum Lane {
-    /// Return to the guest.
-    Done = 0,
-    /// Save the rest of the registers and call [`trap_sync`].
-    Long = 1,
-}
-
 /// A data abort whose syndrome describes the access. Of x19 to x28, only the access's register is
 /// sure to be in the frame.
 pub(crate) extern "C" fn trap_access(vcpu: &'static mut Vcpu, esr: u64) -> Lane {
-    if faults::described(vcpu, esr) { Lane::Done } else { Lane::Long }
+    faults::described(vcpu, esr)
 }
 
 /// A trapped MRS, MSR or system instruction of AArch64 state, which alone has this class. Of x19 to
@@ -143,7 +137,19 @@ pub(crate) extern "C" fn trap_register(vcpu: &'static mut Vcpu, esr: u64) -> Lan
 #[inline(never)]
 fn trap_sgi(vcpu: &mut Vcpu, esr: u64) -> Lane {
     let value = vcpu.frame.get(usize::from(SysRegAccess::from_iss(esr).rt));
-    if sysregs::send_sgi(vcpu, value) {
+    match sysregs::send_sgi(vcpu, value) {
+        SentTo::Woken(_) | SentTo::Known => {}
+        SentTo::Itself => return trap_own_sgi(vcpu, esr, value),
+        SentTo::Others => return trap_other_register(vcpu, esr),
+    }
+    advance_aarch64();
+    Lane::Done
+}
+
+/// [`trap_sgi`] for one that the sender sends to itself.
+#[inline(never)]
+fn trap_own_sgi(vcpu: &mut Vcpu, esr: u64, value: u64) -> Lane {
+    if sysregs::send_to_self(vcpu, value) {
         advance_aarch64();
         return Lane::Done;
     }
@@ -162,8 +168,27 @@ fn trap_other_register(vcpu: &mut Vcpu, esr: u64) -> Lane {
 
 /// IRQ or FIQ. x19 to x28 are not in the frame.
 pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
-    let vcpu = refuse_aarch32(vcpu);
-    if interrupts::take_one(vcpu) && vcpu.state.vm.life.is_stopping() {
+    if inject::is_aarch32(sysreg::spsr_el2()) {
+        return trap_other_irq(aarch32(vcpu), Taken::Nothing);
+    }
+    match interrupts::take_at_once(vcpu) {
+        // A stop of the VM is announced by another interrupt.
+        Taken::Timer => {}
+        Taken::Kick if !vcpu.state.vm.life.is_stopping() => {}
+        other => trap_other_irq(vcpu, other),
+    }
+}
+
+/// The rest of [`trap_irq`].
+#[inline(never)]
+fn trap_other_irq(vcpu: &'static mut Vcpu, taken: Taken) {
+    match taken {
+        Taken::Timer | Taken::Kick => {}
+        Taken::Events => events::drain(),
+        Taken::V3(intid) => interrupts::take_v3(vcpu, intid),
+        Taken::Nothing => interrupts::take_any(vcpu),
+    }
+    if vcpu.state.vm.life.is_stopping() {
         power::leave(vcpu);
     }
 }
@@ -176,9 +201,14 @@ pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, _esr: u64) {
 }
 
 /// A protected vCPU in AArch32 state is stopped for good, with its VM.
-#[inline]
+#[inline(always)]
 fn refuse_aarch32(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
-    if inject::is_aarch32(sysreg::spsr_el2()) && vcpu.state.vm.space.is_protected() {
+    if inject::is_aarch32(sysreg::spsr_el2()) { aarch32(vcpu) } else { vcpu }
+}
+
+#[cold]
+fn aarch32(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
+    if vcpu.state.vm.space.is_protected() {
         power::crash(vcpu, format_args!("AArch32 state in a protected VM"));
     }
     vcpu

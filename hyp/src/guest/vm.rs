@@ -1,5 +1,6 @@
 //! The VM's memory as its description wants it, its reset and its end.
 
+use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
@@ -22,7 +23,7 @@ pub(crate) fn load(instance: &Instance) {
     let Instance { vm, description, .. } = instance;
     let write = |ipa, bytes: &[u8]| {
         if let Err(error) = ghost::load(|| vm.space.load(ipa, bytes)) {
-            fail(BAD_INPUT, format_args!("VM {}: {error}", description.name));
+            fail(BAD_INPUT, format_args!("VM {}: at IPA {ipa}: {error}", description.name));
         }
     };
     for image in &description.images {
@@ -80,11 +81,18 @@ const fn stop_code(stop: Stop) -> u64 {
 }
 
 /// What a VM holds once it is loaded: table frames over memory and over marks, bytes of EL2's heap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Held {
     memory: u64,
     marks: u64,
     heap: usize,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { memory, marks, heap } = self;
+        write!(f, "tables {memory} for memory, {marks} for marks; heap {heap} bytes")
+    }
 }
 
 /// What the VM held after its first reset. Not after its first start: other CPUs still make their
@@ -101,10 +109,10 @@ fn check_held(instance: &Instance) {
     let held = Held { memory, marks, heap };
     let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     tracing::reset(resets.into());
-    debug!("VM {} after reset {resets}: {held:?}", instance.description.name);
+    debug!("VM {} after reset {resets}: {held}", instance.description.name);
     let first = *HELD.lock().get_or_insert(held);
     if held != first {
-        warn!("reset {resets} leaves {held:?}, the first one left {first:?}");
+        warn!("reset {resets} leaves {held}, the first one left {first}");
     }
 }
 

@@ -57,7 +57,7 @@ impl Hardware {
 }
 
 impl TableMemory for Hardware {
-    #[inline]
+    #[inline(always)]
     fn table(&self, pa: Pa) -> Option<&Table> {
         let offset = pa.get().wrapping_sub(self.base.get());
         if offset >= injection::frames(self.bytes) || !pa.is_aligned(PAGE_SIZE) {

@@ -29,10 +29,19 @@ impl Profile {
     }
 }
 
-/// What the compiler is told about the EL2 image alone: from one end to the other it is less than 1 MiB, so
-/// that one instruction makes an address, where two do otherwise. If it grows too large for that, the linker
-/// says so. The image with the ghost check is.
-const IMAGE_FLAGS: [&str; 1] = ["-Ccode-model=tiny"];
+/// What the compiler is told about the EL2 image alone.
+const IMAGE_FLAGS: [&str; 4] = [
+    // From one end to the other it is less than 1 MiB, so that one instruction makes an address, where two
+    // do otherwise. If it grows too large for that, the linker says so. The image with the ghost check is.
+    "-Ccode-model=tiny",
+    // With opt-level z, pieces that functions have in common become functions of their own: on the ways of
+    // traps, too, which then take longer.
+    "-Cllvm-args=-enable-machine-outliner=never",
+    // As large as a call and what it takes to get there, tried out. For opt-level z it would be 5.
+    "-Cllvm-args=-inline-threshold=25",
+    // A comparison is smaller than two or three entries.
+    "-Cllvm-args=-aarch64-min-jump-table-entries=10",
+];
 
 /// A cargo command with everything that the bare-metal target needs on this machine; `verb` is
 /// `rustc` or `clippy`.

@@ -13,7 +13,7 @@ mod vendor;
 pub use arch::{Mitigation, Workaround};
 pub use trng::UUID as TRNG_UUID;
 
-use hyp_abi::smccc::{self, FunctionId};
+use hyp_abi::smccc::{self, FunctionId, owner};
 use hyp_abi::{psci as psci_abi, trng as trng_abi, vendor as vendor_abi};
 
 use crate::addr::Ipa;
@@ -155,35 +155,55 @@ pub fn answer<S: CallServices>(services: &S, is_smc: bool, imm: u16, regs: [u64;
 #[inline]
 fn dispatch<S: CallServices>(services: &S, [x0, x1, x2, x3]: [u64; 4]) -> Outcome {
     let id = FunctionId::from_x0(x0);
-    match id {
-        smccc::VERSION => Outcome::Done([smccc::VERSION_1_1, 0, 0, 0]),
-        smccc::ARCH_FEATURES => arch::features(services, x1),
-        smccc::ARCH_WORKAROUND_1 => arch::workaround(services, Workaround::One),
-        smccc::ARCH_WORKAROUND_2 => arch::workaround(services, Workaround::Two),
-        smccc::ARCH_WORKAROUND_3 => arch::workaround(services, Workaround::Three),
+    // By the owner first: then each call is found within a few steps.
+    match id.owner() {
+        owner::ARCH => match id {
+            smccc::VERSION => Outcome::Done([smccc::VERSION_1_1, 0, 0, 0]),
+            smccc::ARCH_FEATURES => arch::features(services, x1),
+            smccc::ARCH_WORKAROUND_1 => arch::workaround(services, Workaround::One),
+            smccc::ARCH_WORKAROUND_2 => arch::workaround(services, Workaround::Two),
+            smccc::ARCH_WORKAROUND_3 => arch::workaround(services, Workaround::Three),
+            _ => not_supported(),
+        },
+        owner::STANDARD => standard(services, id, [x1, x2, x3]),
+        owner::VENDOR_HYP => match id {
+            FunctionId(vendor::FIRST..=vendor::LAST) => vendor::call(services, id, x1, x2, x3),
+            vendor_abi::CALL_UID => Outcome::Done(vendor_abi::KVM_UID.map(u64::from)),
+            vendor_abi::FEATURES => {
+                Outcome::Done(services.features().vendor_bitmap().map(u64::from))
+            }
+            _ => not_supported(),
+        },
+        _ => not_supported(),
+    }
+}
 
+/// Answers a call of PSCI or for random numbers.
+#[inline(always)]
+fn standard<S: CallServices>(services: &S, id: FunctionId, [x1, x2, x3]: [u64; 3]) -> Outcome {
+    match id {
+        _ if id.is_64bit() => match id {
+            psci_abi::CPU_ON_64 => psci::cpu_on(services, id, x1, x2, x3),
+            psci_abi::CPU_SUSPEND_64 => Outcome::Suspend,
+            psci_abi::AFFINITY_INFO_64 => psci::affinity_info(services, id, x1, x2),
+            psci_abi::SYSTEM_RESET2_64 => psci::reset2(x1),
+            trng_abi::RND_64 => trng::call(services, id, x1),
+            _ => not_supported(),
+        },
         psci_abi::VERSION => Outcome::Done([psci_abi::VERSION_1_1, 0, 0, 0]),
-        psci_abi::CPU_SUSPEND_32 | psci_abi::CPU_SUSPEND_64 => Outcome::Suspend,
+        psci_abi::CPU_SUSPEND_32 => Outcome::Suspend,
         psci_abi::CPU_OFF => Outcome::CpuOff,
-        psci_abi::CPU_ON_32 | psci_abi::CPU_ON_64 => psci::cpu_on(services, id, x1, x2, x3),
-        psci_abi::AFFINITY_INFO_32 | psci_abi::AFFINITY_INFO_64 => {
-            psci::affinity_info(services, id, x1, x2)
-        }
+        psci_abi::CPU_ON_32 => psci::cpu_on(services, id, x1, x2, x3),
+        psci_abi::AFFINITY_INFO_32 => psci::affinity_info(services, id, x1, x2),
         psci_abi::MIGRATE_INFO_TYPE => Outcome::Done([psci_abi::MIGRATE_NOT_REQUIRED, 0, 0, 0]),
         psci_abi::SYSTEM_OFF => Outcome::SystemOff,
         psci_abi::SYSTEM_RESET => Outcome::SystemReset,
-        psci_abi::SYSTEM_RESET2_32 | psci_abi::SYSTEM_RESET2_64 => psci::reset2(x1),
+        psci_abi::SYSTEM_RESET2_32 => psci::reset2(x1),
         psci_abi::FEATURES => psci::features(x1),
 
-        trng_abi::VERSION
-        | trng_abi::FEATURES
-        | trng_abi::GET_UUID
-        | trng_abi::RND_32
-        | trng_abi::RND_64 => trng::call(services, id, x1),
-
-        vendor_abi::CALL_UID => Outcome::Done(vendor_abi::KVM_UID.map(u64::from)),
-        vendor_abi::FEATURES => Outcome::Done(services.features().vendor_bitmap().map(u64::from)),
-        FunctionId(vendor::FIRST..=vendor::LAST) => vendor::call(services, id, x1, x2, x3),
+        trng_abi::VERSION | trng_abi::FEATURES | trng_abi::GET_UUID | trng_abi::RND_32 => {
+            trng::call(services, id, x1)
+        }
 
         _ => not_supported(),
     }

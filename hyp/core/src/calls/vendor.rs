@@ -28,7 +28,8 @@ pub(super) fn call<S: CallServices>(
     x3: u64,
 ) -> Outcome {
     let features = services.features();
-    // By far the most, tens of thousands while a kernel with PCI boots.
+    // By far the most, tens of thousands while a kernel with PCI boots; without enrolment it is like
+    // any other that cannot be.
     if id == pkvm::MMIO_GUARD_MAP
         && features.contains(Features::GUARD)
         && !features.contains(Features::LIST_2021)
@@ -63,7 +64,6 @@ fn call_pkvm<S: CallServices>(services: &S, id: FunctionId, x1: u64, x2: u64, x3
             services.enroll();
             done(SUCCESS)
         }
-        pkvm::MMIO_GUARD_MAP if services.is_enrolled() => one(services.guard_map(ipa)),
         pkvm::MMIO_GUARD_UNMAP if services.is_enrolled() => one(services.guard_unmap(ipa)),
         pkvm::MMIO_RGUARD_MAP if services.is_enrolled() && x2 != 0 && x3 == 0 => {
             many(services.guard_map_range(ipa, x2))

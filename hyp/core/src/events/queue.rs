@@ -112,7 +112,7 @@ impl EventLog {
 
     /// Whether [`Self::record`] of such an event would do anything; the rest of the event need not
     /// be put together before.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_news(&self, vm: u8, reason: Reason, pc: u64) -> bool {
         self.sites.find(Sites::key(vm, reason, pc)) == Site::New
@@ -134,7 +134,7 @@ impl EventLog {
     }
 
     /// Whether there is nothing to drain, roughly: others come and go meanwhile.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.waiting() == 0 && self.lost.load(Ordering::Relaxed) == 0

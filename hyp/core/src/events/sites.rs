@@ -32,7 +32,7 @@ impl Sites {
     }
 
     /// What is known about the site with this key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: u64) -> Site {
         for place in Self::places(key) {
             match self.keys.get(place).map_or(0, |slot| slot.load(Ordering::Relaxed)) {
@@ -58,16 +58,16 @@ impl Sites {
     }
 
     /// What stands for the site of `reason` at `pc` in the VM `vm`; never 0.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn key(vm: u8, reason: Reason, pc: u64) -> u64 {
-        let tag = u64::from_le_bytes([0, 0, 0, 0, 0, 0, vm, reason as u8]);
+        let tag = (vm as u64) << 48 | (reason as u64) << 56;
         // User programs and kernels alike leave the tag's bits of a PC at one value, and no
         // instruction is at an odd address.
         (pc ^ tag) | 1
     }
 
     /// Where the site with this key may be.
-    #[inline]
+    #[inline(always)]
     fn places(key: u64) -> impl Iterator<Item = usize> {
         // Multiplicative hashing: the golden ratio of 2^32 brings neighbours far apart.
         let spread = ((key >> 2 & 0xffff_ffff) as u32).wrapping_mul(0x9e37_79b1) >> 24;

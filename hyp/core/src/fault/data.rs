@@ -8,7 +8,7 @@ use crate::esr::{Access, Width};
 /// device model cannot write into them. `big_endian` is the guest's setting
 /// ([`crate::inject::is_big_endian`]). The sign is extended after the value was cut to its
 /// width, and a W register's upper half is zero.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub const fn load_result(access: &Access, raw: u64, big_endian: bool) -> u64 {
     let value = in_order(access.width, raw, big_endian);
@@ -31,14 +31,14 @@ pub const fn load_result(access: &Access, raw: u64, big_endian: bool) -> u64 {
 ///
 /// `register` is the whole register, 0 for the zero register; nothing beyond the access's width
 /// leaves the guest.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub const fn store_value(access: &Access, register: u64, big_endian: bool) -> u64 {
     in_order(access.width, register, big_endian)
 }
 
 /// The low `width` bytes of `value`, reversed for a big-endian guest.
-#[inline]
+#[inline(always)]
 const fn in_order(width: Width, value: u64, big_endian: bool) -> u64 {
     let value = value & width.mask();
     if big_endian { reversed(width, value) } else { value }

@@ -30,7 +30,7 @@ impl Window {
     const NONE: Self = Self { base: 0, size: 0, first_page: 0, kind: EmulatedKind::Console };
 
     /// The offset of `ipa`, if it lies in here.
-    #[inline]
+    #[inline(always)]
     const fn offset(&self, ipa: Ipa) -> Option<u64> {
         // An offset below the size is in the window; one below its base wraps and is above.
         let offset = ipa.get().wrapping_sub(self.base);
@@ -59,7 +59,7 @@ impl GuardCache {
     }
 
     /// The window that `ipa` lies in, and its offset there.
-    #[inline]
+    #[inline(always)]
     fn window(&self, ipa: Ipa) -> Option<(&Window, u64)> {
         // Not a loop: that takes twice as long.
         let [first, second, third, fourth] = &self.windows;
@@ -75,7 +75,7 @@ impl GuardCache {
         fourth.offset(ipa).map(|offset| (fourth, offset))
     }
 
-    #[inline]
+    #[inline(always)]
     fn flag(&self, window: &Window, offset: u64) -> Option<&AtomicBool> {
         let page = (offset / PAGE_SIZE).wrapping_add(window.first_page);
         self.guarded.get(usize::try_from(page).ok()?)
@@ -83,14 +83,14 @@ impl GuardCache {
 
     /// Whose register is at `ipa`, at which offset, and whether its page is guarded; `None`
     /// outside the windows.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, ipa: Ipa) -> Option<(EmulatedKind, u64, bool)> {
         let (window, offset) = self.window(ipa)?;
         Some((window.kind, offset, self.flag(window, offset)?.load(Ordering::Acquire)))
     }
 
     /// Whether the page of `ipa` is guarded; `None` outside the windows.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, ipa: Ipa) -> Option<bool> {
         self.find(ipa).map(|(_, _, is_guarded)| is_guarded)
     }

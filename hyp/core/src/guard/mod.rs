@@ -15,9 +15,7 @@ use thiserror::Error;
 use crate::addr::{Ipa, PAGE_SIZE};
 use crate::memory::{AddressSpace, EmulatedKind, Writer};
 use crate::ports::Ports;
-use crate::stage2::{
-    DeviceType, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
-};
+use crate::stage2::{DeviceType, EditError, Editor, Leaf, LeafEntry, Level, PageState, Purpose};
 use crate::sync::Ordering;
 
 /// Granules that one range call handles at most; its caller goes on with the rest. No interrupt is
@@ -31,23 +29,23 @@ pub enum GuardError {
     #[error("the VM has not enrolled in the MMIO guard")]
     NotEnrolled,
     /// The address is not a multiple of the granule.
-    #[error("{0} is not a multiple of the granule")]
-    Unaligned(Ipa),
+    #[error("not a multiple of the granule")]
+    Unaligned,
     /// The address is above the VM's address space.
-    #[error("{0} is above the VM's address space")]
-    OutOfRange(Ipa),
+    #[error("above the VM's address space")]
+    OutOfRange,
     /// The address is the VM's memory.
-    #[error("{0} is memory")]
-    Memory(Ipa),
+    #[error("memory")]
+    Memory,
     /// The granule is not guarded.
-    #[error("{0} is not guarded")]
-    NotGuarded(Ipa),
+    #[error("not guarded")]
+    NotGuarded,
     /// A range of no granules.
     #[error("a range of no granules")]
     EmptyRange,
     /// The VM's budget of table frames is used up.
-    #[error("the guard has used up its tables at {0}")]
-    NoTables(Ipa),
+    #[error("the guard has used up its tables")]
+    NoTables,
     /// The tables are damaged.
     #[error("{0}")]
     Tables(EditError),
@@ -57,19 +55,19 @@ pub enum GuardError {
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceError {
     /// No device is assigned there.
-    #[error("no device is assigned at {0}")]
-    NotAssigned(Ipa),
+    #[error("no device is assigned there")]
+    NotAssigned,
     /// The VM has enrolled and has not guarded the page.
-    #[error("{0} is not guarded")]
-    NotGuarded(Ipa),
+    #[error("not guarded")]
+    NotGuarded,
     /// The tables refused.
-    #[error("the device cannot be mapped: {0}")]
+    #[error("{0}")]
     Edit(#[from] EditError),
 }
 
 impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     /// Whether an access outside memory and guarded granules aborts.
-    #[inline]
+    #[inline(always)]
     pub fn is_enrolled(&self) -> bool {
         self.enrolled.load(Ordering::Acquire)
     }
@@ -92,7 +90,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             let mut ipa = device.ipa.base();
             while ipa < device.ipa.end() {
                 let taken = editor.take_page(ipa, PageState::Device);
-                if let Err(error @ EditError::Damaged(_)) = taken {
+                if let Err(error @ EditError::Damaged) = taken {
                     answer = Err(GuardError::Tables(error));
                 }
                 let Some(next) = ipa.checked_add(PAGE_SIZE) else { break };
@@ -107,7 +105,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     /// Whether an access to the page of `ipa`, which no emulated device has open, breaks the rules
     /// of the guard and no other: the VM is enrolled, and the page is neither memory, nor mapped,
     /// nor guarded. Takes no lock. A `false` says nothing.
-    #[inline]
+    #[inline(always)]
     pub fn is_plainly_unguarded(&self, ipa: Ipa) -> bool {
         self.is_enrolled()
             && self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_empty())
@@ -125,7 +123,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
 
     /// The emulated device and the offset of its register at `ipa`, if the guard lets an access to
     /// that page go on. Takes no lock and walks no tables.
-    #[inline]
+    #[inline(always)]
     pub fn open_device(&self, ipa: Ipa) -> Option<(EmulatedKind, u64)> {
         let (kind, offset, is_guarded) = self.cache.find(ipa)?;
         (is_guarded || !self.is_enrolled()).then_some((kind, offset))
@@ -137,33 +135,43 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         self.cache.device(ipa, bytes)
     }
 
-    #[inline]
+    #[inline(never)]
     fn leaf_is_guarded(&self, ipa: Ipa) -> bool {
         self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_guarded())
     }
 
     /// Declares the granule at `ipa` to be MMIO. Declaring it again changes nothing.
     ///
-    /// The registers of an assigned device are mapped by this, as `kind` or else as the device's
-    /// own type.
+    /// The registers of an assigned device are mapped by this, as the device's own type.
     ///
     /// # Errors
     ///
     /// In this order: the VM has not enrolled; `ipa` is not aligned, above the address space, or
     /// memory; no table frame is left.
-    #[inline]
-    pub fn guard_map(&self, ipa: Ipa, kind: Option<DeviceType>) -> Result<(), GuardError> {
+    #[inline(always)]
+    pub fn guard_map_at_once(&self, ipa: Ipa) -> Result<(), GuardError> {
         self.check_call(ipa)?;
         let is_done = match self.cache.get(ipa) {
             Some(is_guarded) => is_guarded,
             None => self.mark_in_place(ipa),
         };
-        if is_done { Ok(()) } else { self.guard_map_slowly(ipa, kind) }
+        if is_done { Ok(()) } else { self.guard_map_slowly(ipa, None) }
+    }
+
+    /// As [`AddressSpace::guard_map_at_once`], with the registers of an assigned device mapped as
+    /// `kind`, if that is one.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn guard_map(&self, ipa: Ipa, kind: Option<DeviceType>) -> Result<(), GuardError> {
+        self.check_call(ipa)?;
+        self.guard_map_slowly(ipa, kind)
     }
 
     /// Marks the granule at `ipa`, which no emulated device has, if its table is there and nothing
     /// else is: one walk, one store. `true` where it is guarded now, be it from before.
-    #[inline]
+    #[inline(always)]
     fn mark_in_place(&self, ipa: Ipa) -> bool {
         let Some(slot) = self.tables.slot(&self.ports, ipa) else { return false };
         if slot.is_guarded() {
@@ -185,19 +193,16 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     #[inline(never)]
     fn guard_map_slowly(&self, ipa: Ipa, kind: Option<DeviceType>) -> Result<(), GuardError> {
         if !self.in_range(ipa) {
-            return Err(GuardError::OutOfRange(ipa));
-        }
-        if self.is_guarded(ipa) {
-            return Ok(());
+            return Err(GuardError::OutOfRange);
         }
         if self.is_memory(ipa) {
-            return Err(GuardError::Memory(ipa));
+            return Err(GuardError::Memory);
         }
         let mut writer = self.write();
         let Writer { pool, .. } = &mut *writer;
         let mut editor = Editor::new(self.tables, &self.ports, pool);
         self.place_mark(&mut editor, ipa, kind).map_err(|error| match error {
-            EditError::NoTables(ipa) => GuardError::NoTables(ipa),
+            EditError::NoTables => GuardError::NoTables,
             other => GuardError::Tables(other),
         })
     }
@@ -212,14 +217,13 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         self.check_call(ipa)?;
         let mut writer = self.write();
         let mut editor = Editor::new(self.tables, &self.ports, &mut writer.pool);
-        let removed = match self.lookup(ipa) {
-            Leaf::Guarded => editor.clear_mark(ipa),
-            Leaf::Valid(Mapping { state: PageState::GuardedDevice, .. }) => {
-                editor.take_page(ipa, PageState::GuardedDevice).map(|_| ())
-            }
-            Leaf::Valid(_) | Leaf::Empty => return Err(GuardError::NotGuarded(ipa)),
-        };
-        removed.map_err(GuardError::Tables)?;
+        let slot = editor.slot(ipa).map_err(|_| GuardError::NotGuarded)?;
+        if !slot.is_guarded() {
+            return Err(GuardError::NotGuarded);
+        }
+        if !slot.clear_mark() {
+            editor.take_page(ipa, PageState::GuardedDevice).map_err(GuardError::Tables)?;
+        }
         self.cache.set(ipa, false);
         Ok(())
     }
@@ -229,10 +233,10 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     ///
     /// # Errors
     ///
-    /// Those of [`AddressSpace::guard_map`] for the first granule, and a `count` of 0.
+    /// Those of [`AddressSpace::guard_map_at_once`] for the first granule, and a `count` of 0.
     pub fn guard_map_range(&self, base: Ipa, count: u64) -> Result<u64, GuardError> {
         self.check_call(base)?;
-        each_granule(base, count, |ipa| self.guard_map(ipa, None))
+        each_granule(base, count, |ipa| self.guard_map_slowly(ipa, None))
     }
 
     /// Takes back up to `count` declarations from `base`; answers how many, at least one and at
@@ -254,15 +258,15 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     /// Where no device is assigned, or the VM has enrolled and the page is not guarded.
     pub fn map_device(&self, ipa: Ipa) -> Result<(), DeviceError> {
         let ipa = ipa.page();
-        let device = self.device_at(ipa).ok_or(DeviceError::NotAssigned(ipa))?;
-        let pa = device.translate(ipa).ok_or(DeviceError::NotAssigned(ipa))?;
+        let device = self.device_at(ipa).ok_or(DeviceError::NotAssigned)?;
+        let pa = device.translate(ipa).ok_or(DeviceError::NotAssigned)?;
         let mut writer = self.write();
         if let Leaf::Valid(_) = self.lookup(ipa) {
             return Ok(());
         }
         // Asked under the lock: whoever enrols unmaps what was mapped before.
         if self.is_enrolled() {
-            return Err(DeviceError::NotGuarded(ipa));
+            return Err(DeviceError::NotGuarded);
         }
         let leaf = LeafEntry {
             pa,
@@ -274,13 +278,13 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn check_call(&self, ipa: Ipa) -> Result<(), GuardError> {
         if !self.is_enrolled() {
             return Err(GuardError::NotEnrolled);
         }
         if !ipa.is_aligned(PAGE_SIZE) {
-            return Err(GuardError::Unaligned(ipa));
+            return Err(GuardError::Unaligned);
         }
         Ok(())
     }
@@ -295,12 +299,12 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     ) -> Result<(), EditError> {
         let slot = editor.slot(ipa)?;
         match self.device_at(ipa) {
-            // Another vCPU was faster.
+            // It was before, or another vCPU was faster.
             _ if slot.is_guarded() => {}
             None => editor.mark_slot(&slot, ipa)?,
             Some(device) => {
                 let leaf = LeafEntry {
-                    pa: device.translate(ipa).ok_or(EditError::WrongState(ipa))?,
+                    pa: device.translate(ipa).ok_or(EditError::WrongState)?,
                     attributes: Self::device_attributes(device, kind),
                     state: PageState::GuardedDevice,
                 };

@@ -29,7 +29,7 @@ fn r36_r37_r40_r49_r50_a_mark_comes_and_goes() {
         assert_eq!(vm.space.lookup(ipa), Leaf::Guarded);
         vm.space.guard_unmap(ipa).unwrap();
         assert!(!vm.space.is_guarded(ipa));
-        assert_eq!(vm.space.guard_unmap(ipa), Err(GuardError::NotGuarded(ipa)));
+        assert_eq!(vm.space.guard_unmap(ipa), Err(GuardError::NotGuarded));
     }
     // The mark is no matter of TLBs: only new tables were published.
     vm.machine.settle();
@@ -53,12 +53,12 @@ fn r41_to_r45_what_cannot_be_guarded() {
     let end = 1 << 40;
     let last = 0xffff_ffff_ffff_f000;
     let cases = [
-        (CONSOLE + 1, GuardError::Unaligned(Ipa(CONSOLE + 1))),
-        (CONSOLE + 0x800, GuardError::Unaligned(Ipa(CONSOLE + 0x800))),
-        (RAM, GuardError::Memory(Ipa(RAM))),
-        (RAM + 2 * BLOCK_2M - 0x1000, GuardError::Memory(Ipa(RAM + 2 * BLOCK_2M - 0x1000))),
-        (end, GuardError::OutOfRange(Ipa(end))),
-        (last, GuardError::OutOfRange(Ipa(last))),
+        (CONSOLE + 1, GuardError::Unaligned),
+        (CONSOLE + 0x800, GuardError::Unaligned),
+        (RAM, GuardError::Memory),
+        (RAM + 2 * BLOCK_2M - 0x1000, GuardError::Memory),
+        (end, GuardError::OutOfRange),
+        (last, GuardError::OutOfRange),
     ];
     for (ipa, error) in cases {
         assert_eq!(vm.space.guard_map(Ipa(ipa), None), Err(error));
@@ -68,7 +68,7 @@ fn r41_to_r45_what_cannot_be_guarded() {
     vm.space.share(Ipa(RAM), || false).unwrap();
     vm.space.relinquish(Ipa(RAM + 0x1000)).unwrap();
     for ipa in [Ipa(RAM), Ipa(RAM + 0x1000)] {
-        assert_eq!(vm.space.guard_map(ipa, None), Err(GuardError::Memory(ipa)));
+        assert_eq!(vm.space.guard_map(ipa, None), Err(GuardError::Memory));
     }
     // Just below and above RAM there is none.
     vm.space.guard_map(Ipa(RAM - 0x1000), None).unwrap();
@@ -79,13 +79,13 @@ fn r41_to_r45_what_cannot_be_guarded() {
 fn r51_r52_what_cannot_be_unguarded() {
     let vm = Vm::new(PROTECTED);
     vm.touch(RAM);
-    assert_eq!(vm.space.guard_unmap(Ipa(RAM)), Err(GuardError::NotGuarded(Ipa(RAM))));
+    assert_eq!(vm.space.guard_unmap(Ipa(RAM)), Err(GuardError::NotGuarded));
     assert_eq!(vm.oracle(RAM).map(|walk| walk.level), Ok(2), "the mapping is untouched");
     vm.space.guard_map(Ipa(CONSOLE), None).unwrap();
     let odd = Ipa(CONSOLE + 4);
-    assert_eq!(vm.space.guard_unmap(odd), Err(GuardError::Unaligned(odd)));
+    assert_eq!(vm.space.guard_unmap(odd), Err(GuardError::Unaligned));
     assert!(vm.space.is_guarded(odd));
-    assert_eq!(vm.space.guard_unmap(Ipa(1 << 40)), Err(GuardError::NotGuarded(Ipa(1 << 40))));
+    assert_eq!(vm.space.guard_unmap(Ipa(1 << 40)), Err(GuardError::NotGuarded));
 }
 
 #[test]
@@ -95,15 +95,15 @@ fn r55_to_r59_ranges_do_part_of_the_work_and_say_how_much() {
     assert_eq!(space.guard_map_range(Ipa(0x1000_0000), 4), Ok(4));
     assert_eq!(space.guard_map_range(Ipa(0x1000_0000), 0), Err(GuardError::EmptyRange));
     assert_eq!(space.guard_map_range(Ipa(RAM - 0x2000), 4), Ok(2));
-    assert_eq!(space.guard_map_range(Ipa(RAM), 4), Err(GuardError::Memory(Ipa(RAM))));
+    assert_eq!(space.guard_map_range(Ipa(RAM), 4), Err(GuardError::Memory));
     assert_eq!(space.guard_map_range(Ipa(0x2000_0000), 1 << 60), Ok(RANGE_LIMIT));
     assert_eq!(space.guard_map_range(Ipa((1 << 40) - 0x2000), u64::MAX), Ok(2));
     let top = Ipa(u64::MAX - 0xfff);
-    assert_eq!(space.guard_map_range(top, 2), Err(GuardError::OutOfRange(top)));
+    assert_eq!(space.guard_map_range(top, 2), Err(GuardError::OutOfRange));
     assert_eq!(space.guard_unmap_range(Ipa(RAM - 0x2000), 4), Ok(2));
     assert_eq!(space.guard_unmap_range(Ipa(0x1000_0000), 9), Ok(4));
     let first = Ipa(0x1000_0000);
-    assert_eq!(space.guard_unmap_range(first, 9), Err(GuardError::NotGuarded(first)));
+    assert_eq!(space.guard_unmap_range(first, 9), Err(GuardError::NotGuarded));
     assert_eq!(space.guard_unmap_range(first, 0), Err(GuardError::EmptyRange));
     assert!(!space.is_guarded(Ipa(RAM)));
 }
@@ -125,7 +125,7 @@ fn r61_a_reset_drops_marks_and_applies_the_static_ones() {
 #[test]
 fn an_assigned_device_is_mapped_when_it_is_guarded() {
     let vm = Vm::new(PROTECTED);
-    assert_eq!(vm.space.map_device(Ipa(DEVICE)), Err(DeviceError::NotGuarded(Ipa(DEVICE))));
+    assert_eq!(vm.space.map_device(Ipa(DEVICE)), Err(DeviceError::NotGuarded));
     vm.space.guard_map(Ipa(DEVICE + 0x1000), None).unwrap();
     let walk = vm.oracle(DEVICE + 0x1010).unwrap();
     assert_eq!((walk.pa, walk.memattr, walk.execute), (DEVICE_PA + 0x1010, 1, false));
@@ -163,11 +163,11 @@ fn enrolling_unmaps_devices_that_were_only_touched() {
     vm.space.map_device(Ipa(DEVICE + 8)).unwrap();
     assert_eq!(vm.oracle(DEVICE).map(|walk| walk.pa), Ok(DEVICE_PA));
     assert!(!vm.space.is_guarded(Ipa(DEVICE)));
-    assert_eq!(vm.space.map_device(Ipa(CONSOLE)), Err(DeviceError::NotAssigned(Ipa(CONSOLE))));
+    assert_eq!(vm.space.map_device(Ipa(CONSOLE)), Err(DeviceError::NotAssigned));
     vm.space.enroll().unwrap();
     vm.machine.settle();
     assert!(vm.oracle(DEVICE).is_err());
-    assert_eq!(vm.space.map_device(Ipa(DEVICE)), Err(DeviceError::NotGuarded(Ipa(DEVICE))));
+    assert_eq!(vm.space.map_device(Ipa(DEVICE)), Err(DeviceError::NotGuarded));
     vm.space.guard_map(Ipa(DEVICE), None).unwrap();
     vm.space.map_device(Ipa(DEVICE)).unwrap();
     assert_eq!(vm.oracle(DEVICE).map(|walk| walk.pa), Ok(Pa(DEVICE_PA).0));

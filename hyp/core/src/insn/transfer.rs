@@ -1,5 +1,7 @@
 //! What an instruction moves between registers and memory, byte for byte.
 
+use core::ops::Range;
+
 use super::registers::Registers;
 use crate::esr::{Access, Direction, Width};
 use crate::fault::{load_result, store_value};
@@ -103,68 +105,67 @@ impl Transfer {
 
     /// Puts what was loaded into the registers. `big_endian` is the guest's setting.
     pub fn load(&self, image: &Image, big_endian: bool, registers: &mut impl Registers) {
-        let elements = image.chunks_exact(self.element_bytes()).take(self.elements);
-        for (n, element) in elements.enumerate() {
-            let value = number(element, big_endian);
-            match self.places {
-                Places::General { registers: numbers, .. } => {
-                    let access = self.access(Direction::Read);
-                    let [raw, _] = halves(number(element, false));
-                    let value = load_result(&access, raw, big_endian);
-                    registers.set_general(pick(numbers, n), value);
-                }
-                Places::Scalar { registers: numbers } => {
-                    registers.set_vector(pick(numbers, n), value);
-                }
-                Places::Lanes { first, structure, lanes } => {
-                    let (register, lane) = turn(first, structure, lanes, n);
-                    let kept = registers.vector(register) & self.mask(lanes);
-                    registers.set_vector(register, self.insert(kept, lane, value));
-                }
-                Places::Lane { first, lane } => {
-                    let register = nth(first, n);
-                    let kept = registers.vector(register);
-                    registers.set_vector(register, self.insert(kept, lane, value));
-                }
-                Places::Replicated { first, lanes } => {
-                    let whole = (0..lanes).fold(0, |whole, lane| self.insert(whole, lane, value));
-                    registers.set_vector(nth(first, n), whole);
+        for n in 0..self.elements {
+            let Some(element) = image.get(self.range(n)) else { break };
+            let Place { register, lane, kept, copies } = self.place(n);
+            if !self.is_vector() {
+                let value = load_result(&self.access(Direction::Read), number(element), big_endian);
+                registers.set_general(register, value);
+                continue;
+            }
+            let mut value = registers.vector(register).to_le_bytes();
+            value.iter_mut().skip(kept).for_each(|byte| *byte = 0);
+            for lane in lane..lane.wrapping_add(copies) {
+                if let Some(lane) = value.get_mut(self.range(lane)) {
+                    copy(lane, element, big_endian);
                 }
             }
+            registers.set_vector(register, u128::from_le_bytes(value));
         }
     }
 
     /// What a store of the registers writes. `big_endian` is the guest's setting.
     pub fn store(&self, big_endian: bool, registers: &impl Registers) -> Image {
         let mut image = [0; MOST_BYTES];
-        let elements = image.chunks_exact_mut(self.element_bytes()).take(self.elements);
-        for (n, element) in elements.enumerate() {
-            match self.places {
-                Places::General { registers: numbers, .. } => {
-                    let access = self.access(Direction::Write);
-                    let value = registers.general(pick(numbers, n));
-                    put(element, u128::from(store_value(&access, value, big_endian)), false);
+        for n in 0..self.elements {
+            let Some(element) = image.get_mut(self.range(n)) else { break };
+            let Place { register, lane, .. } = self.place(n);
+            if self.is_vector() {
+                let value = registers.vector(register).to_le_bytes();
+                if let Some(lane) = value.get(self.range(lane)) {
+                    copy(element, lane, big_endian);
                 }
-                Places::Scalar { registers: numbers } => {
-                    put(element, registers.vector(pick(numbers, n)), big_endian);
-                }
-                Places::Lanes { first, structure, lanes } => {
-                    let (register, lane) = turn(first, structure, lanes, n);
-                    put(element, self.extract(registers.vector(register), lane), big_endian);
-                }
-                Places::Lane { first, lane } => {
-                    let value = registers.vector(nth(first, n));
-                    put(element, self.extract(value, lane), big_endian);
-                }
-                // There is no such store.
-                Places::Replicated { .. } => {}
+            } else {
+                let value = registers.general(register);
+                let value = store_value(&self.access(Direction::Write), value, big_endian);
+                copy(element, &value.to_le_bytes(), false);
             }
         }
         image
     }
 
-    fn element_bytes(&self) -> usize {
-        1usize.wrapping_shl(self.log2)
+    /// Where element `n` belongs.
+    fn place(&self, n: usize) -> Place {
+        match self.places {
+            Places::General { registers, .. } | Places::Scalar { registers } => {
+                Place { register: pick(registers, n), lane: 0, kept: 0, copies: 1 }
+            }
+            Places::Lanes { first, structure, lanes } => {
+                let (register, lane) = turn(first, structure, lanes, n);
+                Place { register, lane, kept: lanes.wrapping_shl(self.log2), copies: 1 }
+            }
+            Places::Lane { first, lane } => {
+                Place { register: nth(first, n), lane, kept: 16, copies: 1 }
+            }
+            Places::Replicated { first, lanes } => {
+                Place { register: nth(first, n), lane: 0, kept: 0, copies: lanes }
+            }
+        }
+    }
+
+    /// The bytes of element `n`, of memory or of a register.
+    const fn range(&self, n: usize) -> Range<usize> {
+        n.wrapping_shl(self.log2)..n.wrapping_add(1).wrapping_shl(self.log2)
     }
 
     /// The access of one general register.
@@ -176,27 +177,18 @@ impl Transfer {
         let width = Width::from_log2(u64::from(self.log2));
         Access { direction, width, register: 0, sign_extend, is_64bit }
     }
+}
 
-    /// All-ones in the lowest `lanes` lanes.
-    fn mask(&self, lanes: usize) -> u128 {
-        let bits = self.shift(lanes);
-        u128::MAX.checked_shr(128u32.saturating_sub(bits)).unwrap_or(0)
-    }
-
-    /// Bits below lane `lane`.
-    fn shift(&self, lane: usize) -> u32 {
-        u32::try_from(lane).unwrap_or(0).wrapping_shl(self.log2).saturating_mul(8)
-    }
-
-    fn insert(&self, vector: u128, lane: usize, value: u128) -> u128 {
-        let at = self.shift(lane);
-        let mask = self.mask(1).checked_shl(at).unwrap_or(0);
-        (vector & !mask) | (value.checked_shl(at).unwrap_or(0) & mask)
-    }
-
-    fn extract(&self, vector: u128, lane: usize) -> u128 {
-        vector.checked_shr(self.shift(lane)).unwrap_or(0) & self.mask(1)
-    }
+/// Where one element belongs.
+struct Place {
+    register: u8,
+    /// Counted in elements.
+    lane: usize,
+    /// How many of a vector register's lowest bytes stay when one of its lanes is loaded; the others
+    /// become zero.
+    kept: usize,
+    /// How many lanes are loaded with it.
+    copies: usize,
 }
 
 fn count(second: Option<u8>) -> usize {
@@ -226,23 +218,16 @@ fn turn(first: u8, structure: usize, lanes: usize, n: usize) -> (u8, usize) {
     (nth(first, registers), row.checked_rem(lanes).unwrap_or(0))
 }
 
-/// The low and the high half of `value`.
-const fn halves(value: u128) -> [u64; 2] {
-    [(value & 0xffff_ffff_ffff_ffff) as u64, (value >> 64) as u64]
+/// The number that `bytes`, at most 8, stand for, lowest first.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
-/// The number that `bytes`, at most 16, stand for.
-fn number(bytes: &[u8], big_endian: bool) -> u128 {
-    let push = |value: u128, byte: &u8| (value << 8) | u128::from(*byte);
-    if big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) }
-}
-
-/// Writes `value` into `bytes`, at most 16.
-fn put(bytes: &mut [u8], value: u128, big_endian: bool) {
-    let value = value.to_le_bytes();
-    if big_endian {
-        bytes.iter_mut().rev().zip(value).for_each(|(to, from)| *to = from);
-    } else {
-        bytes.iter_mut().zip(value).for_each(|(to, from)| *to = from);
+/// Fills `to` with the first of `from`, turned round if `reverse`.
+fn copy(to: &mut [u8], from: &[u8], reverse: bool) {
+    let (mut n, step) = if reverse { (to.len().wrapping_sub(1), usize::MAX) } else { (0, 1) };
+    for to in to {
+        *to = from.get(n).copied().unwrap_or(0);
+        n = n.wrapping_add(step);
     }
 }

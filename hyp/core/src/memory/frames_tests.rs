@@ -34,13 +34,13 @@ impl Call {
     fn make(self, space: &Space) -> Answer {
         let shared = |answer| match answer {
             Ok(()) => Answer::Done(1),
-            Err(ShareError::Tables(EditError::NoTables(_))) => Answer::OutOfFrames,
+            Err(ShareError::Tables(EditError::NoTables)) => Answer::OutOfFrames,
             Err(ShareError::Tables(error)) => panic!("{error}"),
             Err(_) => Answer::Refused,
         };
         let guarded = |answer| match answer {
             Ok(granules) => Answer::Done(granules),
-            Err(GuardError::NoTables(_)) => Answer::OutOfFrames,
+            Err(GuardError::NoTables) => Answer::OutOfFrames,
             Err(GuardError::Tables(error)) => panic!("{error}"),
             Err(_) => Answer::Refused,
         };

@@ -122,7 +122,7 @@ impl MemoryMap {
     }
 
     /// Whether `ipa` is memory.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn contains(&self, ipa: Ipa) -> bool {
         self.extents.iter().any(|extent| extent.ipa.contains(ipa))

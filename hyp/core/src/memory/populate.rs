@@ -36,13 +36,13 @@ pub enum Populated {
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryError {
     /// The VM has no memory there.
-    #[error("{0} is not the VM's memory")]
-    NotMemory(Ipa),
+    #[error("not the VM's memory")]
+    NotMemory,
     /// Nothing has touched the memory yet.
-    #[error("{0} is not populated")]
-    NotPopulated(Ipa),
+    #[error("not populated")]
+    NotPopulated,
     /// The tables refused. No guest can bring that about.
-    #[error("memory cannot be mapped: {0}")]
+    #[error("{0}")]
     Edit(#[from] EditError),
 }
 
@@ -65,7 +65,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         mut interrupted: impl FnMut() -> bool,
     ) -> Result<Populated, MemoryError> {
         let memory = &self.layout.memory;
-        let pa = memory.translate(ipa).ok_or(MemoryError::NotMemory(ipa))?;
+        let pa = memory.translate(ipa).ok_or(MemoryError::NotMemory)?;
         let block = Level::L2.base(ipa);
         let mut done = {
             let mut writer = self.write();
@@ -90,7 +90,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
                 }
             }
         };
-        let start = memory.translate(block).ok_or(MemoryError::NotMemory(ipa))?;
+        let start = memory.translate(block).ok_or(MemoryError::NotMemory)?;
         while done < BLOCK_2M {
             self.ports.zero(Pa(start.0.saturating_add(done)), PIECE);
             done = done.saturating_add(PIECE);
@@ -117,8 +117,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     ///
     /// # Errors
     ///
-    /// [`MemoryError::NotMemory`] with the first address that is not memory; what lies before it
-    /// has been written.
+    /// [`MemoryError::NotMemory`] where a byte is not memory; what lies before it has been written.
     pub fn load(&self, ipa: Ipa, data: &[u8]) -> Result<(), MemoryError> {
         let mut ipa = ipa;
         let mut data = data;
@@ -126,7 +125,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         while !data.is_empty() {
             let Writer { pool, claims } = &mut *writer;
             let mut editor = Editor::new(self.tables, &self.ports, pool);
-            let pa = self.layout.memory.translate(ipa).ok_or(MemoryError::NotMemory(ipa))?;
+            let pa = self.layout.memory.translate(ipa).ok_or(MemoryError::NotMemory)?;
             let slot = editor.slot(ipa)?;
             // Whole blocks, but for a block that has been split.
             let unit = if slot.level == Level::L3 { Level::L3 } else { Level::L2 };
@@ -174,10 +173,10 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         let mut buffer = buffer;
         while !buffer.is_empty() {
             if !self.is_memory(ipa) {
-                return Err(MemoryError::NotMemory(ipa));
+                return Err(MemoryError::NotMemory);
             }
             let Leaf::Valid(Mapping { pa, .. }) = self.lookup(ipa) else {
-                return Err(MemoryError::NotPopulated(ipa));
+                return Err(MemoryError::NotPopulated);
             };
             let room = PAGE_SIZE.saturating_sub(ipa.page_offset());
             let bytes = usize::try_from(room).unwrap_or(usize::MAX).min(buffer.len());

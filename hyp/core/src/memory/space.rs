@@ -134,7 +134,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         let mut writer = self.write();
         let Writer { pool, claims } = &mut *writer;
         for root in self.tables.roots(&self.ports) {
-            root.ok_or(EditError::Damaged(Ipa(0)))?.clear();
+            root.ok_or(EditError::Damaged)?.clear();
         }
         // Walkers may hold pointers to the tables that are about to be used anew.
         self.ports.invalidate_vmid(self.tables.vmid());
@@ -201,7 +201,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     }
 
     /// Whether `ipa` is the VM's memory, populated or not.
-    #[inline]
+    #[inline(always)]
     pub fn is_memory(&self, ipa: Ipa) -> bool {
         self.layout.memory.contains(ipa)
     }

@@ -36,49 +36,55 @@ pub(crate) const GUARD_MARK: u64 = 1 << 2;
 pub(crate) const EMPTY: u64 = 0;
 
 /// Where an entry points.
-#[inline]
+#[inline(always)]
 pub(crate) const fn address(raw: u64) -> Pa {
     Pa(raw & ADDRESS)
 }
 
 /// Whether `raw`, an entry of levels 0 to 2, points to a table.
-#[inline]
+#[inline(always)]
 pub(crate) const fn is_table(raw: u64) -> bool {
     raw & (VALID | TABLE_OR_PAGE) == VALID | TABLE_OR_PAGE
 }
 
 /// Whether `raw`, an entry of level 3, says that its granule is guarded: by the mark or, for an
 /// assigned device, by the state of the leaf.
-#[inline]
+#[inline(always)]
 pub(crate) const fn is_guarded_page(raw: u64) -> bool {
-    let device = (PageState::GuardedDevice.to_bits() << STATE_SHIFT) | VALID | TABLE_OR_PAGE;
-    raw == GUARD_MARK || raw & (STATE_MASK << STATE_SHIFT | VALID | TABLE_OR_PAGE) == device
+    raw == GUARD_MARK || is_page(raw, PageState::GuardedDevice)
+}
+
+/// Whether `raw`, an entry of level 3, maps a page that has the state `state`.
+#[inline(always)]
+pub(crate) const fn is_page(raw: u64, state: PageState) -> bool {
+    let page = (state.to_bits() << STATE_SHIFT) | VALID | TABLE_OR_PAGE;
+    raw & (STATE_MASK << STATE_SHIFT | VALID | TABLE_OR_PAGE) == page
+}
+
+/// `raw`, an entry that maps something, with the page's state changed to `state`.
+#[inline]
+pub(crate) const fn with_state(raw: u64, state: PageState) -> u64 {
+    raw & !(STATE_MASK << STATE_SHIFT) | state.to_bits() << STATE_SHIFT
 }
 
 /// Whose a page is, from the view of the VM whose leaf says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PageState {
     /// The VM's own, nobody else's.
-    Owned,
+    Owned = 0,
     /// The VM's own, and another may use it.
-    SharedOwned,
+    SharedOwned = 1,
     /// Another VM's, which has shared it.
-    SharedBorrowed,
+    SharedBorrowed = 2,
     /// An assigned device's registers, mapped before the VM enrolled.
-    Device,
+    Device = 3,
     /// An assigned device's registers in a granule that the VM has guarded.
-    GuardedDevice,
+    GuardedDevice = 4,
 }
 
 impl PageState {
     const fn to_bits(self) -> u64 {
-        match self {
-            Self::Owned => 0,
-            Self::SharedOwned => 1,
-            Self::SharedBorrowed => 2,
-            Self::Device => 3,
-            Self::GuardedDevice => 4,
-        }
+        self as u64
     }
 
     const fn from_bits(bits: u64) -> Option<Self> {
@@ -97,13 +103,13 @@ impl PageState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceType {
     /// Device-nGnRnE: no gathering, no reordering, no early acknowledgement.
-    NonGatheringNonReorderingNoEarly,
+    NonGatheringNonReorderingNoEarly = 0,
     /// Device-nGnRE, what Linux maps registers as.
-    NonGatheringNonReordering,
+    NonGatheringNonReordering = 1,
     /// Device-nGRE.
-    NonGathering,
+    NonGathering = 2,
     /// Device-GRE.
-    Gathering,
+    Gathering = 3,
 }
 
 impl DeviceType {
@@ -181,10 +187,7 @@ impl Attributes {
     const fn to_bits(self) -> u64 {
         let memory = match self.memory {
             MemoryType::Normal => MEMATTR_NORMAL,
-            MemoryType::Device(DeviceType::NonGatheringNonReorderingNoEarly) => 0,
-            MemoryType::Device(DeviceType::NonGatheringNonReordering) => 1,
-            MemoryType::Device(DeviceType::NonGathering) => 2,
-            MemoryType::Device(DeviceType::Gathering) => 3,
+            MemoryType::Device(kind) => kind as u64,
         };
         let access = match self.access {
             Access::ReadOnly => S2AP_READ,

@@ -11,33 +11,33 @@ use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE, Pa};
 use crate::ports::{TableMemory, Tlb};
-use crate::stage2::descriptor::{Descriptor, EMPTY, GUARD_MARK, LeafEntry};
+use crate::stage2::descriptor::{self, Descriptor, EMPTY, GUARD_MARK, LeafEntry};
 use crate::stage2::pool::{Purpose, TablePool};
 use crate::stage2::walk::{Slot, Tables};
 use crate::stage2::{Level, PageState};
 use crate::sync::Ordering;
 
-/// Why tables were not changed.
+/// Why tables were not changed. Of which address it is, the caller knows.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum EditError {
     /// The address is above the IPA size.
-    #[error("{0} is above the VM's address space")]
-    OutOfRange(Ipa),
+    #[error("the address is above the VM's address space")]
+    OutOfRange,
     /// An address or size is not a multiple of the page size.
-    #[error("{0} or its size is not a multiple of the page size")]
-    Unaligned(Ipa),
+    #[error("the address or its size is not a multiple of the page size")]
+    Unaligned,
     /// Something is mapped or marked there.
-    #[error("{0} is mapped or marked already")]
-    Occupied(Ipa),
+    #[error("mapped or marked already")]
+    Occupied,
     /// Nothing is mapped there, or not in the state that was expected.
-    #[error("{0} is not mapped in the state that the change needs")]
-    WrongState(Ipa),
+    #[error("not mapped in the state that the change needs")]
+    WrongState,
     /// The budget of table frames is used up.
-    #[error("no table frame is left for {0}")]
-    NoTables(Ipa),
+    #[error("no table frame is left")]
+    NoTables,
     /// An entry points to something that is no table of this VM.
-    #[error("the tables above {0} are damaged")]
-    Damaged(Ipa),
+    #[error("the tables above are damaged")]
+    Damaged,
 }
 
 /// The right to change one VM's tables: lives as long as its writer lock is held.
@@ -57,9 +57,9 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// The lowest entry for `ipa`.
     pub(crate) fn slot(&self, ipa: Ipa) -> Result<Slot<'a>, EditError> {
         if !self.tables.geometry().contains(ipa) {
-            return Err(EditError::OutOfRange(ipa));
+            return Err(EditError::OutOfRange);
         }
-        self.tables.slot(self.ports, ipa).ok_or(EditError::Damaged(ipa))
+        self.tables.slot(self.ports, ipa).ok_or(EditError::Damaged)
     }
 
     /// Makes sure that there is a table of `level` above `ipa`, with nothing in it if it is new.
@@ -78,7 +78,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
             return Ok(());
         }
         if !slot.is_empty() {
-            return Err(EditError::Occupied(ipa));
+            return Err(EditError::Occupied);
         }
         self.link(&slot, ipa, level, EMPTY, purpose)
     }
@@ -93,7 +93,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     ) -> Result<(), EditError> {
         let slot = self.slot(ipa)?;
         if !slot.is_empty() || slot.level > level {
-            return Err(EditError::Occupied(ipa));
+            return Err(EditError::Occupied);
         }
         self.link(&slot, ipa, level, value, purpose)
     }
@@ -111,17 +111,16 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         let mut missing: ArrayVec<Level, 3> = ArrayVec::new();
         let mut below = slot.level;
         while below < level {
-            below = below.next().ok_or(EditError::Damaged(ipa))?;
-            missing.try_push(below).map_err(|_| EditError::Damaged(ipa))?;
+            below = below.next().ok_or(EditError::Damaged)?;
+            missing.try_push(below).map_err(|_| EditError::Damaged)?;
         }
         if self.pool.room(purpose) < u64::try_from(missing.len()).unwrap_or(u64::MAX) {
-            return Err(EditError::NoTables(ipa));
+            return Err(EditError::NoTables);
         }
         let mut value = value;
         for level in missing.into_iter().rev() {
-            let (pa, table) =
-                self.pool.take(self.ports, purpose).ok_or(EditError::NoTables(ipa))?;
-            let entry = table.entry(level.index(ipa)).ok_or(EditError::Damaged(ipa))?;
+            let (pa, table) = self.pool.take(self.ports, purpose).ok_or(EditError::NoTables)?;
+            let entry = table.entry(level.index(ipa)).ok_or(EditError::Damaged)?;
             entry.store(value, Ordering::Relaxed);
             value = Descriptor::table(pa);
         }
@@ -143,10 +142,10 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         purpose: Purpose,
     ) -> Result<(), EditError> {
         if !ipa.is_aligned(level.size()) || !leaf.pa.is_aligned(level.size()) {
-            return Err(EditError::Unaligned(ipa));
+            return Err(EditError::Unaligned);
         }
         if !level.has_leaves() {
-            return Err(EditError::WrongState(ipa));
+            return Err(EditError::WrongState);
         }
         self.place(ipa, level, leaf.encode(level), purpose)?;
         self.ports.publish();
@@ -161,8 +160,8 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         leaf: LeafEntry,
         purpose: Purpose,
     ) -> Result<(), EditError> {
-        let below = slot.level.next().ok_or(EditError::WrongState(ipa))?;
-        let (pa, table) = self.pool.take(self.ports, purpose).ok_or(EditError::NoTables(ipa))?;
+        let below = slot.level.next().ok_or(EditError::WrongState)?;
+        let (pa, table) = self.pool.take(self.ports, purpose).ok_or(EditError::NoTables)?;
         table.fill(|index| {
             let offset = u64::try_from(index).unwrap_or(0).wrapping_shl(below.shift());
             // The block is aligned to its size, so this is a sum.
@@ -178,35 +177,31 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         Ok(())
     }
 
-    /// Splits down to a page the block around `ipa`, whose leaf must have one of the states that
-    /// `allowed` says.
-    fn page(
-        &mut self,
-        ipa: Ipa,
-        allowed: impl Fn(PageState) -> bool,
-    ) -> Result<(Slot<'a>, LeafEntry), EditError> {
-        let found = self.slot(ipa)?;
-        match found.descriptor() {
-            Descriptor::Leaf(leaf) if allowed(leaf.state) => {
-                if found.level == Level::L3 {
-                    return Ok((found, leaf));
-                }
-            }
-            _ => return Err(EditError::WrongState(ipa)),
-        }
-        let levels = if found.level == Level::L1 { 2 } else { 1 };
-        if self.pool.room(Purpose::Memory) < levels {
-            return Err(EditError::NoTables(ipa));
-        }
-        let mut slot = found;
+    /// The page entry for `ipa`, whose leaf must have the state `state`. A block is split down to it.
+    #[inline(always)]
+    fn page(&mut self, ipa: Ipa, state: PageState) -> Result<Slot<'a>, EditError> {
         loop {
-            match slot.descriptor() {
-                Descriptor::Leaf(leaf) if slot.level == Level::L3 => return Ok((slot, leaf)),
-                Descriptor::Leaf(leaf) => self.split(&slot, ipa, leaf, Purpose::Memory)?,
-                _ => return Err(EditError::Damaged(ipa)),
+            let slot = self.slot(ipa)?;
+            if slot.level == Level::L3 && descriptor::is_page(slot.value, state) {
+                return Ok(slot);
             }
-            slot = self.slot(ipa)?;
+            self.split_once(&slot, ipa, state)?;
         }
+    }
+
+    /// Splits the block `slot`, which must have the state `state`, if there are table frames to split
+    /// it down to a page.
+    #[cold]
+    fn split_once(&mut self, slot: &Slot<'_>, ipa: Ipa, state: PageState) -> Result<(), EditError> {
+        let leaf = match slot.descriptor() {
+            Descriptor::Leaf(leaf) if leaf.state == state => leaf,
+            _ => return Err(EditError::WrongState),
+        };
+        let levels = if slot.level == Level::L1 { 2 } else { 1 };
+        if self.pool.room(Purpose::Memory) < levels {
+            return Err(EditError::NoTables);
+        }
+        self.split(slot, ipa, leaf, Purpose::Memory)
     }
 
     /// Changes the state of the page at `ipa` from `from` to `to`.
@@ -218,9 +213,8 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// [`EditError::WrongState`] where the page is not mapped in state `from`;
     /// [`EditError::NoTables`] where no frame is left for the split.
     pub fn set_state(&mut self, ipa: Ipa, from: PageState, to: PageState) -> Result<(), EditError> {
-        let (slot, leaf) = self.page(ipa, |state| state == from)?;
-        let leaf = LeafEntry { state: to, ..leaf };
-        slot.entry.store(leaf.encode(Level::L3), Ordering::Release);
+        let slot = self.page(ipa, from)?;
+        slot.entry.store(descriptor::with_state(slot.value, to), Ordering::Release);
         Ok(())
     }
 
@@ -231,10 +225,10 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     ///
     /// As for [`Editor::set_state`].
     pub fn take_page(&mut self, ipa: Ipa, state: PageState) -> Result<Pa, EditError> {
-        let (slot, leaf) = self.page(ipa, |found| found == state)?;
+        let slot = self.page(ipa, state)?;
         slot.entry.store(EMPTY, Ordering::Release);
         self.ports.invalidate(self.tables.vmid(), ipa.page(), PAGE_SIZE, PAGE_SIZE);
-        Ok(leaf.pa)
+        Ok(descriptor::address(slot.value))
     }
 
     /// Marks the page at `ipa`, where nothing is yet, as guarded.
@@ -250,7 +244,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// As [`Editor::mark`], in the `slot` that was found for `ipa`.
     pub(crate) fn mark_slot(&mut self, slot: &Slot<'_>, ipa: Ipa) -> Result<(), EditError> {
         if !slot.is_empty() {
-            return Err(EditError::Occupied(ipa));
+            return Err(EditError::Occupied);
         }
         // No walker ever caches the mark; only tables that are new must be seen.
         if slot.level == Level::L3 {
@@ -269,10 +263,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     /// [`EditError::WrongState`] where there is no mark.
     pub fn clear_mark(&self, ipa: Ipa) -> Result<(), EditError> {
         let slot = self.slot(ipa)?;
-        if slot.descriptor() != Descriptor::Guard {
-            return Err(EditError::WrongState(ipa));
-        }
-        slot.entry.store(EMPTY, Ordering::Release);
-        Ok(())
+        let is_cleared = slot.is_guarded() && slot.clear_mark();
+        if is_cleared { Ok(()) } else { Err(EditError::WrongState) }
     }
 }

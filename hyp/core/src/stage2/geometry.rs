@@ -1,6 +1,6 @@
 //! The shape of a VM's tables: how many levels, how large the root, which bits index what.
 
-use crate::addr::{BLOCK_1G, BLOCK_2M, Ipa, PAGE_SIZE};
+use crate::addr::{Ipa, PAGE_SIZE};
 use crate::vm_type::MAX_IPA_BITS;
 
 /// A level of lookup in the 4 KiB granule.
@@ -18,15 +18,11 @@ pub enum Level {
 
 impl Level {
     /// log2 of the bytes an entry covers (Arm ARM DDI 0487, "Translation table granules").
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn shift(self) -> u32 {
-        match self {
-            Self::L0 => 39,
-            Self::L1 => 30,
-            Self::L2 => 21,
-            Self::L3 => 12,
-        }
+        // Each level resolves nine bits.
+        39u32.wrapping_sub(9u32.wrapping_mul(self as u32))
     }
 
     /// The level whose [`Level::shift`] this is.
@@ -44,12 +40,7 @@ impl Level {
     #[inline]
     #[must_use]
     pub const fn size(self) -> u64 {
-        match self {
-            Self::L0 => 512 * BLOCK_1G,
-            Self::L1 => BLOCK_1G,
-            Self::L2 => BLOCK_2M,
-            Self::L3 => PAGE_SIZE,
-        }
+        1u64.wrapping_shl(self.shift())
     }
 
     /// The level below, whose tables this level's entries point to.
@@ -90,6 +81,8 @@ impl Level {
 pub struct Geometry {
     ipa_bits: u32,
     start: Level,
+    /// Of `start`.
+    start_shift: u32,
 }
 
 impl Geometry {
@@ -106,7 +99,7 @@ impl Geometry {
             44..=MAX_IPA_BITS => Level::L0,
             _ => return None,
         };
-        Some(Self { ipa_bits, start })
+        Some(Self { ipa_bits, start, start_shift: start.shift() })
     }
 
     /// Bits of an IPA.
@@ -122,8 +115,14 @@ impl Geometry {
         self.start
     }
 
+    /// [`Level::shift`] of [`Self::start`].
+    #[inline(always)]
+    pub(super) const fn start_shift(self) -> u32 {
+        self.start_shift
+    }
+
     /// Whether `ipa` is below 2^`ipa_bits`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn contains(self, ipa: Ipa) -> bool {
         ipa.0.wrapping_shr(self.ipa_bits) == 0
@@ -132,7 +131,7 @@ impl Geometry {
     /// Tables in the root: 1 to 16.
     #[must_use]
     pub const fn root_tables(self) -> u64 {
-        let one_table = self.start.shift().saturating_add(9);
+        let one_table = self.start_shift.saturating_add(9);
         1u64.wrapping_shl(self.ipa_bits.saturating_sub(one_table))
     }
 
@@ -143,10 +142,10 @@ impl Geometry {
     }
 
     /// Offset into the root, in bytes, of the table that covers `ipa`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn root_offset(self, ipa: Ipa) -> u64 {
-        let tables = ipa.0.wrapping_shr(self.start.shift()) >> 9;
+        let tables = ipa.0.wrapping_shr(self.start_shift) >> 9;
         tables.wrapping_mul(PAGE_SIZE)
     }
 

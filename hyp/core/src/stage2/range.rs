@@ -24,9 +24,8 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
         state: PageState,
         purpose: Purpose,
     ) -> Result<(), EditError> {
-        let base = range.base();
         if !range.is_aligned(PAGE_SIZE) || !pa.is_aligned(PAGE_SIZE) {
-            return Err(EditError::Unaligned(base));
+            return Err(EditError::Unaligned);
         }
         if range.is_empty() {
             return Ok(());
@@ -54,13 +53,13 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
             let (range, pa) = next.take().filter(|(range, _)| !range.is_empty())?;
             let ipa = range.base();
             if !tables.geometry().contains(ipa) {
-                return Some(Err(EditError::OutOfRange(ipa)));
+                return Some(Err(EditError::OutOfRange));
             }
             let Some(slot) = tables.slot(ports, ipa) else {
-                return Some(Err(EditError::Damaged(ipa)));
+                return Some(Err(EditError::Damaged));
             };
             if !slot.is_empty() {
-                return Some(Err(EditError::Occupied(ipa)));
+                return Some(Err(EditError::Occupied));
             }
             let fits = |level: &Level| {
                 *level >= slot.level
@@ -92,7 +91,7 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
                 let table = Some(parent.base(ipa));
                 if *last != table {
                     *last = table;
-                    room = room.checked_sub(1).ok_or(EditError::NoTables(ipa))?;
+                    room = room.checked_sub(1).ok_or(EditError::NoTables)?;
                 }
             }
         }
@@ -109,18 +108,18 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
     pub fn unmap(&mut self, range: IpaRange, purpose: Purpose) -> Result<(), EditError> {
         let base = range.base();
         if !range.is_aligned(PAGE_SIZE) {
-            return Err(EditError::Unaligned(base));
+            return Err(EditError::Unaligned);
         }
         if range.is_empty() {
             return Ok(());
         }
         let Some(last) = range.end().0.checked_sub(1).map(Ipa) else { return Ok(()) };
         if !self.tables.geometry().contains(last) {
-            return Err(EditError::OutOfRange(last));
+            return Err(EditError::OutOfRange);
         }
         let needed = self.count_splits(range)?;
         if self.pool.room(purpose) < needed {
-            return Err(EditError::NoTables(base));
+            return Err(EditError::NoTables);
         }
         for border in [base, range.end()] {
             self.split_at(border, purpose)?;
@@ -154,11 +153,11 @@ impl<'a, P: TableMemory + Tlb> Editor<'a, P> {
             for level in [Level::L1, Level::L2] {
                 let block = (level, level.base(border));
                 if level >= slot.level && block.1 != border && !blocks.contains(&block) {
-                    blocks.try_push(block).map_err(|_| EditError::Damaged(border))?;
+                    blocks.try_push(block).map_err(|_| EditError::Damaged)?;
                 }
             }
         }
-        u64::try_from(blocks.len()).map_err(|_| EditError::Damaged(range.base()))
+        u64::try_from(blocks.len()).map_err(|_| EditError::Damaged)
     }
 
     /// Splits the block around `border`, if any, until a leaf begins there.

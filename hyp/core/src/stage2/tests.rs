@@ -120,11 +120,11 @@ proptest! {
                 let before = machine.entries();
                 match bench.map(ipa, pa, size) {
                     Ok(()) => prop_assert!(size == 0 || model.map(ipa, pa, size)),
-                    Err(EditError::Occupied(_)) => {
+                    Err(EditError::Occupied) => {
                         prop_assert!(!model.map(ipa, pa, size));
                         prop_assert_eq!(machine.entries(), before);
                     }
-                    Err(EditError::NoTables(_)) => prop_assert_eq!(machine.entries(), before),
+                    Err(EditError::NoTables) => prop_assert_eq!(machine.entries(), before),
                     Err(error) => return Err(TestCaseError::fail(std::format!("{error}"))),
                 }
             } else {
@@ -223,11 +223,11 @@ fn marks_are_no_business_of_the_tlbs_and_stay_when_a_range_is_unmapped() {
         bench.oracle(PAGE_SIZE),
         Err(oracle::Fault::Translation { level: 3, entry }) if entry & 1 == 0 && entry != 0
     ));
-    assert_eq!(bench.map(0, 0, BLOCK_2M), Err(EditError::Occupied(Ipa(PAGE_SIZE))));
+    assert_eq!(bench.map(0, 0, BLOCK_2M), Err(EditError::Occupied));
     let pa = Pa(BLOCK_2M);
     let leaf = LeafEntry { pa, attributes: Attributes::RAM, state: PageState::Owned };
     let mapped = bench.edit().map_leaf(Ipa(PAGE_SIZE), Level::L3, leaf, Purpose::Memory);
-    assert_eq!(mapped, Err(EditError::Occupied(Ipa(PAGE_SIZE))));
+    assert_eq!(mapped, Err(EditError::Occupied));
     bench.edit().clear_mark(Ipa(PAGE_SIZE)).unwrap();
     assert_eq!(bench.tables.lookup(&&machine, Ipa(PAGE_SIZE)), Leaf::Empty);
     machine.settle();
@@ -266,7 +266,7 @@ fn running_out_of_frames_anywhere_changes_nothing() {
                 Ok(()) => {
                     least.get_or_insert(left);
                 }
-                Err(EditError::NoTables(_)) => {
+                Err(EditError::NoTables) => {
                     assert_eq!(machine.entries(), before, "change {number}, {left} frames");
                     assert_eq!(machine.take_ops(), []);
                 }
@@ -285,6 +285,6 @@ fn damaged_tables_are_noticed() {
     let port = &machine;
     let root = port.table(machine.frames().base()).unwrap();
     root.entry(3).unwrap().store(0xdead_b003, core::sync::atomic::Ordering::Release);
-    assert_eq!(bench.edit().mark(Ipa(3 * BLOCK_1G)), Err(EditError::Damaged(Ipa(3 * BLOCK_1G))));
+    assert_eq!(bench.edit().mark(Ipa(3 * BLOCK_1G)), Err(EditError::Damaged));
     assert_eq!(bench.tables.lookup(&&machine, Ipa(3 * BLOCK_1G)), Leaf::Empty);
 }

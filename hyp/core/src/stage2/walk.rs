@@ -58,7 +58,7 @@ impl Slot<'_> {
     }
 
     /// Whether there was nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_empty(&self) -> bool {
         self.value == EMPTY
     }
@@ -70,7 +70,7 @@ impl Slot<'_> {
 
     /// Marks the granule of this page entry as guarded, if there is still nothing; `false` if there
     /// is something now. With the writer lock held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn mark_if_empty(&self) -> bool {
         // No walker ever caches the mark, so nobody has to be told.
         let is_empty = self.entry.load(Ordering::Relaxed) == EMPTY;
@@ -80,8 +80,18 @@ impl Slot<'_> {
         is_empty
     }
 
+    /// Takes the mark away, if that is why the granule was guarded; `false` if it is a page. With the
+    /// writer lock held since before this was read.
+    pub(crate) fn clear_mark(&self) -> bool {
+        let is_mark = self.value == descriptor::GUARD_MARK;
+        if is_mark {
+            self.entry.store(EMPTY, Ordering::Release);
+        }
+        is_mark
+    }
+
     /// Whether the granule was guarded.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_guarded(&self) -> bool {
         matches!(self.level, Level::L3) && descriptor::is_guarded_page(self.value)
     }
@@ -128,13 +138,13 @@ impl Tables {
     ///
     /// `None` above the IPA size, and where an entry points to a table that `memory` does not
     /// know: then EL2 has damaged its tables.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot<'t>(&self, memory: &'t impl TableMemory, ipa: Ipa) -> Option<Slot<'t>> {
         if !self.geometry.contains(ipa) {
             return None;
         }
         // Counted by shift and not by level, which is a few instructions less for each.
-        let mut shift = self.geometry.start().shift();
+        let mut shift = self.geometry.start_shift();
         let root = self.root.checked_add(self.geometry.root_offset(ipa))?;
         let mut pa = root.page();
         loop {

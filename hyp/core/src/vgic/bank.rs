@@ -116,34 +116,33 @@ impl Bank {
     /// The shortest road, for an SGI sent to oneself and a timer: interrupt `n` happens again and
     /// its old list register still has its name on it, but is empty. Then a write of that
     /// register is all; the model knows it as pending there already. `false` if not so.
-    /// `source` is the sender of a GICv2's SGI, else 0.
+    /// `source` is the sender of a GICv2's SGI, else 0; `is_tied` is what [`Self::is_tied`] says.
     #[inline(always)]
     pub(super) fn revive(
         &self,
         n: u32,
         source: u32,
+        is_tied: bool,
         groups: Groups,
         iface: &mut impl CpuInterface,
     ) -> bool {
-        let mask = bit(n);
-        let slot = u32::from(self.slot_of.get(index(n)).copied().unwrap_or(0));
-        if self.word.revivable(groups) & mask == 0
+        let slot = u32::from(self.slot_of.get(index(n) & 31).copied().unwrap_or(0));
+        if self.word.revivable(groups) & bit(n) == 0
             || self.is_crowded
             || iface.empty_lrs() & bit(slot) == 0
         {
             return false;
         }
         let lr = self.describe(n).with_pending(true).with_source(source);
-        let lr = if self.tied & mask != 0 { lr.with_physical() } else { lr };
-        iface.write_lr(index(slot), lr);
+        iface.write_lr(index(slot), if is_tied { lr.with_physical() } else { lr });
         true
     }
 
     /// A list register for interrupt `n` that is neither pending nor active.
     #[inline]
     fn describe(&self, n: u32) -> ListRegister {
-        ListRegister::new(n, self.priority.get(index(n)).copied().unwrap_or(0))
-            .with_group1(self.word.group1 & bit(n) != 0)
+        ListRegister::new(n, self.priority.get(index(n) & 31).copied().unwrap_or(0))
+            .with_group1(self.word.group1.wrapping_shr(n) & 1 != 0)
     }
 
     /// Whether a list register of interrupt `n`, if there is one, is tied to the physical one.
@@ -157,7 +156,7 @@ impl Bank {
     }
 
     /// The same for a GICv2: `senders` is laid out as GICD_SPENDSGIR.
-    #[cold]
+    #[inline(never)]
     pub(super) fn absorb_from(&mut self, senders: &[AtomicU32; sources::WORDS]) {
         for (first, word) in (0u32..).step_by(4).zip(senders) {
             for (n, senders) in (first..).zip(word.swap(0, Ordering::AcqRel).to_le_bytes()) {

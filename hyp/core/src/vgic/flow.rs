@@ -148,8 +148,7 @@ impl Flow<'_> {
         let enabled = iface.vmcr();
         let groups = self.groups;
         let private = self.bank.word.deliverable(groups) | self.bank.word.active;
-        let spis: [u32; SPI_WORDS] =
-            core::array::from_fn(|word| self.spis.wanted(self.vcpu, word, groups));
+        let spis = self.spis.wanted(self.vcpu, groups);
         if private == 0 && spis == [0; SPI_WORDS] {
             return self.load_nothing(stale, enabled, iface);
         }

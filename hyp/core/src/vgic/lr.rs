@@ -29,31 +29,36 @@ impl ListRegister {
     const PHYSICAL_SHIFT: u32 = 32;
 
     /// An inactive interrupt of group 0; the `with_` methods add the rest.
+    #[inline(always)]
     #[must_use]
     pub const fn new(intid: u32, priority: u8) -> Self {
         Self(intid as u64 | ((priority as u64) << Self::PRIORITY_SHIFT))
     }
 
     /// The same, pending if `pending`.
+    #[inline(always)]
     #[must_use]
     pub const fn with_pending(self, pending: bool) -> Self {
-        if pending { Self(self.0 | Self::PENDING) } else { self }
+        Self(self.0 | (pending as u64) << Self::PENDING.trailing_zeros())
     }
 
     /// The same, active if `active`.
+    #[inline(always)]
     #[must_use]
     pub const fn with_active(self, active: bool) -> Self {
-        if active { Self(self.0 | Self::ACTIVE) } else { self }
+        Self(self.0 | (active as u64) << Self::ACTIVE.trailing_zeros())
     }
 
     /// The same, in group 1 if `group1`.
+    #[inline(always)]
     #[must_use]
     pub const fn with_group1(self, group1: bool) -> Self {
-        if group1 { Self(self.0 | Self::GROUP1) } else { self }
+        Self(self.0 | (group1 as u64) << Self::GROUP1.trailing_zeros())
     }
 
     /// The same, tied to the physical interrupt of the same number: the guest's deactivation
     /// deactivates that too.
+    #[inline(always)]
     #[must_use]
     pub const fn with_physical(self) -> Self {
         Self(self.0 | Self::HW | ((self.intid() as u64) << Self::PHYSICAL_SHIFT))
@@ -61,6 +66,7 @@ impl ListRegister {
 
     /// The same, sent by CPU interface `source` (0 to 7): for SGIs of a GICv2, in place of the one
     /// before.
+    #[inline(always)]
     #[must_use]
     pub const fn with_source(self, source: u32) -> Self {
         let others = self.0 & !(7 << Self::SOURCE_SHIFT);

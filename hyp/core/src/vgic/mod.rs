@@ -113,7 +113,7 @@ impl<R: RelaxStrategy> Cpu<R> {
     }
 
     /// Moves the SGIs that other CPUs left into `bank`.
-    #[inline]
+    #[inline(always)]
     fn empty_inbox(&self, bank: &mut Bank) {
         // Emptied before the senders are read: whoever comes in between sends a kick.
         let inbox = self.inbox.swap(0, Ordering::AcqRel);
@@ -125,6 +125,15 @@ impl<R: RelaxStrategy> Cpu<R> {
     }
 }
 
+/// A physical interrupt that may be all that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The PPI of one of the guest's timers: 27 or 30.
+    Timer(u32),
+    /// A kick.
+    Kick,
+}
+
 /// What became of an SGI to one vCPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentTo {
@@ -132,7 +141,9 @@ pub enum SentTo {
     Woken(usize),
     /// It waits for a vCPU that has been kicked already.
     Known,
-    /// Nothing was done: it is not for one other vCPU.
+    /// Nothing was done: it is for the sender alone.
+    Itself,
+    /// Nothing was done: it is not for one vCPU.
     Others,
 }
 
@@ -259,33 +270,52 @@ impl<R: RelaxStrategy> Vgic<R> {
         self.finish(vcpu, cpu, bank, iface)
     }
 
-    /// As [`Self::ppi_fired`] for 27 or 30, if all that takes is to write the list register that
-    /// held the interrupt before; `false`, with nothing done, if not.
-    #[inline]
-    pub fn timer_again(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> bool {
+    /// As [`Self::ppi_fired`] for 27 or 30, or as [`Self::sync`] on a kick if one SGI waits, if all that
+    /// takes is to write the list register that held the interrupt before. `false` if there is more
+    /// to do.
+    #[inline(always)]
+    pub fn arrived(&self, vcpu: usize, what: Arrival, iface: &mut impl CpuInterface) -> bool {
         let Some(cpu) = self.cpus.get(vcpu) else { return false };
+        let (sgi, intid) = match what {
+            Arrival::Timer(intid) => (0, intid),
+            Arrival::Kick => {
+                let sgi = cpu.inbox.load(Ordering::Acquire);
+                if !sgi.is_power_of_two()
+                    || sgi > SGIS
+                    || cpu.attention.load(Ordering::Acquire) != 0
+                {
+                    return false;
+                }
+                (sgi, sgi.trailing_zeros())
+            }
+        };
         let bank = cpu.bank.lock();
-        bank.is_tied(intid) && bank.revive(intid, 0, self.groups(), iface)
+        let is_timer = sgi == 0;
+        let is_done = (!is_timer || bank.is_tied(intid))
+            && bank.revive(intid, 0, is_timer, self.groups(), iface);
+        drop(bank);
+        // The vCPU is not running, so that the same SGI, sent once more meanwhile, is one with this.
+        is_done && (is_timer || cpu.inbox.fetch_and(!sgi, Ordering::AcqRel) == sgi)
     }
 
-    /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names itself and nobody else, and all that
-    /// takes is to write the list register that held the SGI before; `false`, with nothing done,
-    /// if not.
-    #[inline]
+    /// As [`Self::sgi`] for ICC_SGI1R_EL1 after [`SentTo::Itself`], if all that takes is to write the
+    /// list register that held the SGI before; `false`, with nothing done, if not.
+    #[inline(always)]
     pub fn sgi_to_self(&self, vcpu: usize, value: u64, iface: &mut impl CpuInterface) -> bool {
-        const INTID: u64 = 0xf << 24;
         let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        value & !INTID == u64::from(member(vcpu))
-            && cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, self.groups(), iface)
+        cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, false, self.groups(), iface)
     }
 
     /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names one other and nobody else.
-    #[inline]
+    #[inline(always)]
     pub fn sgi_to_one(&self, vcpu: usize, value: u64) -> SentTo {
         const INTID: u64 = 0xf << 24;
         let targets = value & !INTID;
+        if targets == 1u64.wrapping_shl(low(vcpu as u64)) {
+            return SentTo::Itself;
+        }
         let target = targets.trailing_zeros() as usize;
-        if !targets.is_power_of_two() || target >= self.vcpus || target == vcpu {
+        if !targets.is_power_of_two() || target >= self.vcpus {
             return SentTo::Others;
         }
         let Some(cpu) = self.cpus.get(target) else { return SentTo::Others };
@@ -296,20 +326,6 @@ impl<R: RelaxStrategy> Vgic<R> {
         } else {
             SentTo::Known
         }
-    }
-
-    /// As [`Self::sync`] on a kick, if one SGI waits and all it takes is to write the list register
-    /// that held it before. `false` if there is more to do.
-    #[inline]
-    pub fn sgi_arrived(&self, vcpu: usize, iface: &mut impl CpuInterface) -> bool {
-        let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        let sgi = cpu.inbox.load(Ordering::Acquire);
-        if !sgi.is_power_of_two() || sgi > SGIS || cpu.attention.load(Ordering::Acquire) != 0 {
-            return false;
-        }
-        // The vCPU is not running, so that the same SGI, sent once more meanwhile, is one with this.
-        cpu.bank.lock().revive(sgi.trailing_zeros(), 0, self.groups(), iface)
-            && cpu.inbox.fetch_and(!sgi, Ordering::AcqRel) == sgi
     }
 
     /// The vCPU of a VM with GICv3 wrote `value` to one of the SGI registers.

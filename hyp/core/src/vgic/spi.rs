@@ -239,15 +239,17 @@ impl SpiBank {
         }
     }
 
-    /// SPIs of `word` that want a list register of `vcpu`: those active there, and waiting ones
+    /// SPIs, by words, that want a list register of `vcpu`: those active there, and waiting ones
     /// that are routed there and neither active nor in a list register anywhere.
-    pub(super) fn wanted(&self, vcpu: usize, word: usize, groups: Groups) -> u32 {
-        let (Some(w), Some(share)) = (self.words.get(word), self.shares.get(vcpu)) else {
-            return 0;
-        };
-        let held = share.held.get(word).copied().unwrap_or(0);
-        let routed = share.routed.get(word).copied().unwrap_or(0);
-        (w.active & held & !w.live) | (w.deliverable(groups) & routed & !w.live & !w.active)
+    pub(super) fn wanted(&self, vcpu: usize, groups: Groups) -> [u32; SPI_WORDS] {
+        let mut wanted = [0; SPI_WORDS];
+        if let Some(Share { routed, held }) = self.shares.get(vcpu) {
+            let words = self.words.iter().zip(routed).zip(held);
+            for (wanted, ((w, routed), held)) in wanted.iter_mut().zip(words) {
+                *wanted = !w.live & (w.active & held | w.deliverable(groups) & routed & !w.active);
+            }
+        }
+        wanted
     }
 
     /// SPIs of `word` that are active at `vcpu` and in no list register.

@@ -13,6 +13,7 @@ pub(super) struct Groups {
 
 impl Groups {
     /// From GICD_CTLR bits 0 (group 0) and 1 (group 1).
+    #[inline(always)]
     pub(super) const fn from_ctlr(ctlr: u32) -> Self {
         Self { group0: 0u32.wrapping_sub(ctlr & 1), group1: 0u32.wrapping_sub((ctlr >> 1) & 1) }
     }
@@ -33,7 +34,7 @@ pub(super) enum BitRegister {
 
 impl BitRegister {
     /// The register file and word that an access at `offset` hits, if it is one of these.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn at(offset: u64, width: Width) -> Option<(Self, usize)> {
         if !matches!(width, Width::Word) || offset & 3 != 0 {
             return None;
@@ -112,6 +113,7 @@ impl Word {
 
     /// Was loaded as pending, and nothing has changed in the model since: a list register that
     /// has become empty may be made pending again and the model is still true.
+    #[inline(always)]
     pub(super) const fn revivable(&self, groups: Groups) -> u32 {
         let on = (self.group1 & groups.group1) | (!self.group1 & groups.group0);
         let told = self.active | self.noted | self.latch;

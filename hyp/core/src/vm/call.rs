@@ -22,8 +22,8 @@ pub struct Caller<'a, P, R, S> {
 }
 
 impl<P: Ports, R: RelaxStrategy, S: Shell> Caller<'_, P, R, S> {
-    fn refuse(&self, error: GuardError) -> Refusal {
-        if let GuardError::NoTables(ipa) = error {
+    fn refuse(&self, ipa: Ipa, error: GuardError) -> Refusal {
+        if error == GuardError::NoTables {
             self.shell.guard_quota_exceeded(ipa);
         }
         Refusal::Refused
@@ -33,13 +33,14 @@ impl<P: Ports, R: RelaxStrategy, S: Shell> Caller<'_, P, R, S> {
 impl From<ShareError> for Refusal {
     fn from(error: ShareError) -> Self {
         match error {
-            ShareError::Again(_) => Self::Interrupted,
+            ShareError::Again => Self::Interrupted,
             _ => Self::Refused,
         }
     }
 }
 
 impl<P: Ports, R: RelaxStrategy, S: Shell> CallServices for Caller<'_, P, R, S> {
+    #[inline(always)]
     fn features(&self) -> Features {
         self.vm.features
     }
@@ -78,24 +79,24 @@ impl<P: Ports, R: RelaxStrategy, S: Shell> CallServices for Caller<'_, P, R, S> 
     }
 
     fn guard_map(&self, ipa: Ipa) -> Result<(), Refusal> {
-        self.vm.space.guard_map(ipa, None).map_err(|error| self.refuse(error))
+        self.vm.space.guard_map_at_once(ipa).map_err(|error| self.refuse(ipa, error))
     }
 
     fn guard_map_as(&self, ipa: Ipa, index: u64) -> Result<(), Refusal> {
         let kind = DeviceType::from_mair(self.shell.mair_el1(), index);
-        self.vm.space.guard_map(ipa, kind).map_err(|error| self.refuse(error))
+        self.vm.space.guard_map(ipa, kind).map_err(|error| self.refuse(ipa, error))
     }
 
     fn guard_unmap(&self, ipa: Ipa) -> Result<(), Refusal> {
-        self.vm.space.guard_unmap(ipa).map_err(|error| self.refuse(error))
+        self.vm.space.guard_unmap(ipa).map_err(|error| self.refuse(ipa, error))
     }
 
     fn guard_map_range(&self, ipa: Ipa, granules: u64) -> Result<u64, Refusal> {
-        self.vm.space.guard_map_range(ipa, granules).map_err(|error| self.refuse(error))
+        self.vm.space.guard_map_range(ipa, granules).map_err(|error| self.refuse(ipa, error))
     }
 
     fn guard_unmap_range(&self, ipa: Ipa, granules: u64) -> Result<u64, Refusal> {
-        self.vm.space.guard_unmap_range(ipa, granules).map_err(|error| self.refuse(error))
+        self.vm.space.guard_unmap_range(ipa, granules).map_err(|error| self.refuse(ipa, error))
     }
 
     fn share(&self, ipa: Ipa) -> Result<(), Refusal> {

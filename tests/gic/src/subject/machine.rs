@@ -2,7 +2,7 @@
 //! shell does.
 
 use hyp_core::esr::Width;
-use hyp_core::vgic::{GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
+use hyp_core::vgic::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
 
 use super::hardware::{Features, Hardware};
 
@@ -63,13 +63,13 @@ impl Machine {
             for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
                 if self.kicked.contains(vcpu) {
                     self.kicked = self.kicked.without(vcpu);
-                    if !is_short || !self.gic.sgi_arrived(vcpu, cpu) {
+                    if !is_short || !self.gic.arrived(vcpu, Arrival::Kick, cpu) {
                         self.kicked |= self.gic.sync(vcpu, cpu);
                     }
                     has_moved = true;
                 }
                 while let Some(intid) = cpu.take_physical() {
-                    if !is_short || !self.gic.timer_again(vcpu, intid, cpu) {
+                    if !is_short || !self.gic.arrived(vcpu, Arrival::Timer(intid), cpu) {
                         self.kicked |= self.gic.ppi_fired(vcpu, intid, cpu);
                     }
                     has_moved = true;
@@ -163,14 +163,12 @@ impl Machine {
     pub fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) -> Result<(), String> {
         let cpu = &mut self.cpus[vcpu];
         let is_short = self.choices.takes_short_roads && register == SgiRegister::Sgi1;
-        if is_short && self.gic.sgi_to_self(vcpu, value, cpu) {
-            return self.settle();
-        }
         let sent = if is_short { self.gic.sgi_to_one(vcpu, value) } else { SentTo::Others };
         self.kicked |= match sent {
             SentTo::Woken(target) => Kicks::NONE.with(target),
             SentTo::Known => Kicks::NONE,
-            SentTo::Others => self.gic.sgi(vcpu, register, value, cpu),
+            SentTo::Itself if self.gic.sgi_to_self(vcpu, value, cpu) => Kicks::NONE,
+            SentTo::Itself | SentTo::Others => self.gic.sgi(vcpu, register, value, cpu),
         };
         self.settle()
     }

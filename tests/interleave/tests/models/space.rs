@@ -153,13 +153,13 @@ fn sharing_and_giving_back_exclude_each_other() {
             thread::spawn(move || vm.space.relinquish(Ipa(MIDDLE)))
         };
         let mut shared = vm.space.share(Ipa(MIDDLE), || false);
-        while shared == Err(ShareError::Again(Ipa(MIDDLE))) {
+        while shared == Err(ShareError::Again) {
             thread::yield_now();
             shared = vm.space.share(Ipa(MIDDLE), || false);
         }
         assert_eq!(shared, Ok(()));
         let given = giver.join().unwrap();
-        assert!(matches!(given, Ok(()) | Err(ShareError::WrongState(_))), "{given:?}");
+        assert!(matches!(given, Ok(()) | Err(ShareError::WrongState)), "{given:?}");
         assert_eq!(vm.space.unshare(Ipa(MIDDLE)), Ok(()));
     });
 }

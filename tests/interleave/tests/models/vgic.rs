@@ -2,7 +2,8 @@
 
 use hyp_core_interleaved::sync::watched::Weaken;
 use hyp_core_interleaved::vgic::{
-    CpuInterface, GicVersion, Kicks, ListRegister, MAX_LIST_REGISTERS, SgiRegister, Vgic, hcr, vmcr,
+    Arrival, CpuInterface, GicVersion, Kicks, ListRegister, MAX_LIST_REGISTERS, SgiRegister, Vgic,
+    hcr, vmcr,
 };
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -109,11 +110,11 @@ fn sgis(drops: Option<usize>) {
             })
         })
         .collect();
-    if kick.take() && !vgic.sgi_arrived(1, &mut iface) {
+    if kick.take() && !vgic.arrived(1, Arrival::Kick, &mut iface) {
         let _ = vgic.sync(1, &mut iface);
     }
     senders.into_iter().for_each(|sender| sender.join().unwrap());
-    if kick.take() && !vgic.sgi_arrived(1, &mut iface) {
+    if kick.take() && !vgic.arrived(1, Arrival::Kick, &mut iface) {
         let _ = vgic.sync(1, &mut iface);
     }
     assert!(

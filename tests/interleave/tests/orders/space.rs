@@ -164,7 +164,7 @@ impl Vm {
 }
 
 fn is_again(error: hyp_core_interleaved::share::ShareError) -> bool {
-    matches!(error, hyp_core_interleaved::share::ShareError::Again(_))
+    matches!(error, hyp_core_interleaved::share::ShareError::Again)
 }
 
 /// A step may well be refused; what counts is what it did.

@@ -1,7 +1,7 @@
 //! Several simulated CPUs around one controller, with kicks, timers and maintenance interrupts
 //! delivered as the shell would.
 
-use super::super::{GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic, vmcr};
+use super::super::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic, vmcr};
 use super::fake::FakeCpu;
 use crate::esr::Width;
 use std::vec::Vec;
@@ -105,7 +105,7 @@ impl Machine {
                 if self.kicked.contains(vcpu) {
                     self.kicked = self.kicked.without(vcpu);
                     let is_v3 = self.vgic.version() == GicVersion::V3;
-                    if !is_v3 || !self.vgic.sgi_arrived(vcpu, cpu) {
+                    if !is_v3 || !self.vgic.arrived(vcpu, Arrival::Kick, cpu) {
                         self.kicked |= self.vgic.sync(vcpu, cpu);
                     }
                     moved = true;
@@ -114,7 +114,7 @@ impl Machine {
                     // As EL2 does: the short road where there is a GICv3, else or if it leads
                     // nowhere the long one.
                     let is_v3 = self.vgic.version() == GicVersion::V3;
-                    if !is_v3 || !self.vgic.timer_again(vcpu, intid, cpu) {
+                    if !is_v3 || !self.vgic.arrived(vcpu, Arrival::Timer(intid), cpu) {
                         self.kicked |= self.vgic.ppi_fired(vcpu, intid, cpu);
                     }
                     moved = true;
@@ -202,14 +202,12 @@ impl Machine {
         let cpu = &mut self.cpus[vcpu];
         // As EL2 does: the short roads first.
         let is_short = register == SgiRegister::Sgi1;
-        if is_short && self.vgic.sgi_to_self(vcpu, value, cpu) {
-            return self.settle();
-        }
         let sent = if is_short { self.vgic.sgi_to_one(vcpu, value) } else { SentTo::Others };
         self.kicked |= match sent {
             SentTo::Woken(target) => Kicks::NONE.with(target),
             SentTo::Known => Kicks::NONE,
-            SentTo::Others => self.vgic.sgi(vcpu, register, value, cpu),
+            SentTo::Itself if self.vgic.sgi_to_self(vcpu, value, cpu) => Kicks::NONE,
+            SentTo::Itself | SentTo::Others => self.vgic.sgi(vcpu, register, value, cpu),
         };
         self.settle();
     }
