@@ -14,50 +14,59 @@ use crate::arch::random;
 use crate::{firmware, mm};
 
 /// Bytes of a seed.
-pub(crate) const SEED: usize = 32;
+const SEED: usize = 32;
+
+/// A seed, its first byte in the lowest bits of the first word.
+pub(crate) type Seed = [u64; SEED / 8];
 
 /// Collects a seed; `None` if no source gave all of it. Wipes the seeds of the tree at `tree`.
-pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<[u8; SEED]> {
-    let mut seed = [0; SEED];
-    let mut has_source = false;
-    for words in [firmware_words(), words_of(random::next)].into_iter().flatten() {
-        has_source = true;
-        mix(&mut seed, words.as_flattened());
-    }
+pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<Seed> {
+    let mut seed = Seed::default();
+    let mut has_source = mix_words(&mut seed, firmware_words());
+    has_source |= mix_words(&mut seed, words_of(random::next));
     if let Some(from_tree) = machine.rng_seed {
         has_source |= from_tree.bytes.len() >= SEED;
         mix(&mut seed, from_tree.bytes);
     }
-    for used in [machine.rng_seed, machine.kaslr_seed].into_iter().flatten() {
-        mm::wipe_tree(tree, used.at, used.bytes.len());
+    for used in [&machine.rng_seed, &machine.kaslr_seed] {
+        if let Some(used) = used {
+            mm::wipe_tree(tree, used.at, used.bytes.len());
+        }
     }
     has_source.then_some(seed)
 }
 
+/// Lays words of a source over `seed`; whether there are any.
+#[inline(never)]
+fn mix_words(seed: &mut Seed, words: Option<Seed>) -> bool {
+    let Some(words) = words else { return false };
+    for (place, word) in seed.iter_mut().zip(words) {
+        *place ^= word;
+    }
+    true
+}
+
 /// Lays `bytes` over `seed`, as often around as they reach.
 #[inline(never)]
-fn mix(seed: &mut [u8; SEED], bytes: &[u8]) {
+fn mix(seed: &mut Seed, bytes: &[u8]) {
     for (n, byte) in bytes.iter().enumerate() {
-        if let Some(place) = seed.get_mut(n % SEED) {
-            *place ^= byte;
+        if let Some(place) = seed.get_mut(n / 8 % (SEED / 8)) {
+            *place ^= u64::from(*byte) << (n % 8 * 8);
         }
     }
 }
 
-/// Words for a seed.
-type Words = [[u8; 8]; SEED / 8];
-
 /// As many words of `source` as a seed has.
-fn words_of(source: impl Fn() -> Option<u64>) -> Option<Words> {
-    let mut words = Words::default();
+fn words_of(source: impl Fn() -> Option<u64>) -> Option<Seed> {
+    let mut words = Seed::default();
     for word in &mut words {
-        *word = source()?.to_le_bytes();
+        *word = source()?;
     }
     Some(words)
 }
 
 /// Words of firmware's TRNG.
-fn firmware_words() -> Option<Words> {
+fn firmware_words() -> Option<Seed> {
     let [version, ..] = firmware::service(trng::VERSION, 0)?;
     if version >= 1 << 31 {
         return None;
@@ -72,9 +81,9 @@ static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
 
 /// Feeds the generator with the seed that boot collected.
 #[inline(never)]
-pub(crate) fn init(seed: Option<[u8; SEED]>) {
+pub(crate) fn init(seed: Option<Seed>) {
     if let Some(seed) = seed {
-        GENERATOR.lock().add_seed(&seed);
+        GENERATOR.lock().add_seed(seed.map(u64::to_le_bytes).as_flattened());
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Handover<'a> {
     /// The bundle, not checked yet.
     pub(crate) bundle: &'static [u8],
     /// Seed of this boot's random numbers, if there is a source.
-    pub(crate) seed: Option<[u8; entropy::SEED]>,
+    pub(crate) seed: Option<entropy::Seed>,
     /// What to run once boot's code is gone, for a test that wants to see it gone.
     pub(crate) crash: Option<usize>,
 }

@@ -66,10 +66,16 @@ impl Groups {
     ///
     /// [`UnknownGroup`] with the first word that is no group.
     pub fn parse(list: &str) -> Result<Self, UnknownGroup<'_>> {
-        list.split(',').try_fold(Self::empty(), |groups, word| {
+        let mut groups = Self::empty();
+        let mut rest = Some(list);
+        while let Some(list) = rest {
+            let end = list.bytes().position(|byte| byte == b',');
+            let word = end.map_or(list, |end| list.get(..end).unwrap_or_default());
             let known = WORDS.iter().find(|(known, _)| *known == word);
-            known.map(|(_, group)| groups | *group).ok_or(UnknownGroup(word))
-        })
+            groups |= known.map(|(_, group)| *group).ok_or(UnknownGroup(word))?;
+            rest = end.and_then(|end| list.get(end.checked_add(1)?..));
+        }
+        Ok(groups)
     }
 }
 

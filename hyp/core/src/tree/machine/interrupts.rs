@@ -1,6 +1,6 @@
 //! Interrupt specifiers of a GIC (`arm,gic.yaml`, `arm,gic-v3.yaml`).
 
-use crate::tree::{Cells, Strings, cells};
+use crate::tree::{Cells, Strings};
 
 /// First INTID of a private peripheral interrupt.
 const FIRST_PPI: u32 = 16;
@@ -51,13 +51,23 @@ impl Interrupts<'_> {
             // A list that mixes controllers has entries of several sizes; only the GIC's are known.
             let stride = width.checked_add(1)?;
             let first = index.checked_mul(stride)?;
-            let to_gic = |entry: usize| cells(list).nth(entry) == gic.phandle;
-            let all_to_gic = (0..=first).step_by(stride).all(to_gic);
-            return all_to_gic.then(|| specifier(list, first.checked_add(1)?)).flatten();
+            let mut entry: usize = 0;
+            while entry <= first {
+                if Some(number(list, entry)?) != gic.phandle {
+                    return None;
+                }
+                entry = entry.checked_add(stride)?;
+            }
+            return specifier(list, first.checked_add(1)?);
         }
         let list = self.list.filter(|_| self.parent == gic.phandle)?;
         specifier(list, index.checked_mul(width)?)
     }
+}
+
+/// Cell number `index`.
+fn number(list: &[u8], index: usize) -> Option<u32> {
+    Cells(list.get(index.checked_mul(4)?..)?).take(1).and_then(|cell| u32::try_from(cell).ok())
 }
 
 /// The INTID in the specifier that begins with cell number `first`.
