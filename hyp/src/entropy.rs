@@ -6,7 +6,7 @@
 
 use hyp_abi::trng;
 use hyp_core::addr::Pa;
-use hyp_core::tree::Machine;
+use hyp_core::tree::machine::{self, Machine};
 use hyp_core::trng::Generator;
 
 use crate::arch::cpu::Lock;
@@ -28,12 +28,16 @@ pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<Seed> {
         has_source |= from_tree.bytes.len() >= SEED;
         mix(&mut seed, from_tree.bytes);
     }
-    for used in [&machine.rng_seed, &machine.kaslr_seed] {
-        if let Some(used) = used {
-            mm::wipe_tree(tree, used.at, used.bytes.len());
-        }
-    }
+    wipe(tree, machine.rng_seed);
+    wipe(tree, machine.kaslr_seed);
     has_source.then_some(seed)
+}
+
+/// Wipes what has been used.
+fn wipe(tree: Pa, used: Option<machine::Seed<'_>>) {
+    if let Some(used) = used {
+        mm::wipe_tree(tree, used.at, used.bytes.len());
+    }
 }
 
 /// Lays words of a source over `seed`; whether there are any.
@@ -49,9 +53,13 @@ fn mix_words(seed: &mut Seed, words: Option<Seed>) -> bool {
 /// Lays `bytes` over `seed`, as often around as they reach.
 #[inline(never)]
 fn mix(seed: &mut Seed, bytes: &[u8]) {
-    for (n, byte) in bytes.iter().enumerate() {
-        if let Some(place) = seed.get_mut(n / 8 % (SEED / 8)) {
-            *place ^= u64::from(*byte) << (n % 8 * 8);
+    for part in bytes.chunks(SEED) {
+        for (place, eight) in seed.iter_mut().zip(part.chunks(8)) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(eight) {
+                *to = *from;
+            }
+            *place ^= u64::from_le_bytes(word);
         }
     }
 }
