@@ -25,13 +25,13 @@ symbol!(/// First page of what only boot executes.
     boot_start = boot_start);
 symbol!(/// The constants among that.
     boot_constants = boot_constants);
-symbol!(/// Behind the last of that, in its last page.
-    boot_end = boot_end);
+symbol!(/// Behind the last page of that.
+    text_end = text_end);
 /// The pages of what only boot executes, as numbers that the compiler does not know: it would make
 /// them anew where they are used, and to the build that looks like a call of boot's code.
 #[inline(always)]
 pub(crate) fn boot_pages() -> Range<usize> {
-    let (mut start, mut end) = (boot_start(), boot_end());
+    let (mut start, mut end) = (boot_start(), text_end());
     // SAFETY: no instruction.
     unsafe {
         asm!("", inout("x0") start, inout("x1") end, options(pure, nomem, nostack, preserves_flags))

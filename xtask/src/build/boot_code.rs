@@ -38,7 +38,7 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
         let name = symbol.name()?;
         match name {
             "boot_start" => bounds[0] = Some(symbol.address()),
-            "boot_end" => bounds[1] = Some(symbol.address()),
+            "text_end" => bounds[1] = Some(symbol.address()),
             // `$x` and `$d` only tell code from data.
             _ if symbol.is_definition() && !name.starts_with('$') => {
                 functions.push((symbol.address(), name));
@@ -47,10 +47,8 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
         }
     }
     let [Some(start), Some(end)] = bounds else {
-        anyhow::bail!("the symbols boot_start and boot_end are missing: linker/hyp.ld has them");
+        anyhow::bail!("the symbols boot_start and text_end are missing: linker/hyp.ld has them");
     };
-    // The rest of the last page is padding.
-    let end = end.next_multiple_of(4096);
     ensure!(start < end && start % 4096 == 0, "boot's code does not begin at a page");
     functions.sort_unstable();
     let entry = functions.iter().find(|(_, name)| *name == ENTRY).map(|(at, _)| *at);
