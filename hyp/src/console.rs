@@ -5,8 +5,7 @@
 
 use core::fmt::{self, Write};
 
-use arrayvec::ArrayString;
-use hyp_core::console::Console;
+use hyp_core::console::{Console, LONGEST_LINE, Line};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::arch::cpu::{Lock, Once};
@@ -14,8 +13,6 @@ use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
 use crate::injection;
 
-/// Longest log line; what is longer is cut.
-const LINE: usize = 256;
 /// Bytes on their way to the UART.
 const OUT: usize = 4096;
 /// Interrupts of the UART in a row that find nothing to do, after which their line is taken for stuck.
@@ -67,7 +64,7 @@ impl Terminal {
     /// Without a UART nobody waits for the output, and the guest must not wait for somebody: only
     /// what came last is kept, for a debugger.
     fn forget(&mut self) {
-        while self.console.room() < LINE {
+        while self.console.room() < LONGEST_LINE {
             if self.console.pop().is_none() {
                 return;
             }
@@ -102,11 +99,11 @@ pub(crate) fn is_attached() -> bool {
 
 /// Writes a line for programs that read along, whatever the log's level is.
 pub(crate) fn announce(text: fmt::Arguments<'_>) {
-    let mut line = ArrayString::<LINE>::new();
+    let mut line = Line::new();
     // A line that is too long is cut.
-    let _ = write!(Cut(&mut line), "{text}");
+    let _ = line.write_fmt(text);
     let mut terminal = TERMINAL.lock();
-    terminal.console.log_line(&line, timer::now());
+    terminal.console.log_line(line.as_str(), timer::now());
     terminal.drain();
 }
 
@@ -257,25 +254,8 @@ impl Log for Logger {
             Level::Warn => "[postern] WARNING: ",
             _ => "[postern] ",
         };
-        let mut line = ArrayString::<LINE>::new();
-        // A line that is too long is cut.
-        let _ = write!(Cut(&mut line), "{prefix}{}", record.args());
-        let mut terminal = TERMINAL.lock();
-        terminal.console.log_line(&line, timer::now());
-        terminal.drain();
+        announce(format_args!("{prefix}{}", record.args()));
     }
 
     fn flush(&self) {}
-}
-
-/// Writes as much as fits.
-struct Cut<'a>(&'a mut ArrayString<LINE>);
-
-impl Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for letter in text.chars() {
-            self.0.try_push(letter).map_err(|_| fmt::Error)?;
-        }
-        Ok(())
-    }
 }

@@ -13,7 +13,8 @@ pub(crate) fn exit(code: u8) -> ! {
         // Switched off, the machine would not even show that something was wrong.
         halt(Halt::Unheard);
     }
-    console::last_words(format_args!("{} {code}\n", hyp_abi::exit::EXIT_PREFIX));
+    // Numbers that are printed while guests run are all of one type, so that one printer stays.
+    console::last_words(format_args!("{} {}\n", hyp_abi::exit::EXIT_PREFIX, u64::from(code)));
     firmware::system_off()
 }
 

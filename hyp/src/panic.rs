@@ -83,7 +83,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
             "[postern] ERROR: EL2 panicked on CPU {} at {}:{}: {text}\n",
             percpu::index(),
             at.file(),
-            at.line()
+            u64::from(at.line())
         )),
         None => last_words(format_args!("[postern] ERROR: EL2 panicked: {text}\n")),
     }

@@ -1,5 +1,6 @@
-// memcpy and memcmp of the whole image. Those of the compiler's library move a word, or compare a
-// byte, at a time, which is what boot and the copy of payloads would spend their time in.
+// memcpy, memmove, memset and memcmp of the whole image. Those of the compiler's library move a word, or
+// compare a byte, at a time, which is what boot and the copy of payloads would spend their time in; and
+// they are larger.
 //
 // Accesses may be unaligned: EL2 has SCTLR_EL2.A clear and copies Normal memory only.
 
@@ -43,6 +44,50 @@ memcpy:
     strb    w4, [x3]
 8:  ret
 .size memcpy, . - memcpy
+
+// The same where they may overlap.
+.section .text.memmove, "ax"
+.global memmove
+.type memmove, %function
+memmove:
+    sub     x3, x0, x1
+    cmp     x3, x2
+    b.hs    memcpy                  // which loads all of what it stores next before it stores it
+1:  cbz     x2, 2f
+    sub     x2, x2, #1
+    ldrb    w3, [x1, x2]
+    strb    w3, [x0, x2]
+    b       1b
+2:  ret
+.size memmove, . - memmove
+
+// Fills x2 bytes at x0 with the byte w1. Returns x0.
+.section .text.memset, "ax"
+.global memset
+.type memset, %function
+memset:
+    and     x1, x1, #0xff
+    mov     x4, #0x0101010101010101
+    mul     x1, x1, x4
+    mov     x3, x0
+    subs    x2, x2, #32
+    b.lo    2f
+1:  stp     x1, x1, [x3], #32
+    stp     x1, x1, [x3, #-16]
+    subs    x2, x2, #32
+    b.hs    1b
+2:  tbz     x2, #4, 3f              // what is left, bit by bit
+    stp     x1, x1, [x3], #16
+3:  tbz     x2, #3, 4f
+    str     x1, [x3], #8
+4:  tbz     x2, #2, 5f
+    str     w1, [x3], #4
+5:  tbz     x2, #1, 6f
+    strh    w1, [x3], #2
+6:  tbz     x2, #0, 7f
+    strb    w1, [x3]
+7:  ret
+.size memset, . - memset
 
 // Compares x2 bytes at x0 and x1; w0 is below, above or at 0 as the first that differs says.
 .section .text.memcmp, "ax"

@@ -166,5 +166,5 @@ fn serve_console(vcpu: &Vcpu) -> bool {
 #[inline(never)]
 fn disable_stray(intid: u32, why: &str) {
     gic::disable(intid);
-    log::warn!("CPU {}: interrupt {intid} {why}", percpu::index());
+    log::warn!("CPU {}: interrupt {} {why}", percpu::index(), u64::from(intid));
 }

@@ -107,8 +107,8 @@ fn check_held(instance: &Instance) {
     // What the ghost check knows of the VM differs.
     let heap = if cfg!(feature = "ghost") { 0 } else { mm::heap::used() };
     let held = Held { memory, marks, heap };
-    let resets = RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    tracing::reset(resets.into());
+    let resets = u64::from(RESETS.fetch_add(1, Ordering::Relaxed).saturating_add(1));
+    tracing::reset(resets);
     debug!("VM {} after reset {resets}: {held}", instance.description.name);
     let first = *HELD.lock().get_or_insert(held);
     if held != first {

@@ -72,7 +72,7 @@ pub fn text(figures: &[Figure]) -> Result<String> {
 
 /// Rows that are known to be above their limit. They must not get worse, and leave this list when
 /// they hold.
-const KNOWN_ABOVE: &[&str] = &[rows::SIZE_CODE, rows::SIZE_IMAGE];
+const KNOWN_ABOVE: &[&str] = &[rows::SIZE_IMAGE];
 
 /// What a comparison with limits and saved figures finds.
 #[derive(Debug, Default, PartialEq, Eq)]

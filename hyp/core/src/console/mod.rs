@@ -6,8 +6,10 @@
 //! full the guest is told so (its FIFO fills up, `FR.TXFF`), and a log line that does not fit is
 //! counted and confessed later.
 
+mod line;
 mod ring;
 
+pub use line::{LONGEST_LINE, Line};
 pub use ring::Ring;
 
 /// How long a log line waits for the guest to finish its own line, in milliseconds.
@@ -165,12 +167,12 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
     /// Says how many log lines were lost, once there is room to say so.
     fn confess(&mut self) {
         use core::fmt::Write;
-        let mut line = arrayvec::ArrayString::<64>::new();
-        let lost = self.lost_lines;
+        let mut line = Line::new();
+        let lost = u64::from(self.lost_lines);
         if write!(line, "[postern] {lost} log line(s) lost: the console was full\r\n").is_ok()
-            && self.out.room() >= line.len()
+            && self.out.room() >= line.as_str().len()
         {
-            for byte in line.bytes() {
+            for byte in line.as_str().bytes() {
                 self.out.push(byte);
             }
             self.lost_lines = 0;

@@ -132,6 +132,7 @@ pub struct Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vm, vcpu, reason, touch, bytes, pc, va, ipa } = *self;
+        let [vm, vcpu, bytes] = [vm, vcpu, bytes].map(u64::from);
         write!(f, "vm {vm} vcpu {vcpu}: {}", touch.text())?;
         match bytes {
             0 => {}
