@@ -66,6 +66,8 @@ fn build(folder: &Path) -> Result<Vec<PathBuf>> {
         cargo.args(["--package", package]);
     }
     cargo.env("CARGO_TARGET_DIR", folder).env("RUSTFLAGS", "-Cinstrument-coverage");
+    // Build scripts and macros count, too, and would leave their counts where they run.
+    cargo.env("LLVM_PROFILE_FILE", folder.join("build/%p-%m.profraw"));
     let messages = exec::output(&mut cargo, BUILD_LIMIT, "see whether `cargo test` builds")?;
     let programs = executables(&messages);
     if programs.is_empty() {
