@@ -18,7 +18,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -39,11 +39,20 @@ const BOOT_CONSTANTS: &str = "boot-constants.ld";
 ///
 /// It is not known where this program is.
 pub fn take_role(command: &mut Command) -> Result<()> {
-    let own = env::current_exe().context("where is this program?")?;
+    let own = on_disk(env::current_exe().context("where is this program?")?)?;
     let mut linker = OsString::from("-Clinker=");
     linker.push(own);
     command.env(ROLE, "1").arg(linker);
     Ok(())
+}
+
+/// The file that now is where this program's was when it was started: tests build it anew while it runs,
+/// and Linux then says of the old one that it was deleted (`proc(5)`, `/proc/pid/exe`).
+fn on_disk(own: PathBuf) -> Result<PathBuf> {
+    let before = own.to_str().and_then(|own| own.strip_suffix(" (deleted)")).map(PathBuf::from);
+    let own = if own.is_file() { own } else { before.unwrap_or(own) };
+    ensure!(own.is_file(), "{} is gone: start the command again", own.display());
+    Ok(own)
 }
 
 /// Whether this program was started as the linker.

@@ -1,4 +1,8 @@
+use std::fs;
+use std::path::PathBuf;
+
 use super::graph::{Graph, Kind, Reference, Section};
+use super::on_disk;
 use super::split::Split;
 
 /// Name, kind, function, calls, addresses taken; the numbers are places in the list.
@@ -88,4 +92,18 @@ fn without_the_ends_of_boot_nothing_is_linked() {
 #[test]
 fn an_object_that_is_none_is_refused() {
     assert!(Graph::of(&[b"MZ".to_vec()]).is_err());
+}
+
+#[test]
+fn a_program_that_was_built_anew_meanwhile_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("xtask");
+    let deleted = PathBuf::from(format!("{} (deleted)", program.display()));
+    assert!(on_disk(program.clone()).is_err());
+    assert!(on_disk(deleted.clone()).is_err());
+    fs::write(&program, "").unwrap();
+    assert_eq!(on_disk(program.clone()).unwrap(), program);
+    assert_eq!(on_disk(deleted.clone()).unwrap(), program);
+    fs::write(&deleted, "").unwrap();
+    assert_eq!(on_disk(deleted.clone()).unwrap(), deleted, "that is its name");
 }
