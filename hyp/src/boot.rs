@@ -7,7 +7,7 @@ use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
 use hyp_core::tree::machine::{EnableMethod, Machine, MachineError};
 use hyp_core::vgic::CpuInterface;
-use log::{LevelFilter, info, warn};
+use log::LevelFilter;
 
 use crate::arch::boot::{EntryKind, Halt, halt};
 use crate::arch::{percpu, sysreg, timer};
@@ -16,6 +16,7 @@ use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
+use crate::say::{info, warn};
 use crate::smp::StartError;
 use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
 

@@ -5,6 +5,7 @@ use core::fmt;
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 
 use crate::arch::boot::{Halt, halt};
+use crate::say::error;
 use crate::{console, firmware};
 
 /// Says the machine-readable last word and switches the machine off. Codes: `hyp_abi::exit`.
@@ -27,6 +28,6 @@ pub(crate) fn bad_input(error: &dyn fmt::Display) -> ! {
 
 /// Ends with an error whose text names the cause and the remedy.
 pub(crate) fn fail(code: u8, message: fmt::Arguments<'_>) -> ! {
-    log::error!("{message}");
+    error!("{message}");
     exit(code)
 }

@@ -22,6 +22,7 @@ use smccc::psci::error::Error;
 
 use crate::arch::{pmu, vectors};
 use crate::drivers::gic;
+use crate::say::info;
 
 /// PSCI's error codes (DEN0022, "Return error codes") and two that are none, as CPU_ON answers them.
 const CODES: [i32; 14] = [-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, i32::MIN, i32::MAX, -99, 1];
@@ -90,7 +91,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         Ok(number) if kind != kind::NOTHING => {
             NUMBER.store(number, Ordering::Relaxed);
             KIND.store(kind, Ordering::Relaxed);
-            log::info!("injected on purpose: {argument}");
+            info!("injected on purpose: {argument}");
             Ok(())
         }
         _ => Err(Unknown(argument)),
@@ -162,7 +163,7 @@ pub(crate) fn was_spurious() {
     if is(kind::SPURIOUS) {
         let number = SPURIOUS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if TOLD.contains(&number) {
-            log::info!("spurious interrupt {number}");
+            info!("spurious interrupt {number}");
         }
     }
 }

@@ -6,11 +6,11 @@ use hyp_abi::smccc::{
 use hyp_core::calls::{Mitigation, Workaround};
 use hyp_core::inject::PstateFeatures;
 use hyp_core::sysreg::{HostId, Mitigations};
-use log::warn;
 
 use crate::arch::cpu::{Lock, Once};
 use crate::arch::{ident, percpu};
 use crate::firmware;
+use crate::say::warn;
 
 /// The facts.
 #[derive(Debug)]

@@ -41,6 +41,8 @@ mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+mod say;
+#[cfg(target_os = "none")]
 mod smp;
 #[cfg(target_os = "none")]
 #[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]

@@ -4,12 +4,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hyp_abi::exit::BAD_INPUT;
 use hyp_core::events::{Event, EventLog, Reason};
-use log::{info, warn};
 
 use super::tracing;
 use crate::arch::{percpu, sysreg};
 use crate::drivers::gic;
 use crate::exit::fail;
+use crate::say::{info, warn};
 use crate::{console, trace};
 
 static EVENTS: EventLog = EventLog::new();

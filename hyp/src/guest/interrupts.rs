@@ -10,6 +10,7 @@ use super::{events, stuck, tracing};
 use crate::arch::{percpu, timer};
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
+use crate::say::warn;
 use crate::{console, injection, machine};
 
 /// Private interrupts that each CPU takes beside the GIC's own.
@@ -166,5 +167,5 @@ fn serve_console(vcpu: &Vcpu) -> bool {
 #[inline(never)]
 fn disable_stray(intid: u32, why: &str) {
     gic::disable(intid);
-    log::warn!("CPU {}: interrupt {} {why}", percpu::index(), u64::from(intid));
+    warn!("CPU {}: interrupt {} {why}", percpu::index(), u64::from(intid));
 }

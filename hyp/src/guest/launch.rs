@@ -20,7 +20,6 @@ use hyp_core::stage2::{DeviceType, VmidAllocator};
 use hyp_core::sysreg::CpuView;
 use hyp_core::tree::machine::{Gic, Machine};
 use hyp_core::vm_type::{ProtectedGate, VmType};
-use log::{info, warn};
 
 use super::instance::{self, Instance};
 use super::interrupts::CONSOLE_CPU;
@@ -32,6 +31,7 @@ use crate::drivers::gic;
 use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::mm::ports::Hardware;
+use crate::say::{info, warn};
 use crate::{entropy, machine};
 
 static VMIDS: VmidAllocator = VmidAllocator::new();

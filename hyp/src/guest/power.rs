@@ -17,6 +17,7 @@ use super::{ghost, instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
 use crate::arch::{cpu, stage2, sysreg, timer};
 use crate::drivers::virtual_interface::VirtualInterface;
+use crate::say::error;
 use crate::{injection, trace};
 
 /// Waits for the vCPU's start and enters the guest.
@@ -105,7 +106,7 @@ fn out(vcpu: &Vcpu) {
         // Two may find it idle; one is to say so.
         Left::Idle if !vcpu.state.vm.life.request(Stop::Crash) => {}
         Left::Idle => {
-            log::error!(
+            error!(
                 "VM {} vcpu {} went off at PC {:#x}: all vCPUs are off and nothing can start one; \
                  the VM ends",
                 instance::name(),

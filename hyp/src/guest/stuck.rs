@@ -10,6 +10,7 @@ use super::shell::Here;
 use super::vcpu::Vcpu;
 use crate::arch::{percpu, sysreg, timer};
 use crate::drivers::gic;
+use crate::say::error;
 
 /// Seconds between two looks at a vCPU; the limits of [`Runaway::looks_stuck`] count looks.
 const LOOK_SECONDS: u64 = 1;
@@ -95,7 +96,7 @@ fn condemn(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
 }
 
 pub(crate) fn complain(vcpu: &Vcpu, what: fmt::Arguments<'_>) {
-    log::error!(
+    error!(
         "VM {} vcpu {} stopped at PC {:#x}: {what}; the VM ends",
         instance::name(),
         vcpu.state.index,

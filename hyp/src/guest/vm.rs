@@ -9,13 +9,13 @@ use hyp_core::addr::Ipa;
 use hyp_core::memory::TableUse;
 use hyp_core::vgic::Kicks;
 use hyp_core::vm::{Shell, Stop};
-use log::{debug, error, info, warn};
 
 use super::instance::{self, Instance};
 use super::shell::Here;
 use super::{events, ghost, tracing};
 use crate::arch::cpu::Lock;
 use crate::exit::{exit, fail};
+use crate::say::{debug, error, info, warn};
 use crate::{entropy, mm, trace};
 
 /// Copies what the VM's description names into its memory.

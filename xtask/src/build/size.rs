@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use object::{Object, ObjectSection, SectionFlags, elf};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, elf};
 
 use crate::units::shown_size;
 
 /// The image shall stay readable in a weekend and loadable anywhere.
 const IMAGE_AIM: u64 = 128 << 10;
 
-/// The sections of `linker/hyp.ld` that the hypervisor takes out of its map.
+/// The sections of `linker/hyp.ld` that the hypervisor takes out of its map, up to where [`BOOT_END`] is.
 const BOOT: [&str; 2] = [".boot", ".boot_constants"];
+const BOOT_END: &str = "text_end";
 
 /// Bytes of what fills the image's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +37,7 @@ impl Sizes {
     /// It is not an ELF file.
     pub fn of(elf_file: &[u8]) -> Result<Self> {
         let file = object::File::parse(elf_file).context("not an ELF file")?;
+        let boot_end = file.symbol_by_name(BOOT_END).map_or(u64::MAX, |symbol| symbol.address());
         let mut sizes = Self::default();
         for section in file.sections() {
             let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
@@ -43,7 +45,7 @@ impl Sizes {
                 continue;
             }
             if BOOT.contains(&section.name()?) {
-                sizes.boot += section.size();
+                sizes.boot += section.size().min(boot_end.saturating_sub(section.address()));
             }
             let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
                 &mut sizes.code

@@ -4,11 +4,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use ::ghost::{Difference, Tally};
 use hyp_abi::exit::HYP_FAILED;
-use log::error;
 
 use crate::arch::{cpu, percpu, sysreg};
 use crate::console;
 use crate::exit::exit;
+use crate::say::error;
 
 /// Set by the first CPU that finds a difference; others then stop.
 static STOPPED: AtomicBool = AtomicBool::new(false);
