@@ -49,11 +49,14 @@ pub(crate) fn work(options: Options, life: Life) {
     for (index, resting) in RESTING.iter().enumerate().take(cpus) {
         *resting.lock() = make(&common, index);
     }
+    // All of them before any is started: those that run start others.
     for index in 1..cpus {
         let state = affinity_info(&common.options, index);
         if state != OFF {
             report::fail(0, 0, format_args!("CPU {index}, never started: {state:#x}"));
         }
+    }
+    for index in 1..cpus {
         if let Err(answer) = start(&common.options, index) {
             report::fail(0, 0, format_args!("CPU_ON of CPU {index}: {answer:#x}"));
         }
