@@ -92,6 +92,26 @@ fn sctlr_decides_pan_and_ssbs() {
     assert_eq!(take(Exception::Undefined, &state, PstateFeatures::PAN).pstate & 1 << 12, 0);
 }
 
+/// Bits of PSTATE that the CPU lacks are RES0 (Arm ARM, C5.2.19, "SPSR_EL1"), whatever SCTLR_EL1 asks for.
+#[test]
+fn each_bit_of_pstate_comes_with_its_feature() {
+    let mut state = guest(EL1H);
+    // SPAN clear, DSSBS set, SPINTMASK clear: PAN, SSBS and ALLINT are to be set.
+    state.sctlr_el1 = 1 << 44;
+    for (feature, bit) in [
+        (PstateFeatures::PAN, 1 << 22),
+        (PstateFeatures::SSBS, 1 << 12),
+        (PstateFeatures::MTE, 1 << 25),
+        (PstateFeatures::NMI, 1 << 13),
+    ] {
+        assert_eq!(take(Exception::Undefined, &state, feature).pstate, bit | 0x3c5);
+        let others = PstateFeatures::all() - feature;
+        assert_eq!(take(Exception::Undefined, &state, others).pstate & bit, 0);
+    }
+    state.sctlr_el1 = 1 << 62;
+    assert_eq!(take(Exception::Undefined, &state, PstateFeatures::NMI).pstate, 0x3c5);
+}
+
 #[test]
 fn a_step_past_an_instruction() {
     assert_eq!(advance(0x1000, 1 << 21 | 3 << 10 | EL1H), (0x1004, EL1H));
