@@ -1,12 +1,17 @@
 //! How a run ends.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 
 use crate::arch::boot::{Halt, halt};
+use crate::arch::cpu;
 use crate::say::error;
 use crate::{console, firmware};
+
+/// A CPU is in [`fail`].
+static IS_FAILING: AtomicBool = AtomicBool::new(false);
 
 /// Says the machine-readable last word and switches the machine off. Codes: `hyp_abi::exit`.
 pub(crate) fn exit(code: u8) -> ! {
@@ -28,6 +33,10 @@ pub(crate) fn bad_input(error: &dyn fmt::Display) -> ! {
 
 /// Ends with an error whose text names the cause and the remedy.
 pub(crate) fn fail(code: u8, message: fmt::Arguments<'_>) -> ! {
+    // Two CPUs may fail of the same cause: nothing is said behind the last word of the first.
+    if IS_FAILING.swap(true, Ordering::Relaxed) {
+        cpu::park();
+    }
     error!("{message}");
     exit(code)
 }
