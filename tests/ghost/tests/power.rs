@@ -3,109 +3,19 @@
 
 #![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+#[path = "power/crowd.rs"]
+mod crowd;
+#[path = "power/machine.rs"]
+mod machine;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use ghost::model::{Answer, Conduit, Config, Dialect, Event, Start};
+use ghost::model::{Answer, Start};
 use ghost::{Deed, Power, Seen, Tally};
-use hyp_core::psci;
 
-const CPU_ON: u64 = 0xc400_0003;
-const AFFINITY_INFO: u64 = 0xc400_0004;
-const CPU_OFF: u64 = 0x8400_0002;
-const ALREADY_ON: u64 = (-4i64).cast_unsigned();
-const ON_PENDING: u64 = (-5i64).cast_unsigned();
-const ENTRY: u64 = 0x4020_0000;
-
-fn config(vcpus: usize) -> Config {
-    Config {
-        is_protected: true,
-        ipa_bits: 40,
-        dialect: Dialect::Pkvm,
-        with_guard: true,
-        smc_is_undefined: false,
-        affinities: (0..vcpus).map(|vcpu| (vcpu as u64, vcpu)).collect(),
-        boot: Start { entry: ENTRY, context: 0, is_big_endian: false },
-        memory: BTreeMap::new(),
-        emulated: BTreeMap::new(),
-        assigned: BTreeMap::new(),
-        guarded: BTreeSet::new(),
-    }
-}
-
-fn call(vcpu: usize, x: [u64; 4]) -> Deed {
-    Deed::Call(Event::Call { vcpu, conduit: Conduit::Hvc, immediate: 0, x }, false)
-}
-
-const fn returns(x0: u64) -> Answer {
-    Answer::Returns([x0, 0, 0, 0])
-}
-
-/// The machine: what the hypervisor has, and its judge.
-struct Machine {
-    power: psci::Power,
-    judge: Mutex<Power>,
-}
-
-impl Machine {
-    /// The first vCPU is about to start.
-    fn started(vcpus: usize) -> Self {
-        let judge = Mutex::new(Power::new(&config(vcpus)));
-        let machine = Self { power: psci::Power::new(vcpus), judge };
-        let start = psci::Start { entry: ENTRY, context: 0, big_endian: false };
-        machine.does(0, Deed::Boot, || {
-            assert!(machine.power.boot(0, &start));
-            Answer::Nothing
-        });
-        machine
-    }
-
-    fn does(&self, vcpu: usize, deed: Deed, op: impl FnOnce() -> Answer) -> Answer {
-        self.judge.lock().unwrap().begin(vcpu, deed);
-        // So that others are at something, too.
-        thread::yield_now();
-        let answer = op();
-        thread::yield_now();
-        let mut judge = self.judge.lock().unwrap();
-        let vcpus: Vec<_> = (0..self.power.count())
-            .map(|vcpu| (self.power.is_on(vcpu), self.power.is_starting(vcpu)))
-            .collect();
-        let seen = Seen { vcpus: &vcpus, is_any_alive: self.power.is_any_alive() };
-        judge.finish(vcpu, &answer, &seen).unwrap_or_else(|error| panic!("{error}"));
-        answer
-    }
-
-    /// The vCPU looks whether it is to start.
-    fn starts(&self, vcpu: usize) -> bool {
-        let answer = self.does(vcpu, Deed::Wait(vcpu), || {
-            self.power.take_start(vcpu).map_or(Answer::Nothing, |start| {
-                Answer::Starts(Start {
-                    entry: start.entry,
-                    context: start.context,
-                    is_big_endian: start.big_endian,
-                })
-            })
-        });
-        answer != Answer::Nothing
-    }
-
-    /// It calls.
-    fn calls(&self, vcpu: usize, x: [u64; 4]) {
-        self.does(vcpu, call(vcpu, x), || {
-            let result = match x {
-                [CPU_ON, target, entry, context] => {
-                    let start = psci::Start { entry, context, big_endian: false };
-                    self.power.cpu_on(target, &start).map(|_| 0)
-                }
-                [AFFINITY_INFO, target, level, _] => self.power.affinity_info(target, level),
-                _ => return Answer::TurnsOff,
-            };
-            returns(result.unwrap_or_else(|status| status).cast_unsigned())
-        });
-    }
-}
+use machine::{AFFINITY_INFO, ALREADY_ON, CPU_ON, ENTRY, Machine, ON_PENDING, Random, Vcpu};
+use machine::{call, config, returns};
 
 /// Each thread is a vCPU; the first one stays on, so that there is always one to start the others, which
 /// do `steps` steps each.
@@ -116,29 +26,16 @@ fn race(vcpus: usize, steps: u64) -> Tally {
         for vcpu in 0..vcpus {
             let (machine, through) = (&machine, &through);
             scope.spawn(move || {
-                let mut is_on = false;
-                let mut random = vcpu as u64 * 977 + 11;
+                let mut state = Vcpu::default();
+                let mut random = Random(vcpu as u64 * 977 + 11);
                 let mut step = 0;
                 let is_needed = || vcpu == 0 && through.load(Ordering::Relaxed) < vcpus;
                 while is_needed() || (vcpu != 0 && step < steps) {
                     // Of one that is off, the steps do not count.
-                    step += u64::from(is_on);
-                    random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405);
-                    let other = (random >> 33) % vcpus as u64;
-                    if !is_on {
-                        is_on = machine.starts(vcpu);
-                    } else if vcpu != 0 && (random >> 60) < 5 {
-                        machine.calls(vcpu, [CPU_OFF, 0, 0, 0]);
-                        machine.does(vcpu, Deed::Off(vcpu), || {
-                            machine.power.turn_off(vcpu);
-                            Answer::Nothing
-                        });
-                        is_on = false;
-                    } else if (random >> 60) < 12 {
-                        machine.calls(vcpu, [CPU_ON, other, ENTRY + step, random]);
-                    } else {
-                        machine.calls(vcpu, [AFFINITY_INFO, other, random >> 40 & 3, 0]);
-                    }
+                    step += u64::from(state.is_on);
+                    let deed = state.next(vcpu, vcpus, &mut random);
+                    let answer = machine.does(vcpu, deed, || machine.performs(deed));
+                    state.learn(deed, answer);
                 }
                 through.fetch_add(1, Ordering::Relaxed);
             });
