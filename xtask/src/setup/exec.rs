@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::say;
 
@@ -195,18 +196,55 @@ fn read_lines(
     });
 }
 
-/// Asks a program to end, then makes it. Asked first, make and apt-get end their own children too.
+/// Asks a program to end, then makes it, and what it has started: cargo leaves its tests running.
 pub(crate) fn stop(child: &mut Child) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // Fails only when the process is gone already, as do the two below.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let patience = Instant::now() + GRACE;
-        while Instant::now() < patience {
-            if !matches!(child.try_wait(), Ok(None)) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
+    let started = started_by(child.id());
+    end(child);
+    for pid in started {
+        signal(pid, Signal::KILL);
+    }
+}
+
+/// Fails only when the process is gone already.
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// The processes that process `pid` has started, those that they have, and so on.
+fn started_by(pid: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name, in parentheses, may have both of them and spaces. State and parent follow.
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+            Some((pid, parent.parse().ok()?))
+        })
+        .collect();
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&one) = found.get(next) {
+        next += 1;
+        found.extend(parents.iter().filter(|(_, parent)| *parent == one).map(|(pid, _)| pid));
+    }
+    found.remove(0);
+    found
+}
+
+/// Asks a program to end, then makes it. Asked first, make and apt-get clear up.
+fn end(child: &mut Child) {
+    signal(child.id(), Signal::TERM);
+    let patience = Instant::now() + GRACE;
+    while Instant::now() < patience {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
         }
+        thread::sleep(Duration::from_millis(10));
     }
     let _ = child.kill();
     let _ = child.wait();
@@ -245,6 +283,35 @@ mod tests {
             output(&mut shell("exec sleep 30"), Duration::from_millis(300), "wait").unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(10));
         assert!(format!("{error:#}").contains("sleep 30"));
+    }
+
+    #[test]
+    fn what_a_stopped_program_has_started_is_stopped_too() {
+        // A number that no other process sleeps for.
+        let script = format!("sh -c 'sleep 30.{}; true'; true", std::process::id());
+        let find = || {
+            let mine = started_by(std::process::id());
+            mine.into_iter().filter(|pid| {
+                std::fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.starts_with(b"sleep\x0030."))
+            })
+        };
+        let mut child = shell(&script).spawn().unwrap();
+        let started = loop {
+            if let Some(pid) = find().next() {
+                break pid;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        stop(&mut child);
+        // Its parent is gone, so it is nobody's here: it is gone or waits for init to see it off.
+        let patience = Instant::now() + Duration::from_secs(10);
+        while std::fs::read_to_string(format!("/proc/{started}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z"))
+        {
+            assert!(Instant::now() < patience, "process {started} still runs");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[test]

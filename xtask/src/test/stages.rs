@@ -1,11 +1,12 @@
 //! The stages of `test` that cargo does: format, lints, host tests, documentation.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::libtest::{Checks, count};
-use crate::setup::exec::command_line;
+use crate::setup::exec::{self, command_line};
 use crate::{audit, build, workspace};
 
 /// One stage.
@@ -85,21 +86,49 @@ fn one(mut command: impl std::borrow::BorrowMut<Command>) -> Result<Checks> {
     Ok(Checks { passed, failed: 1 - passed })
 }
 
+/// How long the host's tests may take, compiling included: minutes, were they not stuck.
+const HOST_TESTS: Duration = Duration::from_secs(30 * 60);
+
 /// Every test of the host counts by itself.
 fn host_tests() -> Result<Checks> {
-    let mut command = cargo(&["test", "--quiet", "--no-fail-fast"]);
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("could not start {}", command_line(&command)))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let mut command = cargo(&["test", "--no-fail-fast", "--color=never"]);
+    let begun = Instant::now();
+    let mut text = String::new();
+    let mut program = String::new();
+    let on_line = |line: &str| {
+        if let Some((_, name)) = line.split_once("Running ").or(line.split_once("Doc-tests ")) {
+            name.clone_into(&mut program);
+            eprintln!("[xtask] {:4} s  {name}", begun.elapsed().as_secs());
+        } else if line.trim_start().starts_with("Compiling ") {
+            eprintln!("{line}");
+        } else if line.ends_with("has been running for over 60 seconds") {
+            eprintln!("[xtask] {:4} s  {line}", begun.elapsed().as_secs());
+        }
+        text.push_str(line);
+        text.push('\n');
+    };
+    let result = exec::run(&mut command, HOST_TESTS, on_line, |_| {});
     let mut checks = count(&text);
-    if !output.status.success() {
-        eprint!("{text}");
-        // A test that does not compile or crashes has no result line.
-        checks.failed = checks.failed.max(1);
+    match result {
+        Ok(finished) if finished.status.success() => {}
+        Ok(_) => {
+            eprint!("{}", without_passed(&text));
+            // A test that does not compile or crashes has no result line.
+            checks.failed = checks.failed.max(1);
+        }
+        Err(error) => {
+            eprint!("{}", without_passed(&text));
+            eprintln!("error: {program}: {error:#}");
+            checks.failed += 1;
+        }
     }
     Ok(checks)
+}
+
+/// What cargo and test programs say, but for the lines of tests that passed.
+fn without_passed(text: &str) -> String {
+    let is_passed = |line: &&str| line.starts_with("test ") && line.ends_with(" ... ok");
+    text.lines().filter(|line| !is_passed(line)).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// What can be seen without running anything.
