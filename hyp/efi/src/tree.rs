@@ -29,20 +29,27 @@ pub struct Facts<'a> {
     pub seed: &'a [u8],
 }
 
-/// Properties of `/chosen` and of the memory node, written anew.
-const NAMES: [&[u8]; 6] =
-    [b"linux,initrd-start", b"linux,initrd-end", b"bootargs", b"rng-seed", b"device_type", b"reg"];
-const INITRD_START: usize = 0;
-const INITRD_END: usize = 1;
-const BOOTARGS: usize = 2;
-const RNG_SEED: usize = 3;
-const DEVICE_TYPE: usize = 4;
-const REG: usize = 5;
-/// So many of them, from the first, are replaced in `/chosen`.
-const IN_CHOSEN: usize = 4;
+/// Names of properties of `/chosen` and of the memory node, written anew. One text for all: a list of
+/// several would be pointers, which depend on where the program is.
+const NAMES: &[u8] =
+    b"linux,initrd-start\0linux,initrd-end\0bootargs\0rng-seed\0device_type\0reg\0";
 
-/// Bytes of the header.
+// Where each begins.
+const INITRD_START: usize = 0;
+const INITRD_END: usize = INITRD_START + b"linux,initrd-start\0".len();
+const BOOTARGS: usize = INITRD_END + b"linux,initrd-end\0".len();
+const RNG_SEED: usize = BOOTARGS + b"bootargs\0".len();
+const DEVICE_TYPE: usize = RNG_SEED + b"rng-seed\0".len();
+const REG: usize = DEVICE_TYPE + b"device_type\0".len();
+
+/// Bytes of the header, its first word, and the versions that it names.
 const HEADER: usize = 40;
+const MAGIC: usize = 0xd00d_feed;
+const VERSION: usize = 17;
+const LAST_COMPATIBLE: usize = 16;
+
+/// Bytes of a memory reservation; zeros end the list of them.
+const RESERVATION: usize = 16;
 
 /// Bytes that are enough for the new tree, where the old one has `old`.
 #[must_use]
@@ -61,154 +68,114 @@ pub fn room(old: usize, facts: &Facts<'_>) -> usize {
 /// [`RewriteError`].
 pub fn write(old: &[u8], facts: &Facts<'_>, out: &mut [u8]) -> Result<usize, RewriteError> {
     let header = Header::read(old).map_err(|_| RewriteError::Tree)?;
-    let old_strings = bytes_at(old, word_at(old, 12), word_at(old, 32));
-    let mut out = Out { bytes: out, at: 0, names: old_strings.len(), error: None };
+    let old_strings = header.strings();
     // The header is known last.
-    out.put(&[0; HEADER]);
-    for entry in header.reservations() {
-        out.put(&entry.base.to_be_bytes());
-        out.put(&entry.size.to_be_bytes());
-    }
-    out.put(&[0; 16]);
+    let mut out = Out { bytes: out, at: HEADER, names: old_strings.len(), error: None };
+    out.put(header.reservation_bytes());
+    out.put(&[0; RESERVATION]);
     let structure = out.at;
     copy(header, old, facts, &mut out);
     let strings = out.at;
     out.put(old_strings);
-    for name in NAMES {
-        out.put(name);
-        out.put(&[0]);
-    }
-    let size = out.at;
-    out.at = 0;
-    out.put(bytes_at(old, 0, 4));
-    // Size, three offsets, version, last compatible version; boot CPU; two sizes.
-    for number in [size, structure, strings, HEADER, 17, 16] {
+    out.put(NAMES);
+    let size = mem::replace(&mut out.at, 0);
+    for number in [MAGIC, size, structure, strings, HEADER, VERSION, LAST_COMPATIBLE] {
         out.number(number);
     }
-    out.put(bytes_at(old, 28, 4));
+    out.word(header.boot_cpu());
     out.number(size.saturating_sub(strings));
     out.number(strings.saturating_sub(structure));
     out.error.map_or(Ok(size), Err)
 }
 
-/// What is written already of what goes into `/chosen`.
-#[derive(Debug, Clone, Copy, Default)]
-struct Written {
-    words: bool,
-    seed: bool,
-}
-
 /// Copies the structure block.
 fn copy(header: Header<'_>, old: &[u8], facts: &Facts<'_>, out: &mut Out<'_>) {
     let mut tokens = Tokens::new(header);
-    // Devicetree Specification v0.4, 2.3.5 "#address-cells and #size-cells": the defaults.
-    let (mut address_cells, mut size_cells) = (2, 1);
-    let mut in_chosen: Option<Written> = None;
-    let mut has_chosen = false;
+    let (mut address_cells, mut size_cells) = (0, 0);
+    let (mut in_chosen, mut has_chosen) = (false, false);
     loop {
-        let token = match tokens.next_token() {
-            Ok(Some(token)) => token,
-            Ok(None) => return out.word(END),
-            Err(_) => return out.fail(RewriteError::Tree),
-        };
-        // A node's properties end where its first child begins, or itself ends.
-        if !matches!(token, Token::Property { .. })
-            && let Some(written) = in_chosen.take()
-        {
-            out.chosen(facts, written);
-        }
+        let start = tokens.position();
+        let Ok(token) = tokens.advance() else { return out.fail(RewriteError::Tree) };
+        let depth = tokens.depth();
+        // What is not changed means the same in the new tree: names are where they were among the strings.
+        let same = old.get(start..tokens.position()).unwrap_or_default();
         match token {
-            Token::Begin { .. } if is_memory(&tokens) => {
+            Some(Token::Begin { .. })
+                if depth == 2 && value(&tokens, b"device_type") == Some(b"memory\0") =>
+            {
                 // An error comes again.
-                while tokens.depth() > 1 && tokens.next_token().is_ok() {}
+                while tokens.depth() > 1 && tokens.advance().is_ok() {}
             }
-            Token::Begin { name, .. } => {
-                out.begin(name);
-                if tokens.depth() == 2 && name == b"chosen" {
-                    in_chosen = Some(Written::default());
+            Some(Token::Begin { name, .. }) => {
+                out.put(same);
+                in_chosen = depth == 2 && name == b"chosen";
+                if in_chosen {
                     has_chosen = true;
+                    out.chosen(facts, value(&tokens, b"bootargs"), value(&tokens, b"rng-seed"));
+                } else if depth == 1 {
+                    // Devicetree Specification v0.4, 2.3.5 "#address-cells and #size-cells".
+                    address_cells = cells(&tokens, b"#address-cells", 2);
+                    size_cells = cells(&tokens, b"#size-cells", 1);
                 }
             }
-            Token::Property { name, value, at } => {
-                let place = in_chosen.as_mut().and_then(|written| Some((position(name)?, written)));
-                match place {
-                    Some((BOOTARGS, written)) => {
-                        written.words = true;
-                        out.words(string(value).unwrap_or_default(), facts);
-                    }
-                    Some((RNG_SEED, written)) => {
-                        written.seed = true;
-                        out.named(RNG_SEED, &[value, facts.seed]);
-                    }
-                    Some(_) => {}
-                    // Before the value stand its length and where its name is among the strings,
-                    // which is the same in the new tree.
-                    None => out.property(word_at(old, at.saturating_sub(4)), &[value]),
-                }
-                if tokens.depth() == 1 && name.is(b"#address-cells") {
-                    address_cells = u32_value(value).unwrap_or(0);
-                } else if tokens.depth() == 1 && name.is(b"#size-cells") {
-                    size_cells = u32_value(value).unwrap_or(0);
-                }
-            }
-            Token::End => {
-                if tokens.depth() == 0 {
+            Some(Token::Property { name, .. }) if in_chosen && is_replaced(name) => {}
+            Some(Token::Property { .. }) => out.put(same),
+            Some(Token::End) => {
+                in_chosen = false;
+                if depth == 0 {
                     if !has_chosen {
                         out.begin(b"chosen");
-                        out.chosen(facts, Written::default());
+                        out.chosen(facts, None, None);
                         out.word(END_NODE);
                     }
                     out.memory(facts.memory, address_cells, size_cells);
                 }
-                out.word(END_NODE);
+                out.put(same);
             }
+            None => return out.word(END),
         }
     }
 }
 
-/// Which of the properties that are replaced in `/chosen` this is.
-fn position(name: PropertyName<'_>) -> Option<usize> {
-    NAMES.iter().take(IN_CHOSEN).position(|known| name.is(known))
+/// Whether this is one of the properties that are replaced in `/chosen`.
+fn is_replaced(name: PropertyName<'_>) -> bool {
+    /// Without the NUL of the last.
+    const REPLACED: usize = DEVICE_TYPE - 1;
+    let mut replaced = NAMES.get(..REPLACED).unwrap_or_default().split(|byte| *byte == 0);
+    replaced.any(|known| name.is(known))
 }
 
-/// Whether the node that `tokens` has just entered describes memory: a child of the root with the
-/// device type that [`hyp_core::tree::Machine`] looks for. As there, the last of several counts.
-fn is_memory(tokens: &Tokens<'_>) -> bool {
+/// The property called `name` of the node that `tokens` has just entered; of several the last, as for
+/// [`hyp_core::tree::Machine`].
+fn value<'a>(tokens: &Tokens<'a>, name: &[u8]) -> Option<&'a [u8]> {
     let mut tokens = tokens.clone();
-    if tokens.depth() != 2 {
-        return false;
-    }
-    let mut is_memory = false;
-    while let Ok(Some(Token::Property { name, value, .. })) = tokens.next_token() {
-        if name.is(b"device_type") {
-            is_memory = value == b"memory\0";
+    let mut found = None;
+    while let Ok(Some(Token::Property { name: this, value, .. })) = tokens.advance() {
+        if this.is(name) {
+            found = Some(value);
         }
     }
-    is_memory
+    found
+}
+
+/// A count of cells among the properties of the node that `tokens` has just entered; zero if it is no number.
+fn cells(tokens: &Tokens<'_>, name: &[u8], default: u32) -> u32 {
+    value(tokens, name).map_or(default, |value| u32_value(value).unwrap_or(0))
 }
 
 impl Out<'_> {
-    /// A property that is called as [`NAMES`] says.
+    /// A property whose name is one of [`NAMES`], there at `name`.
     fn named(&mut self, name: usize, value: &[&[u8]]) {
-        let before = NAMES.iter().take(name).map(|name| name.len().saturating_add(1));
-        let at = before.fold(self.names, |sum, len| sum.saturating_add(len));
-        self.property(at, value);
+        self.property(self.names.saturating_add(name), value);
     }
 
-    /// What a boot loader puts into `/chosen`, less what is there already.
-    fn chosen(&mut self, facts: &Facts<'_>, written: Written) {
+    /// What a boot loader puts into `/chosen`, with the words and the seed that are there already.
+    fn chosen(&mut self, facts: &Facts<'_>, words: Option<&[u8]>, seed: Option<&[u8]>) {
         self.named(INITRD_START, &[&facts.bundle.base().0.to_be_bytes()]);
         self.named(INITRD_END, &[&facts.bundle.end().0.to_be_bytes()]);
-        if !written.words {
-            self.words(b"", facts);
-        }
-        if !written.seed {
-            self.named(RNG_SEED, &[facts.seed]);
-        }
-    }
-
-    fn words(&mut self, old: &[u8], facts: &Facts<'_>) {
-        self.named(BOOTARGS, &[old, b" ", facts.words, b"\0"]);
+        let words = words.and_then(string).unwrap_or_default();
+        self.named(BOOTARGS, &[words, b" ", facts.words, b"\0"]);
+        self.named(RNG_SEED, &[seed.unwrap_or_default(), facts.seed]);
     }
 
     fn memory(&mut self, banks: &[PaRange], address_cells: u32, size_cells: u32) {
@@ -233,17 +200,6 @@ impl Out<'_> {
         self.at = end;
         self.word(END_NODE);
     }
-}
-
-/// `len` bytes at `at`; none if they are not there, which in a checked tree they are.
-fn bytes_at(tree: &[u8], at: usize, len: usize) -> &[u8] {
-    tree.get(at..at.saturating_add(len)).unwrap_or_default()
-}
-
-/// The word at `at`; zero if it is not there, which in a checked tree it is.
-fn word_at(tree: &[u8], at: usize) -> usize {
-    let word = u32_value(bytes_at(tree, at, 4));
-    word.and_then(|word| usize::try_from(word).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

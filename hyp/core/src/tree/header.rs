@@ -47,8 +47,9 @@ pub struct Header<'a> {
     pub(super) structure_end: usize,
     /// The strings block; not empty only if its last byte is NUL.
     pub(super) strings: &'a [u8],
-    /// Offset of the first memory reservation.
-    reservations: usize,
+    /// Memory reservations, without the terminator.
+    reservations: &'a [[u8; RESERVATION_SIZE]],
+    boot_cpu: u32,
 }
 
 impl<'a> Header<'a> {
@@ -62,22 +63,29 @@ impl<'a> Header<'a> {
         let total = blob_size(bytes)?.max(HEADER_SIZE);
         let short = TreeError::TooShort { need: total, have: bytes.len() };
         let blob = bytes.get(..total).ok_or(short)?;
-        let word = |at| be32_at(blob, at).ok_or(short);
-        let (version, last_compatible) = (word(20)?, word(24)?);
+        let mut words = [0; HEADER_SIZE / 4];
+        for (word, bytes) in words.iter_mut().zip(blob.as_chunks().0) {
+            *word = u32::from_be_bytes(*bytes);
+        }
+        let [_, _, structure, strings, reservations, words @ ..] = words;
+        let [version, last_compatible, boot_cpu, strings_len, structure_len] = words;
         if version < VERSION || last_compatible > LAST_COMPATIBLE {
             return Err(TreeError::Version { version, last_compatible });
         }
-        let (structure, structure_end) = block(blob, "structure", word(8)?, word(36)?, 4)?;
-        let (strings, strings_end) = block(blob, "strings", word(12)?, word(32)?, 1)?;
+        let (structure, structure_end) = block(blob, "structure", structure, structure_len, 4)?;
+        let (strings, strings_end) = block(blob, "strings", strings, strings_len, 1)?;
         let strings = blob.get(strings..strings_end).unwrap_or_default();
         // With this every name that begins inside the block also ends inside it.
         if strings.last().is_some_and(|byte| *byte != 0) {
             return Err(TreeError::Block { block: "strings" });
         }
-        let (reservations, _) = block(blob, "memory reservation", word(16)?, 0, 8)?;
-        let header = Self { blob, structure, structure_end, strings, reservations };
-        header.check_reservations()?;
-        Ok(header)
+        let bad = TreeError::Block { block: "memory reservation" };
+        let (reservations, _) = block(blob, "memory reservation", reservations, 0, 8)?;
+        // The block ends with an entry of two zeros inside the blob.
+        let entries = blob.get(reservations..).unwrap_or_default().as_chunks().0;
+        let count = entries.iter().position(|entry| entry.iter().all(|byte| *byte == 0));
+        let reservations = count.and_then(|count| entries.get(..count)).ok_or(bad)?;
+        Ok(Self { blob, structure, structure_end, strings, reservations, boot_cpu })
     }
 
     /// Bytes of the whole tree.
@@ -86,26 +94,35 @@ impl<'a> Header<'a> {
         self.blob.len()
     }
 
+    /// The strings block.
+    #[must_use]
+    pub fn strings(&self) -> &'a [u8] {
+        self.strings
+    }
+
     /// The structure block from the offset `at` of the blob on; `None` outside of it.
     #[inline]
     pub(super) fn structure_from(&self, at: usize) -> Option<&'a [u8]> {
         self.blob.get(at..self.structure_end)
     }
 
-    /// The memory reservation block, without its terminator.
+    /// The boot CPU's number.
     #[must_use]
-    pub fn reservations(&self) -> Reservations<'a> {
-        Reservations { blob: self.blob, at: self.reservations }
+    pub fn boot_cpu(&self) -> u32 {
+        self.boot_cpu
     }
 
-    /// The block has to end with an entry of two zeros inside the blob.
-    fn check_reservations(&self) -> Result<(), TreeError> {
-        let mut rest = self.reservations();
-        while rest.next().is_some() {}
-        match entry(self.blob, rest.at) {
-            Some(_) => Ok(()),
-            None => Err(TreeError::Block { block: "memory reservation" }),
-        }
+    /// The bytes of the memory reservation block, without its terminator.
+    #[must_use]
+    pub fn reservation_bytes(&self) -> &'a [u8] {
+        self.reservations.as_flattened()
+    }
+
+    /// The memory reservation block, without its terminator.
+    pub fn reservations(&self) -> impl Iterator<Item = Reservation> + use<'a> {
+        self.reservations.iter().map_while(|entry| {
+            Some(Reservation { base: be64_at(entry, 0)?, size: be64_at(entry, 8)? })
+        })
     }
 }
 
@@ -133,29 +150,4 @@ pub struct Reservation {
     pub base: u64,
     /// Bytes.
     pub size: u64,
-}
-
-/// The two numbers at `at`, if they are there.
-fn entry(blob: &[u8], at: usize) -> Option<Reservation> {
-    Some(Reservation { base: be64_at(blob, at)?, size: be64_at(blob, at.checked_add(8)?)? })
-}
-
-/// Walks the memory reservation block up to its terminator.
-#[derive(Debug, Clone)]
-pub struct Reservations<'a> {
-    blob: &'a [u8],
-    at: usize,
-}
-
-impl Iterator for Reservations<'_> {
-    type Item = Reservation;
-
-    fn next(&mut self) -> Option<Reservation> {
-        let found = entry(self.blob, self.at)?;
-        if found == (Reservation { base: 0, size: 0 }) {
-            return None;
-        }
-        self.at = self.at.checked_add(RESERVATION_SIZE)?;
-        Some(found)
-    }
 }

@@ -21,7 +21,7 @@ mod value;
 mod tests;
 
 pub use error::{NodeName, TreeError};
-pub use header::{Header, Reservation, Reservations, blob_size};
+pub use header::{Header, Reservation, blob_size};
 pub use machine::Machine;
 pub use node::{Children, Node, Properties, Property, Tree};
 pub use tokens::{MAX_DEPTH, PropertyName, Token, Tokens};

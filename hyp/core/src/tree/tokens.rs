@@ -58,7 +58,7 @@ impl fmt::Debug for PropertyName<'_> {
 /// How the grammar is broken: a number, because a text is more work to carry along, and hardly any
 /// token needs one.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Problem {
+pub enum Problem {
     EndsEarly,
     EndsTwice,
     EndsInside,
@@ -149,19 +149,19 @@ impl<'a> Tokens<'a> {
         self.depth
     }
 
+    /// Where the next token begins, or words without meaning before it, as an offset in the blob.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// The next token, or `None` behind the end of the tree.
     ///
     /// # Errors
     ///
-    /// [`TreeError::Structure`] for the first break of the grammar. After an error the walk is over:
-    /// the same error comes again.
-    pub fn next_token(&mut self) -> Result<Option<Token<'a>>, TreeError> {
-        self.advance().map_err(|problem| self.error(problem))
-    }
-
-    /// As [`Tokens::next_token`] without the error's text.
+    /// The first break of the grammar. After an error the walk is over: the same error comes again.
     #[inline(never)]
-    pub(super) fn advance(&mut self) -> Result<Option<Token<'a>>, Problem> {
+    pub fn advance(&mut self) -> Result<Option<Token<'a>>, Problem> {
         self.step()
     }
 

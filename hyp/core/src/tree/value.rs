@@ -34,7 +34,7 @@ pub fn u64_value(value: &[u8]) -> Option<u64> {
 #[must_use]
 pub fn string(value: &[u8]) -> Option<&[u8]> {
     let (last, text) = value.split_last()?;
-    (*last == 0 && !text.contains(&0)).then_some(text)
+    (*last == 0 && text.iter().all(|byte| *byte != 0)).then_some(text)
 }
 
 /// Walks a value that is a list of NUL-terminated strings; an unterminated tail is left out.
