@@ -32,8 +32,8 @@ pub(super) enum Operation {
 enum New {
     /// A number made of the old one and the register.
     Made { operation: Operation, width: Width, operand: u8 },
-    /// These registers, if memory is what `expected` holds: CAS and CASP.
-    Exchanged { expected: Transfer, replacement: Transfer },
+    /// These registers, if memory is what those for the old value hold: CAS and CASP.
+    Exchanged(Transfer),
 }
 
 /// One atomic of one or two general registers.
@@ -46,15 +46,20 @@ pub struct Atomic {
 
 impl Atomic {
     /// `LD<op>` and SWP: `operand` and memory are combined, `target` gets what memory was.
-    pub(super) fn combine(operation: Operation, width: Width, operand: u8, target: u8) -> Self {
-        let old = Transfer::general(width, target, None, false, width == Width::Double);
+    pub(super) const fn combine(
+        operation: Operation,
+        width: Width,
+        operand: u8,
+        target: u8,
+    ) -> Self {
+        let old = Transfer::general(width, target, None, false, matches!(width, Width::Double));
         Self { old, new: New::Made { operation, width, operand } }
     }
 
     /// CAS and CASP: memory becomes what `replacement` holds if it is what `expected` holds;
     /// `expected` gets what memory was.
     pub(super) const fn exchange(expected: Transfer, replacement: Transfer) -> Self {
-        Self { old: expected, new: New::Exchanged { expected, replacement } }
+        Self { old: expected, new: New::Exchanged(replacement) }
     }
 
     /// What is stored where memory is `old`; `None` where a comparison fails and memory stays.
@@ -65,9 +70,9 @@ impl Atomic {
         registers: &impl Registers,
     ) -> Option<Image> {
         match self.new {
-            New::Exchanged { expected, replacement } => {
-                let wanted = expected.store(big_endian, registers);
-                let bytes = expected.bytes();
+            New::Exchanged(replacement) => {
+                let wanted = self.old.store(big_endian, registers);
+                let bytes = self.old.bytes();
                 (wanted.get(..bytes) == old.get(..bytes))
                     .then(|| replacement.store(big_endian, registers))
             }

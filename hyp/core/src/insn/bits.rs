@@ -12,11 +12,16 @@ pub(super) const fn bit(word: u32, n: u32) -> bool {
 
 /// The five-bit register number at `shift`.
 pub(super) const fn register(word: u32, shift: u32) -> u8 {
-    field(word, shift, 0x1f).to_le_bytes()[0]
+    narrow(word, shift, 0x1f)
+}
+
+/// The bits of `word` from `shift`, below 32, on that `mask` leaves.
+pub(super) const fn narrow(word: u32, shift: u32, mask: u8) -> u8 {
+    word.wrapping_shr(shift).to_le_bytes()[0] & mask
 }
 
 /// `value`, 1 to 32 `bits` wide, with its sign.
-pub(super) const fn signed(value: u32, bits: u32) -> i64 {
-    let unused = 64u32.wrapping_sub(bits);
-    (value as u64).wrapping_shl(unused).cast_signed().wrapping_shr(unused)
+pub(super) const fn signed(value: u32, bits: u32) -> i32 {
+    let unused = 32u32.wrapping_sub(bits);
+    value.wrapping_shl(unused).cast_signed().wrapping_shr(unused)
 }

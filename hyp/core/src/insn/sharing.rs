@@ -13,10 +13,10 @@ pub(super) fn decode_exclusive(word: u32) -> Option<Instruction> {
     let address = Address::at(register(word, 5));
     let (size, is_load) = (field(word, 30, 3), bit(word, 22));
     let (rs, rt2, rt) = (register(word, 16), register(word, 10), register(word, 0));
+    let width = Width::from_log2(u64::from(size));
     let plain = |width: Width, first, second| {
         Transfer::general(width, first, second, false, width == Width::Double)
     };
-    let width = Width::from_log2(u64::from(size));
     // o2 and o1.
     let effect = match (bit(word, 23), bit(word, 21)) {
         (true, false) if is_load => Effect::Load(plain(width, rt, None)),
@@ -36,8 +36,8 @@ pub(super) fn decode_exclusive(word: u32) -> Option<Instruction> {
     Some(Instruction { effect, address })
 }
 
-/// Bits 29:24 are 011001, 21 is 0, 11:10 are 00: LDAPUR, STLUR and their narrow forms.
-pub(super) fn decode_unscaled_ordered(word: u32) -> Option<Instruction> {
+/// size and opc of a load or store of one general register.
+pub(super) fn general(word: u32) -> Option<Effect> {
     let (size, opc) = (field(word, 30, 3), field(word, 22, 3));
     let width = Width::from_log2(u64::from(size));
     let (sign_extend, is_64bit) = match opc {
@@ -47,7 +47,12 @@ pub(super) fn decode_unscaled_ordered(word: u32) -> Option<Instruction> {
         _ => return None,
     };
     let transfer = Transfer::general(width, register(word, 0), None, sign_extend, is_64bit);
-    let effect = if opc == 0 { Effect::Store(transfer) } else { Effect::Load(transfer) };
+    Some(if opc == 0 { Effect::Store(transfer) } else { Effect::Load(transfer) })
+}
+
+/// Bits 29:24 are 011001, 21 is 0, 11:10 are 00: LDAPUR, STLUR and their narrow forms.
+pub(super) fn decode_unscaled_ordered(word: u32) -> Option<Instruction> {
+    let effect = general(word)?;
     let offset = Offset::Bytes(signed(field(word, 12, 0x1ff), 9));
     Some(Instruction { effect, address: Address::plus(register(word, 5), offset) })
 }

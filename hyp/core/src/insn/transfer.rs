@@ -16,9 +16,9 @@ pub type Image = [u8; MOST_BYTES];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer {
     /// 1 to 64.
-    elements: usize,
+    elements: u8,
     /// log2 of an element's bytes, 0 to 4.
-    log2: u32,
+    log2: u8,
     places: Places,
 }
 
@@ -31,40 +31,41 @@ enum Places {
     Scalar { registers: [u8; 2] },
     /// `structure` registers from `first` on take turns, lane after lane, `lanes` of each; then
     /// the next ones. Registers of which half is used are zero beyond.
-    Lanes { first: u8, structure: usize, lanes: usize },
+    Lanes { first: u8, structure: u8, lanes: u8 },
     /// The same lane of the registers from `first` on.
-    Lane { first: u8, lane: usize },
+    Lane { first: u8, lane: u8 },
     /// Every lane of the registers from `first` on, `lanes` of each.
-    Replicated { first: u8, lanes: usize },
+    Replicated { first: u8, lanes: u8 },
 }
 
 impl Transfer {
     /// One general register, or two.
-    pub(super) fn general(
+    pub(super) const fn general(
         width: Width,
         first: u8,
         second: Option<u8>,
         sign_extend: bool,
         is_64bit: bool,
     ) -> Self {
-        let registers = [first, second.unwrap_or(first)];
+        let (elements, registers) = one_or_two(first, second);
         let places = Places::General { registers, sign_extend, is_64bit };
-        Self { elements: count(second), log2: width.bytes().trailing_zeros(), places }
+        Self { elements, log2: width as u8, places }
     }
 
     /// One vector register as a scalar of `1 << log2` bytes, 1 to 16, or two.
-    pub(super) fn scalar(log2: u32, first: u8, second: Option<u8>) -> Self {
-        let places = Places::Scalar { registers: [first, second.unwrap_or(first)] };
-        Self { elements: count(second), log2: log2.min(4), places }
+    pub(super) const fn scalar(log2: u8, first: u8, second: Option<u8>) -> Self {
+        let (elements, registers) = one_or_two(first, second);
+        let log2 = if log2 > 4 { 4 } else { log2 };
+        Self { elements, log2, places: Places::Scalar { registers } }
     }
 
     /// `repeat` times `structure` registers, interleaved, of 16 or else 8 bytes. One of the two
     /// numbers is 1, neither is above 4.
-    pub(super) fn structures(
-        log2: u32,
+    pub(super) const fn structures(
+        log2: u8,
         first: u8,
-        repeat: usize,
-        structure: usize,
+        repeat: u8,
+        structure: u8,
         is_128bit: bool,
     ) -> Self {
         let lanes = lanes(log2, is_128bit);
@@ -73,12 +74,12 @@ impl Transfer {
     }
 
     /// One lane of 1 to 4 registers.
-    pub(super) const fn lane(log2: u32, first: u8, registers: usize, lane: usize) -> Self {
+    pub(super) const fn lane(log2: u8, first: u8, registers: u8, lane: u8) -> Self {
         Self { elements: registers, log2, places: Places::Lane { first, lane } }
     }
 
     /// One element for each of 1 to 4 registers of 16 or else 8 bytes, repeated in all lanes.
-    pub(super) fn replicated(log2: u32, first: u8, registers: usize, is_128bit: bool) -> Self {
+    pub(super) const fn replicated(log2: u8, first: u8, registers: u8, is_128bit: bool) -> Self {
         let places = Places::Replicated { first, lanes: lanes(log2, is_128bit) };
         Self { elements: registers, log2, places }
     }
@@ -86,13 +87,13 @@ impl Transfer {
     /// Bytes moved, 1 to 64.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.elements.wrapping_shl(self.log2)
+        (self.elements as usize).wrapping_shl(self.log2 as u32)
     }
 
     /// The accesses that memory sees, lowest address first: offset and width. One of 16 bytes is
     /// two of 8.
     pub fn pieces(&self) -> impl Iterator<Item = (usize, Width)> + use<> {
-        let log2 = self.log2.min(3);
+        let log2 = u32::from(self.log2.min(3));
         let pieces = self.bytes().wrapping_shr(log2);
         (0..pieces).map(move |n| (n.wrapping_shl(log2), Width::from_log2(u64::from(log2))))
     }
@@ -114,7 +115,7 @@ impl Transfer {
                 continue;
             }
             let mut value = registers.vector(register).to_le_bytes();
-            value.iter_mut().skip(kept).for_each(|byte| *byte = 0);
+            value.iter_mut().skip(usize::from(kept)).for_each(|byte| *byte = 0);
             for lane in lane..lane.wrapping_add(copies) {
                 if let Some(lane) = value.get_mut(self.range(lane)) {
                     copy(lane, element, big_endian);
@@ -145,14 +146,14 @@ impl Transfer {
     }
 
     /// Where element `n` belongs.
-    fn place(&self, n: usize) -> Place {
+    fn place(&self, n: u8) -> Place {
         match self.places {
             Places::General { registers, .. } | Places::Scalar { registers } => {
                 Place { register: pick(registers, n), lane: 0, kept: 0, copies: 1 }
             }
             Places::Lanes { first, structure, lanes } => {
                 let (register, lane) = turn(first, structure, lanes, n);
-                Place { register, lane, kept: lanes.wrapping_shl(self.log2), copies: 1 }
+                Place { register, lane, kept: lanes.wrapping_shl(u32::from(self.log2)), copies: 1 }
             }
             Places::Lane { first, lane } => {
                 Place { register: nth(first, n), lane, kept: 16, copies: 1 }
@@ -164,8 +165,9 @@ impl Transfer {
     }
 
     /// The bytes of element `n`, of memory or of a register.
-    const fn range(&self, n: usize) -> Range<usize> {
-        n.wrapping_shl(self.log2)..n.wrapping_add(1).wrapping_shl(self.log2)
+    const fn range(&self, n: u8) -> Range<usize> {
+        let log2 = self.log2 as u32;
+        (n as usize).wrapping_shl(log2)..(n as usize).wrapping_add(1).wrapping_shl(log2)
     }
 
     /// The access of one general register.
@@ -183,35 +185,39 @@ impl Transfer {
 struct Place {
     register: u8,
     /// Counted in elements.
-    lane: usize,
+    lane: u8,
     /// How many of a vector register's lowest bytes stay when one of its lanes is loaded; the others
     /// become zero.
-    kept: usize,
+    kept: u8,
     /// How many lanes are loaded with it.
-    copies: usize,
+    copies: u8,
 }
 
-fn count(second: Option<u8>) -> usize {
-    if second.is_some() { 2 } else { 1 }
+/// How many registers there are, and which.
+const fn one_or_two(first: u8, second: Option<u8>) -> (u8, [u8; 2]) {
+    match second {
+        Some(second) => (2, [first, second]),
+        None => (1, [first; 2]),
+    }
 }
 
 /// How many elements a register of 16 or else 8 bytes has.
-const fn lanes(log2: u32, is_128bit: bool) -> usize {
-    let bytes: usize = if is_128bit { 16 } else { 8 };
-    bytes.wrapping_shr(log2)
+const fn lanes(log2: u8, is_128bit: bool) -> u8 {
+    let bytes: u8 = if is_128bit { 16 } else { 8 };
+    bytes.wrapping_shr(log2 as u32)
 }
 
-const fn pick([first, second]: [u8; 2], n: usize) -> u8 {
+const fn pick([first, second]: [u8; 2], n: u8) -> u8 {
     if n == 0 { first } else { second }
 }
 
 /// The register `n` behind `first`; 0 follows 31.
-fn nth(first: u8, n: usize) -> u8 {
-    first.wrapping_add(u8::try_from(n).unwrap_or(0)) & 31
+const fn nth(first: u8, n: u8) -> u8 {
+    first.wrapping_add(n) & 31
 }
 
 /// Register and lane of element `n`.
-fn turn(first: u8, structure: usize, lanes: usize, n: usize) -> (u8, usize) {
+fn turn(first: u8, structure: u8, lanes: u8, n: u8) -> (u8, u8) {
     let row = n.checked_div(structure).unwrap_or(0);
     let column = n.checked_rem(structure).unwrap_or(0);
     let registers = row.checked_div(lanes).unwrap_or(0).saturating_add(column);

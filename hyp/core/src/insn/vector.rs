@@ -1,7 +1,7 @@
 //! Structures of vector elements: LD1 to LD4, ST1 to ST4, LD1R to LD4R.
 
 use super::address::{Address, Extend, Offset};
-use super::bits::{bit, field, register};
+use super::bits::{bit, field, narrow, register};
 use super::instruction::{Effect, Instruction};
 use super::transfer::Transfer;
 
@@ -23,7 +23,7 @@ pub(super) fn decode_structures(word: u32) -> Option<Instruction> {
     let base = register(word, 5);
     let address = match (is_post, register(word, 16)) {
         (false, _) => Address::at(base),
-        (true, 31) => Address::then_add(base, Offset::Bytes(i64::try_from(transfer.bytes()).ok()?)),
+        (true, 31) => Address::then_add(base, Offset::Bytes(i32::try_from(transfer.bytes()).ok()?)),
         (true, number) => {
             Address::then_add(base, Offset::Register { number, extend: Extend::Whole, shift: 0 })
         }
@@ -44,7 +44,7 @@ fn multiple(word: u32) -> Option<Transfer> {
         0b1010 => (2, 1),
         _ => return None,
     };
-    let (log2, is_128bit) = (field(word, 10, 3), bit(word, 30));
+    let (log2, is_128bit) = (narrow(word, 10, 3), bit(word, 30));
     if log2 == 3 && !is_128bit && structure != 1 {
         return None;
     }
@@ -54,9 +54,8 @@ fn multiple(word: u32) -> Option<Transfer> {
 /// "Advanced SIMD load/store single structure".
 fn single(word: u32, is_load: bool) -> Option<Transfer> {
     let (opcode, s, size, q) =
-        (field(word, 13, 7), field(word, 12, 1), field(word, 10, 3), field(word, 30, 1));
-    let registers = ((opcode & 1) << 1 | field(word, 21, 1)).saturating_add(1);
-    let registers = usize::try_from(registers).ok()?;
+        (narrow(word, 13, 7), narrow(word, 12, 1), narrow(word, 10, 3), narrow(word, 30, 1));
+    let registers = ((opcode & 1) << 1 | narrow(word, 21, 1)).saturating_add(1);
     let first = register(word, 0);
     let (log2, lane) = match (opcode >> 1, size, s) {
         (0, _, _) => (0, q << 3 | s << 2 | size),
@@ -68,5 +67,5 @@ fn single(word: u32, is_load: bool) -> Option<Transfer> {
         }
         _ => return None,
     };
-    Some(Transfer::lane(log2, first, registers, usize::try_from(lane).ok()?))
+    Some(Transfer::lane(log2, first, registers, lane))
 }
