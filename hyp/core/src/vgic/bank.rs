@@ -79,6 +79,45 @@ pub(super) struct Bank {
     pub(super) sources: Option<Sources>,
 }
 
+/// An access to GICD_CPENDSGIR or GICD_SPENDSGIR.
+pub(super) struct Senders {
+    /// The SGI of its first byte.
+    pub(super) first: u32,
+    pub(super) width: Width,
+    /// What it stores, or has loaded.
+    pub(super) value: u64,
+    pub(super) kind: SendersKind,
+}
+
+/// What such an access does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SendersKind {
+    /// A load.
+    Look,
+    /// A store to GICD_CPENDSGIR.
+    Recall,
+    /// A store to GICD_SPENDSGIR.
+    Send,
+}
+
+impl Senders {
+    /// Does it, while everything that is pending is in the model.
+    pub(super) fn perform(&mut self, bank: &mut Bank) {
+        let Self { first, width, kind, .. } = *self;
+        let mut seen = [0; 8];
+        for ((n, senders), seen) in bytes_of(first, self.value, width).zip(&mut seen) {
+            match kind {
+                SendersKind::Look => {
+                    *seen = bank.sources.as_ref().map_or(0, |sources| sources.waiting(n));
+                }
+                SendersKind::Recall => bank.recall(n, senders),
+                SendersKind::Send => bank.send(n, senders),
+            }
+        }
+        self.value = u64::from_le_bytes(seen);
+    }
+}
+
 impl Bank {
     /// The state after reset.
     pub(super) fn new(version: GicVersion) -> Self {

@@ -5,9 +5,9 @@
 //! An SPI goes to the first of the vCPUs that GICD_ITARGETSR names: the 1-of-N model leaves the
 //! choice to the distributor.
 
-use super::bank::{Bank, SGIS};
+use super::bank::{SGIS, Senders, SendersKind};
 use super::bits::{Bits, bit, byte, edges_from_icfgr, icfgr_from_edges, index, low, member};
-use super::flow::Flow;
+use super::flow::Change;
 use super::lr::CpuInterface;
 use super::regs::{Component, IIDR_V2, bytes_of, identification, is_aligned};
 use super::sgi::SgirRequest;
@@ -113,7 +113,9 @@ impl<R: RelaxStrategy> Vgic<R> {
                 u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
             }),
             Register::ClearSenders(first) | Register::SetSenders(first) => {
-                return self.read_senders(vcpu, first, width, iface);
+                // What a list register holds is in the model while this looks.
+                let (value, kicks) = self.senders(vcpu, first, width, None, iface);
+                return if kicks.is_empty() { Read::Value(value) } else { Read::Again(kicks) };
             }
             Register::Identification => u64::from(identification(Component::DistributorV2, offset)),
             // GICD_SGIR is write-only.
@@ -169,10 +171,12 @@ impl<R: RelaxStrategy> Vgic<R> {
             }),
             Register::Sgir => return self.sgir(vcpu, cpu, low(value), iface),
             Register::ClearSenders(first) => {
-                return self.change_senders(vcpu, first, width, value, Bank::recall, iface);
+                let store = Some((SendersKind::Recall, value));
+                return self.senders(vcpu, first, width, store, iface).1;
             }
             Register::SetSenders(first) => {
-                return self.change_senders(vcpu, first, width, value, Bank::send, iface);
+                let store = Some((SendersKind::Send, value));
+                return self.senders(vcpu, first, width, store, iface).1;
             }
             Register::Typer | Register::Iidr | Register::Identification | Register::Reserved => {
                 Kicks::NONE
@@ -245,47 +249,21 @@ impl<R: RelaxStrategy> Vgic<R> {
         })
     }
 
-    /// A load of `width` from GICD_CPENDSGIR or GICD_SPENDSGIR, from SGI `first` on.
-    fn read_senders(
+    /// An access of `width` to GICD_CPENDSGIR or GICD_SPENDSGIR, from SGI `first` on. Answers what a
+    /// load reads, and who has to be kicked.
+    fn senders(
         &self,
         vcpu: usize,
         first: u32,
         width: Width,
+        stored: Option<(SendersKind, u64)>,
         iface: &mut impl CpuInterface,
-    ) -> Read {
-        let mut value = 0u64;
-        let look = |flow: &mut Flow<'_>| {
-            for n in (0..width.bytes()).map(low).rev() {
-                let sources = flow.bank.sources.as_ref();
-                let senders = sources.map_or(0, |s| s.waiting(first.saturating_add(n)));
-                value = value << 8 | u64::from(senders);
-            }
-            Kicks::NONE
-        };
-        // What a list register holds is in the model while this looks.
-        let kicks = self.resync_with(vcpu, look, iface);
-        if kicks.is_empty() { Read::Value(value) } else { Read::Again(kicks) }
-    }
-
-    /// A store of `width` to GICD_CPENDSGIR or GICD_SPENDSGIR, from SGI `first` on; `apply` does
-    /// one SGI's byte.
-    fn change_senders(
-        &self,
-        vcpu: usize,
-        first: u32,
-        width: Width,
-        value: u64,
-        apply: fn(&mut Bank, u32, u8),
-        iface: &mut impl CpuInterface,
-    ) -> Kicks {
-        let all = self.every_vcpu();
-        let change = |flow: &mut Flow<'_>| {
-            for (n, senders) in bytes_of(first, value, width) {
-                apply(flow.bank, n, senders & all);
-            }
-            Kicks::NONE
-        };
-        self.resync_with(vcpu, change, iface)
+    ) -> (u64, Kicks) {
+        let (kind, value) = stored.unwrap_or((SendersKind::Look, 0));
+        let every_byte = u64::from(self.every_vcpu()).wrapping_mul(0x0101_0101_0101_0101);
+        let mut access = Senders { first, width, value: value & every_byte, kind };
+        let kicks = self.resync_with(vcpu, Change::Senders(&mut access), iface);
+        (access.value, kicks)
     }
 
     /// A bit for each vCPU.

@@ -7,7 +7,7 @@
 //! pending", which is exact because the best waiting ones are always in; for active ones the
 //! count of deactivations that met no list register.
 
-use super::bank::Bank;
+use super::bank::{Bank, Senders};
 use super::bits::{Bits, bit, index};
 use super::kicks::Kicks;
 use super::lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
@@ -67,16 +67,26 @@ pub(super) struct Flow<'a> {
     pub(super) groups: Groups,
 }
 
+/// What happens to the model on the long road, while no list register holds anything.
+pub(super) enum Change<'a> {
+    /// Nothing else.
+    Nothing,
+    /// This interrupt ends.
+    Deactivate(u32),
+    /// The guest looks at who sent SGIs, or changes it.
+    Senders(&'a mut Senders),
+}
+
 impl Flow<'_> {
-    /// Folds, lets `change` work on the model while no list register holds anything, sorts and
-    /// loads. The result names vCPUs that got an SPI from this one.
-    pub(super) fn resync(
-        &mut self,
-        change: impl FnOnce(&mut Self) -> Kicks,
-        iface: &mut impl CpuInterface,
-    ) -> Kicks {
+    /// Folds, makes `change`, sorts and loads. The result names vCPUs that got an SPI from this one.
+    pub(super) fn resync(&mut self, change: Change<'_>, iface: &mut impl CpuInterface) -> Kicks {
         let stale = self.bank.slots.used;
-        let kicks = self.fold(iface) | change(self);
+        let mut kicks = self.fold(iface);
+        match change {
+            Change::Nothing => {}
+            Change::Deactivate(intid) => kicks |= self.deactivate(intid),
+            Change::Senders(access) => access.perform(self.bank),
+        }
         self.bank.settle(iface);
         self.load(stale, iface);
         kicks
@@ -133,7 +143,7 @@ impl Flow<'_> {
     }
 
     /// Ends an interrupt that is active in the model and in no list register.
-    pub(super) fn deactivate(&mut self, intid: u32) -> Kicks {
+    fn deactivate(&mut self, intid: u32) -> Kicks {
         match intid.checked_sub(FIRST_SPI) {
             None => {
                 self.bank.word.active &= !bit(intid);

@@ -43,7 +43,7 @@ pub use sgi::SgiRegister;
 
 use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
 use bits::{Bits, bit, low, member};
-use flow::Flow;
+use flow::{Change, Flow};
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
 use sgi::SgiRequest;
 use spi::SpiBank;
@@ -362,7 +362,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     /// The vCPU wrote `intid` to ICC_DIR_EL1, or to GICC_DIR of a GICv2. An SPI may be active at another
     /// vCPU.
     pub fn deactivate(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
-        self.resync_with(vcpu, |flow| flow.deactivate(intid), iface)
+        self.resync_with(vcpu, Change::Deactivate(intid), iface)
     }
 
     /// The input line of SPI `intid` (32 and up) is now `level`. The result may contain the
@@ -421,17 +421,12 @@ impl<R: RelaxStrategy> Vgic<R> {
 
     /// The long road.
     fn resync(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
-        self.resync_with(vcpu, |_| Kicks::NONE, iface)
+        self.resync_with(vcpu, Change::Nothing, iface)
     }
 
-    /// The long road, on which `change` works on the model while no list register of the vCPU holds
-    /// anything.
-    fn resync_with(
-        &self,
-        vcpu: usize,
-        change: impl FnOnce(&mut Flow<'_>) -> Kicks,
-        iface: &mut impl CpuInterface,
-    ) -> Kicks {
+    /// The long road, on which `change` is made while no list register of the vCPU holds anything.
+    #[inline(never)]
+    fn resync_with(&self, vcpu: usize, change: Change<'_>, iface: &mut impl CpuInterface) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut spis = self.spis.lock();
         let mut bank = cpu.bank.lock();
