@@ -46,6 +46,22 @@ pub enum MemoryError {
     Edit(#[from] EditError),
 }
 
+/// A block of memory that this CPU is to zero and map.
+struct Block {
+    ipa: Ipa,
+    pa: Pa,
+    /// Bytes zeroed, by whoever.
+    done: u64,
+}
+
+/// What came of an attempt to claim the block around an address.
+enum Claimed {
+    /// It is this CPU's.
+    Block(Block),
+    /// Nothing is to do here.
+    Not(Populated),
+}
+
 const fn ram(pa: Pa) -> LeafEntry {
     LeafEntry { pa, attributes: Attributes::RAM, state: PageState::Owned }
 }
@@ -64,51 +80,64 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         ipa: Ipa,
         mut interrupted: impl FnMut() -> bool,
     ) -> Result<Populated, MemoryError> {
-        let memory = &self.layout.memory;
-        let pa = memory.translate(ipa).ok_or(MemoryError::NotMemory)?;
-        let block = Level::L2.base(ipa);
-        let mut done = {
-            let mut writer = self.write();
-            let Writer { pool, claims } = &mut *writer;
-            let mut editor = Editor::new(self.tables, &self.ports, pool);
-            let slot = editor.slot(ipa)?;
-            if slot.is_leaf() {
-                return Ok(Populated::Mapped);
-            }
-            if slot.level == Level::L3 {
-                self.ports.zero(pa.page(), PAGE_SIZE);
-                self.ports.synchronize_fetches();
-                editor.map_leaf(ipa.page(), Level::L3, ram(pa.page()), Purpose::Memory)?;
-                return Ok(Populated::Mapped);
-            }
-            match claims.claim(block) {
-                Some(done) => done,
-                None => {
-                    drop(writer);
-                    R::relax();
-                    return Ok(Populated::Busy);
-                }
-            }
+        let mut block = match self.claim(ipa)? {
+            Claimed::Block(block) => block,
+            Claimed::Not(answer) => return Ok(answer),
         };
-        let start = memory.translate(block).ok_or(MemoryError::NotMemory)?;
-        while done < BLOCK_2M {
-            self.ports.zero(Pa(start.0.saturating_add(done)), PIECE);
-            done = done.saturating_add(PIECE);
-            if done < BLOCK_2M && interrupted() {
-                self.write().claims.pause(block, done);
+        while !self.zero_piece(&mut block) {
+            if interrupted() {
+                self.write().claims.pause(block.ipa, block.done);
                 return Ok(Populated::Interrupted);
             }
         }
+        self.finish(&block)
+    }
+
+    /// Begins to populate at `ipa`; done with at once where there are pages already.
+    #[inline(never)]
+    fn claim(&self, ipa: Ipa) -> Result<Claimed, MemoryError> {
+        let memory = &self.layout.memory;
+        let pa = memory.translate(ipa).ok_or(MemoryError::NotMemory)?;
+        let block = Level::L2.base(ipa);
+        let mut writer = self.write();
+        let Writer { pool, claims } = &mut *writer;
+        let mut editor = Editor::new(self.tables, &self.ports, pool);
+        let slot = editor.slot(ipa)?;
+        if slot.is_leaf() {
+            return Ok(Claimed::Not(Populated::Mapped));
+        }
+        if slot.level == Level::L3 {
+            self.ports.zero(pa.page(), PAGE_SIZE);
+            self.ports.synchronize_fetches();
+            editor.map_leaf(ipa.page(), Level::L3, ram(pa.page()), Purpose::Memory)?;
+            return Ok(Claimed::Not(Populated::Mapped));
+        }
+        let start = memory.translate(block).ok_or(MemoryError::NotMemory)?;
+        let Some(done) = claims.claim(block) else {
+            drop(writer);
+            R::relax();
+            return Ok(Claimed::Not(Populated::Busy));
+        };
+        Ok(Claimed::Block(Block { ipa: block, pa: start, done }))
+    }
+
+    /// Zeroes the next piece of `block`; answers whether it was the last.
+    #[inline(never)]
+    fn zero_piece(&self, block: &mut Block) -> bool {
+        self.ports.zero(Pa(block.pa.0.saturating_add(block.done)), PIECE);
+        block.done = block.done.saturating_add(PIECE);
+        block.done >= BLOCK_2M
+    }
+
+    /// Maps `block`, all of which is zeroed.
+    #[inline(never)]
+    fn finish(&self, block: &Block) -> Result<Populated, MemoryError> {
         self.ports.synchronize_fetches();
         let mut writer = self.write();
         let Writer { pool, claims } = &mut *writer;
-        claims.finish(block);
-        Editor::new(self.tables, &self.ports, pool).map_leaf(
-            block,
-            Level::L2,
-            ram(start),
-            Purpose::Memory,
-        )?;
+        claims.finish(block.ipa);
+        let mut editor = Editor::new(self.tables, &self.ports, pool);
+        editor.map_leaf(block.ipa, Level::L2, ram(block.pa), Purpose::Memory)?;
         Ok(Populated::Mapped)
     }
 
