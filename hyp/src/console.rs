@@ -8,7 +8,8 @@ use core::fmt::{self, Write};
 use hyp_core::console::{Console, LONGEST_LINE, Line};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::arch::cpu::{Lock, Once};
+use crate::arch::cpu::Lock;
+use crate::arch::once::Once;
 use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
 use crate::injection;
@@ -89,7 +90,7 @@ pub(crate) fn init(level: LevelFilter) {
 
 /// Gives the terminal its UART.
 pub(crate) fn attach(uart: Uart) {
-    UART.call_once(|| uart);
+    UART.set(uart);
 }
 
 /// Whether there is a UART.

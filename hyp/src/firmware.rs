@@ -6,13 +6,14 @@ use hyp_core::tree::machine::PsciConduit;
 use smccc::psci::{self, error::Error};
 use smccc::{Call, Hvc, Smc};
 
-use crate::arch::cpu::{self, Once};
+use crate::arch::cpu;
+use crate::arch::once::Once;
 
 static CONDUIT: Once<PsciConduit> = Once::new();
 
 /// Sets how firmware is called.
 pub(crate) fn init(conduit: PsciConduit) {
-    CONDUIT.call_once(|| conduit);
+    CONDUIT.set(conduit);
 }
 
 /// Runs a function of the `smccc` crate by the conduit; `None` before [`init`].

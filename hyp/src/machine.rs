@@ -7,7 +7,8 @@ use hyp_core::calls::{Mitigation, Workaround};
 use hyp_core::inject::PstateFeatures;
 use hyp_core::sysreg::{HostId, Mitigations};
 
-use crate::arch::cpu::{Lock, Once};
+use crate::arch::cpu::Lock;
+use crate::arch::once::Once;
 use crate::arch::{ident, percpu};
 use crate::firmware;
 use crate::say::warn;
@@ -66,12 +67,10 @@ pub(crate) fn note_cpu() {
 
 /// Settles the facts from the CPUs that have come.
 pub(crate) fn settle(console_intid: Option<u32>) -> &'static Facts {
-    FACTS.call_once(|| {
-        let common = COMMON.lock().clone();
-        let (host, mitigations) = common.unwrap_or_else(|| panic!("no CPU has said what it is"));
-        let pstate = host.pstate_features();
-        Facts { host, pstate, mitigations, console_intid }
-    })
+    let common = COMMON.lock().clone();
+    let (host, mitigations) = common.unwrap_or_else(|| panic!("no CPU has said what it is"));
+    let pstate = host.pstate_features();
+    FACTS.set(Facts { host, pstate, mitigations, console_intid })
 }
 
 /// The facts, once there are any.

@@ -4,7 +4,8 @@ use hyp_abi::exit::BAD_INPUT;
 use hyp_core::tree::machine::{Cpu, EnableMethod};
 use smccc::psci::error::Error;
 
-use crate::arch::cpu::{self, Once};
+use crate::arch::cpu;
+use crate::arch::once::Once;
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, symbols, timer};
 use crate::drivers::gic;
@@ -72,7 +73,7 @@ pub(crate) fn start(index: usize, cpu: &Cpu) -> Result<(), StartError> {
 
 /// Gives all CPUs that are or will be waiting their work.
 pub(crate) fn release(work: Work) {
-    WORK.call_once(|| work);
+    WORK.set(work);
     cpu::send_event();
 }
 

@@ -10,7 +10,7 @@ use hyp_abi::trace::{ANNOUNCEMENT, ARGUMENTS, Kind};
 use hyp_core::events::trace::{Groups, Trace, TraceRecord};
 use hyp_core::memory::FreeMemory;
 
-use crate::arch::cpu::Once;
+use crate::arch::once::Once;
 use crate::arch::{percpu, timer};
 use crate::exit::fail;
 use crate::{console, mm};
@@ -33,7 +33,7 @@ pub(crate) fn init(argument: Option<&str>, memory: &mut FreeMemory) {
     let place = memory.allocate(bytes, 1).unwrap_or_else(|error| bad(format_args!("{error}")));
     let words = mm::el2_map::words(place.base(), place.size())
         .unwrap_or_else(|error| bad(format_args!("{error}")));
-    TRACE.call_once(|| Trace::new(words, place.base(), timer::frequency(), groups));
+    TRACE.set(Trace::new(words, place.base(), timer::frequency(), groups));
     console::announce(format_args!("{ANNOUNCEMENT} {:#x}", place.base().get()));
 }
 

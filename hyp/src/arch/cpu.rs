@@ -19,8 +19,6 @@ impl spin::RelaxStrategy for Yield {
 
 /// A lock between CPUs, first come first served.
 pub(crate) type Lock<T> = spin::mutex::TicketMutex<T, Yield>;
-/// A value that is set once, at boot.
-pub(crate) type Once<T> = spin::once::Once<T, Yield>;
 
 /// Says that this CPU spins.
 #[inline(always)]

@@ -13,6 +13,7 @@ pub(crate) mod cpu;
 pub(crate) mod crc32;
 pub(crate) mod ich;
 pub(crate) mod ident;
+pub(crate) mod once;
 pub(crate) mod percpu;
 #[cfg(feature = "inject")]
 pub(crate) mod pmu;

@@ -16,7 +16,7 @@ use super::registers::gicv2::{
     Distributor, GICC_CTLR, GICC_IAR, GICD_CTLR, GICD_SGIR, GICD_TYPER, GICH_VTR, Hypervisor,
     Interface,
 };
-use crate::arch::cpu::Once;
+use crate::arch::once::Once;
 use crate::arch::percpu::{self, MAX_CPUS};
 use crate::arch::sysreg::fields::pfr0;
 use crate::arch::{barrier, sysreg};
@@ -55,7 +55,7 @@ pub(super) fn init(
         clear_word(d, n);
     }
     d.ctlr.write(GICD_CTLR::ENABLE::SET);
-    Ok(GIC.call_once(|| GicV2 {
+    Ok(GIC.set(GicV2 {
         distributor: d,
         interface,
         hypervisor,

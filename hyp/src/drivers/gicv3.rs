@@ -14,7 +14,7 @@ use super::mmio::{Mmio, Registers};
 use super::registers::gicv3::{
     Distributor, FRAMES, GICD_CTLR, GICD_TYPER, GICR_TYPER, GICR_WAKER, Redistributor,
 };
-use crate::arch::cpu::Once;
+use crate::arch::once::Once;
 use crate::arch::percpu::{self, MAX_CPUS};
 use crate::arch::sysreg::fields::{icc_ctlr, icc_iar1, icc_sgi1r, icc_sre, pfr0};
 use crate::arch::{barrier, cpu, low_half, sysreg, word};
@@ -47,7 +47,7 @@ pub(super) fn init(
     stride: Option<u64>,
 ) -> Result<(), GicError> {
     let d = distributor.registers::<Distributor>(0).ok_or(GicError::Short("distributor"))?;
-    GIC.call_once(|| Gic { distributor: d, redistributors, stride });
+    GIC.set(Gic { distributor: d, redistributors, stride });
     d.ctlr.set(0);
     wait_distributor(d);
     let words = d.typer.read(GICD_TYPER::ITLINES) as usize + 1;

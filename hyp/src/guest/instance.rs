@@ -5,7 +5,7 @@ use hyp_core::features::Features;
 use hyp_core::sysreg::CpuView;
 
 use super::vcpu::GuestVm;
-use crate::arch::cpu::Once;
+use crate::arch::once::Once;
 
 /// A VM with what belongs to it.
 pub(crate) struct Instance {
@@ -23,7 +23,7 @@ static INSTANCE: Once<&'static Instance> = Once::new();
 
 /// Makes `instance` the one that runs.
 pub(crate) fn set(instance: &'static Instance) {
-    INSTANCE.call_once(|| instance);
+    INSTANCE.set(instance);
 }
 
 /// The VM, once there is one.

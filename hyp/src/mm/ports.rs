@@ -26,12 +26,12 @@ pub(crate) struct Watcher {
 }
 
 #[cfg(feature = "ghost")]
-static WATCHER: crate::arch::cpu::Once<Watcher> = crate::arch::cpu::Once::new();
+static WATCHER: crate::arch::once::Once<Watcher> = crate::arch::once::Once::new();
 
 /// Tells `watcher` from now on.
 #[cfg(feature = "ghost")]
 pub(crate) fn watch(watcher: Watcher) {
-    WATCHER.call_once(|| watcher);
+    WATCHER.set(watcher);
 }
 
 /// Implements the ports of one VM: its extent of table frames, the TLBs, guest memory.

@@ -11,7 +11,7 @@ use hyp_core::ports::Table;
 
 use super::el2_map::{self, MapError};
 use super::layout::{WINDOW_SIZE, WINDOWS};
-use crate::arch::cpu::Once;
+use crate::arch::once::Once;
 use crate::arch::{barrier, cache, percpu, tlb, word};
 
 static TABLE: Once<&'static Table> = Once::new();
@@ -19,7 +19,7 @@ static TABLE: Once<&'static Table> = Once::new();
 /// Prepares the windows of all CPUs.
 pub(super) fn init() -> Result<(), MapError> {
     let table = el2_map::window_table()?;
-    TABLE.call_once(|| table);
+    TABLE.set(table);
     Ok(())
 }
 
