@@ -38,6 +38,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     mm::el2_map::init(Pa(image));
     // Without a tree there is no console to complain on.
     let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { halt(Halt::NoTree) };
+    // A second opinion of where the tree ends. The crate's look-ups panic on a tree that breaks the
+    // format, its check of the header does not.
+    let Ok(header) = fdt::Fdt::new(tree) else { halt(Halt::DamagedTree) };
     let mut machine = Machine::default();
     let read = machine.read(tree);
     if !machine.has_header() {
@@ -81,11 +84,11 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         Err(error) => bad_input(&error),
     }
     info!("Postern {} at EL2, image at {}", env!("CARGO_PKG_VERSION"), Pa(image));
-    if let Some(model) = model(tree).filter(|_| machine.has_plain_root) {
-        info!("machine: {model}");
+    if !machine.model.is_empty() {
+        info!("machine: {}", machine.model);
     }
 
-    let tree = PaRange::new(Pa(tree_pa), tree.len() as u64);
+    let tree = PaRange::new(Pa(tree_pa), header.total_size() as u64);
     let mut memory = FreeMemory::new();
     free_memory(&machine, tree, &mut memory);
     let heap = memory
@@ -120,17 +123,6 @@ fn provoke(how: &str) -> usize {
         fail(HYP_FAILED, format_args!("nothing came of postern.crash={how}"));
     }
     boot_main as *const () as usize
-}
-
-/// What the machine calls itself.
-///
-/// The one use of `fdt`, which panics on a tree that breaks the format: this one has passed the
-/// walk, and finding the root looks at nothing behind its properties.
-#[inline(never)]
-fn model(tree: &[u8]) -> Option<&str> {
-    let tree = fdt::Fdt::new(tree).ok()?;
-    let root = tree.all_nodes().next()?;
-    root.property("model")?.as_str()
 }
 
 fn start_console(machine: &Machine<'_>) {
@@ -220,7 +212,7 @@ fn describe(memory: &FreeMemory) {
         percpu::online_count(),
         memory.total() >> 20,
         firmware::Described,
-        gic::version().number(),
+        u64::from(gic::version().number()),
         VirtualInterface::here().list_registers(),
     );
 }

@@ -26,4 +26,4 @@ pub use machine::Machine;
 pub use node::{Children, Node, Properties, Property, Tree};
 pub use tokens::{MAX_DEPTH, PropertyName, Token, Tokens};
 pub(crate) use value::same;
-pub use value::{Cells, Strings, cells, string, u32_value, u64_value};
+pub use value::{Cells, Strings, cells, string, text, u32_value, u64_value};

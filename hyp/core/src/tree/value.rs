@@ -37,6 +37,12 @@ pub fn string(value: &[u8]) -> Option<&[u8]> {
     (*last == 0 && text.iter().all(|byte| *byte != 0)).then_some(text)
 }
 
+/// A value that is one string, as [`string`], in UTF-8.
+#[must_use]
+pub fn text(value: &[u8]) -> Option<&str> {
+    str::from_utf8(string(value)?).ok()
+}
+
 /// Walks a value that is a list of NUL-terminated strings; an unterminated tail is left out.
 #[derive(Debug, Clone)]
 pub struct Strings<'a>(pub &'a [u8]);

@@ -6,7 +6,7 @@ use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
 use crate::addr::Pa;
 use crate::memory::{PaRange, sort_few};
-use crate::tree::{NodeName, Tree, string};
+use crate::tree::{NodeName, Tree, string, text};
 use arrayvec::ArrayVec;
 
 impl<'a> Reader<'_, 'a> {
@@ -36,6 +36,7 @@ impl<'a> Reader<'_, 'a> {
                 self.note(b"chosen", Err(fault));
             }
         }
+        self.machine.model = tree.root().value(b"model").and_then(text).unwrap_or_default();
         self.machine.console = self.console(tree);
     }
 

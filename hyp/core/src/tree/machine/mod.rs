@@ -47,9 +47,8 @@ pub const MAX_REDISTRIBUTOR_REGIONS: usize = 8;
 pub struct Machine<'a> {
     /// Bytes of the whole tree.
     pub tree_size: usize,
-    /// Whether the root is as the specification wants it beyond what the walk asks for: no name, and
-    /// names of properties in ASCII. For a reader that panics otherwise.
-    pub has_plain_root: bool,
+    /// What the machine calls itself, the root's `model`; empty where it does not say.
+    pub model: &'a str,
     /// Memory banks, sorted, without overlap, adjoining banks joined.
     pub memory: ArrayVec<PaRange, MAX_BANKS>,
     /// Reserved ranges of both kinds (reservation block and `/reserved-memory`), as listed. The

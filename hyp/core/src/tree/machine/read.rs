@@ -9,10 +9,9 @@ use super::{MAX_BANKS, MAX_RESERVED, Machine};
 use crate::addr::Pa;
 use crate::memory::PaRange;
 use crate::tree::{
-    Cells, Header, PropertyName, Token, Tokens, Tree, TreeError, same, string, u64_value,
+    Cells, Header, PropertyName, Token, Tokens, Tree, TreeError, same, string, text, u64_value,
 };
 use arrayvec::ArrayVec;
-use core::str;
 
 /// UARTs that are remembered until it is known which one is the console.
 const MAX_UARTS: usize = 8;
@@ -109,10 +108,7 @@ impl<'a> Reader<'_, 'a> {
                 Token::Begin { name, inside } => {
                     match open.take() {
                         Some(node) => self.enter(&node),
-                        None if self.above.depth() == 0 => {
-                            root = inside;
-                            self.machine.has_plain_root = name.is_empty();
-                        }
+                        None if self.above.depth() == 0 => root = inside,
                         None => {}
                     }
                     open = Some(Properties::new(name, inside));
@@ -120,9 +116,6 @@ impl<'a> Reader<'_, 'a> {
                 Token::Property { name, value, at } => {
                     if let Some(node) = &mut open {
                         node.set(name, value);
-                        if self.above.depth() == 0 && !name.bytes().is_ascii() {
-                            self.machine.has_plain_root = false;
-                        }
                         if self.above.depth() == 1 && same(node.name, b"chosen") {
                             let read = self.chosen(name, value, at);
                             self.note(b"chosen", read);
@@ -239,8 +232,7 @@ impl<'a> Reader<'_, 'a> {
     fn chosen(&mut self, name: PropertyName<'a>, value: &'a [u8], at: usize) -> Read<()> {
         let machine = &mut self.machine;
         if name.is(b"bootargs") {
-            let text = string(value).and_then(|text| str::from_utf8(text).ok());
-            machine.bootargs = text.ok_or(content!("bootargs", "is not a string"))?;
+            machine.bootargs = text(value).ok_or(content!("bootargs", "is not a string"))?;
         } else if name.is(b"stdout-path") {
             self.stdout_path = string(value).ok_or(content!("stdout-path", "is not a string"))?;
         } else if name.is(b"linux,initrd-start") {

@@ -68,6 +68,7 @@ fn qemu_virt_with_gicv3() {
     assert_eq!(seed.bytes, &VIRT_GICV3[seed.at..seed.at + 32]);
     assert_eq!(machine.kaslr_seed.unwrap().bytes.len(), 8);
     assert_eq!(machine.tree_size, VIRT_GICV3.len());
+    assert_eq!(machine.model, "linux,dummy-virt");
 }
 
 #[test]
