@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use arrayvec::ArrayVec;
 use hyp_core::memory::PaRange;
 use hyp_core::tree::machine::{Gic, GicV2};
 use hyp_core::vgic::GicVersion;
@@ -33,7 +34,11 @@ pub(crate) fn init(gic: &Gic, map: impl Fn(PaRange) -> Mmio) -> Result<(), GicEr
             v2.maintenance
         }
         Gic::V3(v3) => {
-            let redistributors = v3.redistributors.iter().copied().map(&map).collect();
+            let mut redistributors = ArrayVec::new();
+            for region in &v3.redistributors {
+                // Both lists are of the same length.
+                let _full = redistributors.try_push(map(*region));
+            }
             gicv3::init(map(v3.distributor), redistributors, v3.stride)?;
             v3.maintenance
         }

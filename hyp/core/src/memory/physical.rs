@@ -60,7 +60,8 @@ impl FreeMemory {
                 base = base.min(piece.base());
                 end = end.max(piece.end());
             } else {
-                pieces.push(*piece);
+                // As many fit as there were before.
+                let _full = pieces.try_push(*piece);
             }
         }
         let merged = PaRange::between(base, end);
