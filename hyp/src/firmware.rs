@@ -39,7 +39,7 @@ pub(crate) struct Described;
 impl core::fmt::Display for Described {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match version() {
-            Some((major, minor)) => write!(f, "PSCI {major}.{minor}"),
+            Some((major, minor)) => write!(f, "PSCI {}.{}", u64::from(major), u64::from(minor)),
             None => f.write_str("no PSCI (the machine stays on at the end)"),
         }
     }

@@ -39,13 +39,14 @@ pub enum VmTypeError {
     ProtectedDisabled,
     /// An IPA size that the machine does not have.
     #[error(
-        "an IPA size of {asked} bits is not possible: this machine takes {MIN_IPA_BITS} to {limit}"
+        "an IPA size of {asked} bits is not possible: this machine takes {} to {limit}",
+        u64::from(MIN_IPA_BITS)
     )]
     IpaBits {
         /// What was asked for, the default put in for 0.
-        asked: u32,
+        asked: u64,
         /// The most there can be.
-        limit: u32,
+        limit: u64,
     },
 }
 
@@ -141,7 +142,7 @@ impl VmType {
         let asked = if field == 0 { DEFAULT_IPA_BITS } else { u32::from(field) };
         let limit = ipa_limit(pa_bits);
         if !(MIN_IPA_BITS..=limit).contains(&asked) {
-            return Err(VmTypeError::IpaBits { asked, limit });
+            return Err(VmTypeError::IpaBits { asked: asked.into(), limit: limit.into() });
         }
         Ok(Self { protected, ipa_bits: asked })
     }

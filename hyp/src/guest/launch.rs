@@ -56,7 +56,7 @@ pub(crate) fn start(boot: Handover<'_>) -> ! {
     let capabilities = gate.capabilities(facts.host.pa_bits());
     info!(
         "VM types: IPA sizes up to {} bits, MMIO guard {}, protected VMs {}",
-        capabilities.max_ipa_bits,
+        u64::from(capabilities.max_ipa_bits),
         if capabilities.mmio_guard { "yes" } else { "no" },
         if capabilities.protected_vms { "yes" } else { "no" },
     );

@@ -13,7 +13,7 @@ pub enum BundleError {
     #[error(
         "the initrd is no bundle of layout version {}: make it with the `cargo xtask bundle` \
          that belongs to this image",
-        hyp_abi::bundle::VERSION
+        u64::from(hyp_abi::bundle::VERSION)
     )]
     Version,
     /// The tree's bytes are not those that were written.
@@ -22,9 +22,9 @@ pub enum BundleError {
     )]
     TreeChecksum {
         /// Computed.
-        have: u32,
+        have: u64,
         /// In the bundle.
-        want: u32,
+        want: u64,
     },
     /// An image's bytes are not those that were written.
     #[error(
@@ -34,9 +34,9 @@ pub enum BundleError {
         /// Which image.
         image: NodeName,
         /// Computed.
-        have: u32,
+        have: u64,
         /// In the bundle.
-        want: u32,
+        want: u64,
     },
     /// The file ends before an image's data does.
     #[error("the bundle is cut short inside the data of image {image}; load it whole")]
@@ -81,7 +81,7 @@ pub enum BundleError {
         /// Which VM.
         vm: NodeName,
         /// The machine's GIC version.
-        gic: u8,
+        gic: u64,
     },
     /// Two things that a VM loads lie on each other, or one lies outside its memory.
     #[error(

@@ -28,6 +28,7 @@ impl<'a> VmReader<'a> {
         let have = (self.crc32)(0, data);
         if have != want {
             let image = NodeName::new(node.name());
+            let (have, want) = (have.into(), want.into());
             return Err(self.report(BundleError::ImageChecksum { image, have, want }));
         }
         let ipa = node.value(LOAD.as_bytes()).and_then(u64_value);

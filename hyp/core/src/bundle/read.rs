@@ -33,7 +33,7 @@ impl<'a> Bundle<'a> {
         }
         let (have, want) = tree_checksum(tree, crc32).ok_or(BundleError::Version)?;
         if have != want {
-            return Err(BundleError::TreeChecksum { have, want });
+            return Err(BundleError::TreeChecksum { have: have.into(), want: want.into() });
         }
         let node = |name: &str| root.child(name.as_bytes()).ok_or(BundleError::Version);
         let (images, configurations) = (node(abi::IMAGES)?, node(abi::CONFIGURATIONS)?);

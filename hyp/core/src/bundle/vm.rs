@@ -217,7 +217,7 @@ impl<'a> VmReader<'a> {
                 return Ok(());
             }
         }
-        Err(self.report(BundleError::NoTree { vm: self.vm(), gic: gic.number() }))
+        Err(self.report(BundleError::NoTree { vm: self.vm(), gic: version.into() }))
     }
 
     /// Everything loaded lies in memory and apart, what is guarded lies outside.

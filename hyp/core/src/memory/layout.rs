@@ -89,7 +89,7 @@ pub enum SpaceError {
         /// The range.
         range: IpaRange,
         /// The VM's IPA size.
-        bits: u32,
+        bits: u64,
     },
     /// A guarded range, a device or an emulated window is not made of whole pages.
     /// For a device that also means where it really lies.
@@ -149,7 +149,8 @@ impl SpaceLayout {
     pub(super) fn geometry(&self) -> Result<Geometry, SpaceError> {
         let bits = self.vm_type.ipa_bits();
         let all = IpaRange::between(Ipa(0), Ipa(u64::MAX));
-        let geometry = Geometry::new(bits).ok_or(SpaceError::OutOfRange { range: all, bits })?;
+        let geometry =
+            Geometry::new(bits).ok_or(SpaceError::OutOfRange { range: all, bits: bits.into() })?;
         self.memory.extents().iter().try_for_each(|extent| in_range(geometry, extent.ipa()))?;
         Ok(geometry)
     }
@@ -204,5 +205,5 @@ fn in_range(geometry: Geometry, range: IpaRange) -> Result<(), SpaceError> {
     if geometry.contains(last) {
         return Ok(());
     }
-    Err(SpaceError::OutOfRange { range, bits: geometry.ipa_bits() })
+    Err(SpaceError::OutOfRange { range, bits: geometry.ipa_bits().into() })
 }

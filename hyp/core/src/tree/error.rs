@@ -39,6 +39,9 @@ impl fmt::Debug for NodeName {
 }
 
 /// Why a tree was refused. `at` is a byte offset from the start of the blob.
+///
+/// Numbers are of one type here and in the errors that this one is part of, so that one printer
+/// prints all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TreeError {
     /// The blob ends before what its header promises.
@@ -56,15 +59,15 @@ pub enum TreeError {
     )]
     BadMagic {
         /// The word found instead.
-        magic: u32,
+        magic: u64,
     },
     /// The format's version is not 17 or compatible with it.
     #[error("device tree version {version} (compatible back to {last_compatible}): need 17")]
     Version {
         /// Version in the header.
-        version: u32,
+        version: u64,
         /// Oldest version that a reader may know, in the header.
-        last_compatible: u32,
+        last_compatible: u64,
     },
     /// A block of the tree is misaligned or outside the blob.
     #[error("device tree is damaged: its {block} block is misaligned or outside the blob")]

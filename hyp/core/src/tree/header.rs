@@ -26,7 +26,7 @@ pub fn blob_size(start: &[u8]) -> Result<usize, TreeError> {
     let short = TreeError::TooShort { need: 8, have: start.len() };
     let magic = be32_at(start, 0).ok_or(short)?;
     if magic != MAGIC {
-        return Err(TreeError::BadMagic { magic });
+        return Err(TreeError::BadMagic { magic: magic.into() });
     }
     size(be32_at(start, 4).ok_or(short)?)
 }
@@ -70,6 +70,7 @@ impl<'a> Header<'a> {
         let [_, _, structure, strings, reservations, words @ ..] = words;
         let [version, last_compatible, boot_cpu, strings_len, structure_len] = words;
         if version < VERSION || last_compatible > LAST_COMPATIBLE {
+            let (version, last_compatible) = (version.into(), last_compatible.into());
             return Err(TreeError::Version { version, last_compatible });
         }
         let (structure, structure_end) = block(blob, "structure", structure, structure_len, 4)?;
