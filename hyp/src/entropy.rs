@@ -16,14 +16,17 @@ use crate::{firmware, mm};
 /// Bytes of a seed.
 const SEED: usize = 32;
 
-/// A seed, its first byte in the lowest bits of the first word.
-pub(crate) type Seed = [u64; SEED / 8];
+/// A seed.
+pub(crate) type Seed = [u8; SEED];
 
 /// Collects a seed; `None` if no source gave all of it. Wipes the seeds of the tree at `tree`.
 pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<Seed> {
     let mut seed = Seed::default();
-    let mut has_source = mix_words(&mut seed, firmware_words());
-    has_source |= mix_words(&mut seed, words_of(random::next));
+    let mut has_source = false;
+    if firmware::service(trng::VERSION, 0).is_some_and(|[version, ..]| version < 1 << 31) {
+        has_source |= mix_words(&mut seed, firmware_word);
+    }
+    has_source |= mix_words(&mut seed, random::next);
     if let Some(from_tree) = machine.rng_seed {
         has_source |= from_tree.bytes.len() >= SEED;
         mix(&mut seed, from_tree.bytes);
@@ -34,19 +37,21 @@ pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<Seed> {
 }
 
 /// Wipes what has been used.
+#[inline(never)]
 fn wipe(tree: Pa, used: Option<machine::Seed<'_>>) {
     if let Some(used) = used {
         mm::wipe_tree(tree, used.at, used.bytes.len());
     }
 }
 
-/// Lays words of a source over `seed`; whether there are any.
-#[inline(never)]
-fn mix_words(seed: &mut Seed, words: Option<Seed>) -> bool {
-    let Some(words) = words else { return false };
-    for (place, word) in seed.iter_mut().zip(words) {
-        *place ^= word;
+/// Lays as many words of a source over `seed` as it has; `false` if there are fewer.
+fn mix_words(seed: &mut Seed, source: impl Fn() -> Option<u64>) -> bool {
+    let mut words = Seed::default();
+    for word in words.as_chunks_mut().0 {
+        let Some(fresh) = source() else { return false };
+        *word = fresh.to_le_bytes();
     }
+    mix(seed, &words);
     true
 }
 
@@ -54,35 +59,16 @@ fn mix_words(seed: &mut Seed, words: Option<Seed>) -> bool {
 #[inline(never)]
 fn mix(seed: &mut Seed, bytes: &[u8]) {
     for part in bytes.chunks(SEED) {
-        for (place, eight) in seed.iter_mut().zip(part.chunks(8)) {
-            let mut word = [0; 8];
-            for (to, from) in word.iter_mut().zip(eight) {
-                *to = *from;
-            }
-            *place ^= u64::from_le_bytes(word);
+        for (place, byte) in seed.iter_mut().zip(part) {
+            *place ^= byte;
         }
     }
 }
 
-/// As many words of `source` as a seed has.
-fn words_of(source: impl Fn() -> Option<u64>) -> Option<Seed> {
-    let mut words = Seed::default();
-    for word in &mut words {
-        *word = source()?;
-    }
-    Some(words)
-}
-
-/// Words of firmware's TRNG.
-fn firmware_words() -> Option<Seed> {
-    let [version, ..] = firmware::service(trng::VERSION, 0)?;
-    if version >= 1 << 31 {
-        return None;
-    }
-    words_of(|| {
-        let [status, _, _, low] = firmware::service(trng::RND_64, 64)?;
-        (status == 0).then_some(low)
-    })
+/// A word of firmware's TRNG.
+fn firmware_word() -> Option<u64> {
+    let [status, _, _, low] = firmware::service(trng::RND_64, 64)?;
+    (status == 0).then_some(low)
 }
 
 static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
@@ -90,8 +76,8 @@ static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
 /// Feeds the generator with the seed that boot collected.
 #[inline(never)]
 pub(crate) fn init(seed: Option<Seed>) {
-    if let Some(seed) = seed {
-        GENERATOR.lock().add_seed(seed.map(u64::to_le_bytes).as_flattened());
+    if let Some(seed) = &seed {
+        GENERATOR.lock().add_seed(seed);
     }
 }
 

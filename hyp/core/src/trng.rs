@@ -49,6 +49,7 @@ impl Generator {
 
     /// Mixes `seed` in. The caller wipes its own copy, and says the truth: each byte counts as
     /// eight bits of entropy.
+    #[inline(never)]
     pub fn add_seed(&mut self, seed: &[u8]) {
         for part in seed.chunks(SEED_BYTES) {
             for (key, seed) in self.key.iter_mut().zip(part) {
