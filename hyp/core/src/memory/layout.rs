@@ -174,25 +174,29 @@ impl SpaceLayout {
 
     #[inline(never)]
     pub(super) fn check(&self, geometry: Geometry) -> Result<(), SpaceError> {
-        let devices = self.devices.iter().map(|device| device.ipa);
-        let windows = devices.chain(self.emulated.iter().map(|window| window.ipa));
-        for range in windows.clone().chain(self.guarded.iter().copied()) {
-            in_range(geometry, range)?;
-            if !range.is_aligned(PAGE_SIZE) {
-                return Err(SpaceError::Unaligned(range));
-            }
-            if self.memory.overlaps(range) {
-                return Err(SpaceError::OnMemory(range));
-            }
-        }
+        let mut devices: ArrayVec<IpaRange, { MAX_DEVICES + MAX_EMULATED }> = ArrayVec::new();
         for device in &self.devices {
+            // All that can be listed fit in here, and in what follows.
+            let _full = devices.try_push(device.ipa);
             let physical = PaRange::new(device.pa, device.ipa.size());
             if physical.is_none_or(|physical| !physical.is_aligned(PAGE_SIZE)) {
                 return Err(SpaceError::Unaligned(device.ipa));
             }
         }
-        for (index, range) in windows.clone().enumerate() {
-            if windows.clone().take(index).any(|other| other.overlaps(range)) {
+        for window in &self.emulated {
+            let _full = devices.try_push(window.ipa);
+        }
+        for range in devices.iter().chain(&self.guarded) {
+            in_range(geometry, *range)?;
+            if !range.is_aligned(PAGE_SIZE) {
+                return Err(SpaceError::Unaligned(*range));
+            }
+            if self.memory.overlaps(*range) {
+                return Err(SpaceError::OnMemory(*range));
+            }
+        }
+        while let Some(range) = devices.pop() {
+            if devices.iter().any(|other| other.overlaps(range)) {
                 return Err(SpaceError::Overlap(range));
             }
         }
