@@ -37,8 +37,8 @@ fn write_code() {
 /// What is writable must not be executable.
 #[inline(never)]
 fn run_data() {
-    let code = Box::new(RET);
-    run(core::ptr::from_ref(black_box(&*code)) as usize);
+    let code: &u32 = Box::leak(Box::new(RET));
+    run(core::ptr::from_ref(black_box(code)) as usize);
 }
 
 /// Calls what lies at `address`. Nothing must be mapped there that could be executed.
