@@ -73,19 +73,21 @@ impl<'a> Header<'a> {
             let (version, last_compatible) = (version.into(), last_compatible.into());
             return Err(TreeError::Version { version, last_compatible });
         }
-        let (structure, structure_end) = block(blob, "structure", structure, structure_len, 4)?;
-        let (strings, strings_end) = block(blob, "strings", strings, strings_len, 1)?;
+        let bad = |block| TreeError::Block { block };
+        let (structure, structure_end) =
+            block(blob, structure, structure_len, 4).ok_or(bad("structure"))?;
+        let (strings, strings_end) = block(blob, strings, strings_len, 1).ok_or(bad("strings"))?;
         let strings = blob.get(strings..strings_end).unwrap_or_default();
         // With this every name that begins inside the block also ends inside it.
         if strings.last().is_some_and(|byte| *byte != 0) {
-            return Err(TreeError::Block { block: "strings" });
+            return Err(bad("strings"));
         }
-        let bad = TreeError::Block { block: "memory reservation" };
-        let (reservations, _) = block(blob, "memory reservation", reservations, 0, 8)?;
+        let outside = bad("memory reservation");
+        let (reservations, _) = block(blob, reservations, 0, 8).ok_or(outside)?;
         // The block ends with an entry of two zeros inside the blob.
         let entries = blob.get(reservations..).unwrap_or_default().as_chunks().0;
         let count = entries.iter().position(|entry| entry.iter().all(|byte| *byte == 0));
-        let reservations = count.and_then(|count| entries.get(..count)).ok_or(bad)?;
+        let reservations = count.and_then(|count| entries.get(..count)).ok_or(outside)?;
         Ok(Self { blob, structure, structure_end, strings, reservations, boot_cpu })
     }
 
@@ -127,21 +129,14 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Checks that a block of `len` bytes at `offset` is aligned, behind the header and in the blob.
-fn block(
-    blob: &[u8],
-    block: &'static str,
-    offset: u32,
-    len: u32,
-    align: usize,
-) -> Result<(usize, usize), TreeError> {
-    let bad = TreeError::Block { block };
-    let (start, len) = (size(offset)?, size(len)?);
-    let end = start.checked_add(len).ok_or(bad)?;
-    if start < HEADER_SIZE || end > blob.len() || !start.is_multiple_of(align) {
-        return Err(bad);
-    }
-    Ok((start, end))
+/// Begin and end of a block of `len` bytes at `offset`, if it is aligned, behind the header and in the
+/// blob.
+#[inline(never)]
+fn block(blob: &[u8], offset: u32, len: u32, align: usize) -> Option<(usize, usize)> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(usize::try_from(len).ok()?)?;
+    let is_good = start >= HEADER_SIZE && end <= blob.len() && start.is_multiple_of(align);
+    is_good.then_some((start, end))
 }
 
 /// One memory reservation.

@@ -25,5 +25,6 @@ pub use header::{Header, Reservation, blob_size};
 pub use machine::Machine;
 pub use node::{Children, Node, Properties, Property, Tree};
 pub use tokens::{MAX_DEPTH, PropertyName, Token, Tokens};
+use value::before;
 pub(crate) use value::same;
 pub use value::{Cells, Strings, cells, string, text, u32_value, u64_value};

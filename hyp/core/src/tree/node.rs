@@ -1,6 +1,6 @@
 //! A checked tree and look-ups in it by path.
 
-use super::{Header, PropertyName, Token, Tokens, TreeError};
+use super::{Header, PropertyName, Token, Tokens, TreeError, before};
 
 /// A tree that a whole walk has accepted.
 #[derive(Debug, Clone, Copy)]
@@ -56,10 +56,16 @@ impl<'a> Tree<'a> {
     /// name and any unit address.
     #[must_use]
     pub fn find(&self, path: &[u8]) -> Option<Node<'a>> {
-        let path = path.strip_prefix(b"/")?;
-        path.split(|byte| *byte == b'/')
-            .filter(|step| !step.is_empty())
-            .try_fold(self.root(), |node, step| node.child(step))
+        let mut rest = path.strip_prefix(b"/")?;
+        let mut node = self.root();
+        while !rest.is_empty() {
+            let step = before(rest, b'/').unwrap_or(rest);
+            if !step.is_empty() {
+                node = node.child(step)?;
+            }
+            rest = rest.get(step.len()..)?.strip_prefix(b"/").unwrap_or_default();
+        }
+        Some(node)
     }
 }
 
@@ -124,7 +130,7 @@ impl<'a> Node<'a> {
     pub fn child(&self, name: &[u8]) -> Option<Node<'a>> {
         self.children().find(|child| {
             child.name.strip_prefix(name).is_some_and(|rest| {
-                rest.is_empty() || (rest.starts_with(b"@") && !name.contains(&b'@'))
+                rest.is_empty() || (rest.starts_with(b"@") && before(name, b'@').is_none())
             })
         })
     }

@@ -1,6 +1,6 @@
 //! The token walk: checks each token as it yields it.
 
-use super::{Header, NodeName, TreeError};
+use super::{Header, NodeName, TreeError, before};
 use core::fmt;
 
 /// Nodes may nest this deep, the root included. Real trees stay below 10.
@@ -37,7 +37,7 @@ impl<'a> PropertyName<'a> {
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         // The strings block ends with a NUL: `Header::read` has checked that.
-        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+        before(self.0, 0).unwrap_or(self.0)
     }
 }
 
@@ -208,9 +208,8 @@ impl<'a> Tokens<'a> {
             return Err(Problem::TooDeep);
         }
         let unterminated = Problem::OpenName;
-        let len = body.iter().position(|byte| *byte == 0).ok_or(unterminated)?;
-        let name = body.get(..len).ok_or(unterminated)?;
-        let behind = len.checked_add(1).and_then(|len| at.checked_add(len));
+        let name = before(body, 0).ok_or(unterminated)?;
+        let behind = name.len().checked_add(1).and_then(|len| at.checked_add(len));
         let inside = behind.and_then(align4).ok_or(unterminated)?;
         self.at = inside;
         self.depth = self.depth.saturating_add(1);

@@ -6,6 +6,12 @@ pub(crate) fn same(value: &[u8], other: &[u8]) -> bool {
     value == other
 }
 
+/// What of `bytes` is before the first `end`; `None` if there is none.
+#[inline(never)]
+pub(super) fn before(bytes: &[u8], end: u8) -> Option<&[u8]> {
+    bytes.get(..bytes.iter().position(|byte| *byte == end)?)
+}
+
 /// The big-endian word at `at`.
 pub(super) fn be32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
@@ -33,8 +39,8 @@ pub fn u64_value(value: &[u8]) -> Option<u64> {
 /// A value that is one string: without its NUL; `None` if that is missing or is not the last byte.
 #[must_use]
 pub fn string(value: &[u8]) -> Option<&[u8]> {
-    let (last, text) = value.split_last()?;
-    (*last == 0 && text.iter().all(|byte| *byte != 0)).then_some(text)
+    let text = before(value, 0)?;
+    (text.len() == value.len().saturating_sub(1)).then_some(text)
 }
 
 /// A value that is one string, as [`string`], in UTF-8.
@@ -50,10 +56,10 @@ pub struct Strings<'a>(pub &'a [u8]);
 impl<'a> Iterator for Strings<'a> {
     type Item = &'a [u8];
 
+    #[inline(never)]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let end = self.0.iter().position(|byte| *byte == 0)?;
-        let (text, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest.get(1..)?;
+        let text = before(self.0, 0)?;
+        self.0 = self.0.get(text.len()..)?.get(1..)?;
         Some(text)
     }
 }

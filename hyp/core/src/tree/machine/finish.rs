@@ -6,7 +6,7 @@ use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
 use crate::addr::Pa;
 use crate::memory::{PaRange, sort_few};
-use crate::tree::{NodeName, Tree, string, text};
+use crate::tree::{NodeName, Tree, before, string, text};
 use arrayvec::ArrayVec;
 
 impl<'a> Reader<'_, 'a> {
@@ -43,13 +43,13 @@ impl<'a> Reader<'_, 'a> {
     /// The console that `/chosen` names, directly or by an alias, else the first UART with a driver.
     fn console(&self, tree: Tree<'a>) -> Option<Console> {
         // Behind a colon stand line parameters (Devicetree Specification, 3.6).
-        let path = self.stdout_path.split(|byte| *byte == b':').next().unwrap_or_default();
+        let path = before(self.stdout_path, b':').unwrap_or(self.stdout_path);
         let named = match path {
             b"" => return self.uarts.first().map(|uart| self.uart_console(uart)),
             [b'/', step @ ..] => {
                 // Most often it is a child of the root, by its whole name, which no other has
                 // (Devicetree Specification, 2.2.1).
-                if step.contains(&b'@')
+                if before(step, b'@').is_some()
                     && let Some(uart) = self.uarts.iter().find(|uart| uart.at_root == Some(step))
                 {
                     return Some(self.uart_console(uart));

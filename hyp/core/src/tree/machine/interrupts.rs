@@ -36,6 +36,7 @@ pub(super) struct Controller {
 impl Interrupts<'_> {
     /// INTID of the `index`-th interrupt, or, where the node gives names, of the one called
     /// `name`. `None` if there is none or if it does not go to the GIC.
+    #[inline(never)]
     pub(super) fn intid(&self, gic: Controller, index: usize, name: &[u8]) -> Option<u32> {
         let index = match self.names {
             Some(names) => Strings(names).position(|have| have == name)?,

@@ -90,10 +90,13 @@ impl<'a> Ancestors<'a> {
 
     /// Follows `ranges` up to the root (Devicetree Specification, 2.3.8).
     fn translate(&self, base: u64, size: u64) -> Option<u64> {
-        let (_root, below) = self.0.split_first()?;
-        let above = self.0.iter().take(below.len());
-        let steps = below.iter().zip(above).rev();
-        steps.into_iter().try_fold(base, |address, (bus, above)| step(bus, above, address, size))
+        // Without the root there is nothing that the addresses are of.
+        let mut address = Some(base).filter(|_| !self.0.is_empty())?;
+        for pair in self.0.windows(2).rev() {
+            let [above, bus] = pair else { continue };
+            address = step(bus, above, address, size)?;
+        }
+        Some(address)
     }
 }
 
