@@ -92,8 +92,9 @@ impl<'a> Properties<'a> {
     /// Takes one property in, if it matters. The first byte rules most names out.
     pub(super) fn set(&mut self, name: PropertyName<'a>, value: &'a [u8]) {
         let (begin, end) = places(name.first());
-        let known = NAMES.iter().zip(&mut self.values).take(end).skip(begin);
-        for (known, place) in known {
+        let names = NAMES.get(begin..end).unwrap_or_default();
+        let values = self.values.get_mut(begin..end).unwrap_or_default();
+        for (known, place) in names.iter().zip(values) {
             if name.is(known) {
                 *place = Some(value);
                 return;
