@@ -2,7 +2,8 @@
 //! message-based SPIs or extended ranges, belongs to SGIs and PPIs, or is accessed with a width the
 //! register does not have, reads as zero and ignores writes.
 
-use super::bits::{byte, edges_from_icfgr, icfgr_from_edges, low};
+use super::bits::{byte, low};
+use super::fields::Scope;
 use super::lr::CpuInterface;
 use super::regs::{Component, IIDR, identification, is_aligned, read_part, write_part};
 use super::spi::SPI_WORDS;
@@ -28,8 +29,6 @@ mod ctlr {
 /// GICD_IROUTER.IRM is RAZ/WI). No extended SPIs, LPIs, message-based SPIs, range selector, affinity 3.
 const TYPER: u32 = 3 | 9 << 19 | 1 << 25;
 
-const IPRIORITYR: u64 = 0x400;
-const ICFGR: u64 = 0xc00;
 const IROUTER: u64 = 0x6000;
 
 /// What lies at an offset.
@@ -37,10 +36,6 @@ enum Register {
     Ctlr,
     Typer,
     Iidr,
-    /// First SPI of the access.
-    Priority(u32),
-    /// SPI word, and the shift of the half that the register covers.
-    Config(usize, u32),
     /// SPI.
     Router(u32),
     Identification,
@@ -48,7 +43,7 @@ enum Register {
 }
 
 fn decode(offset: u64, width: Width) -> Register {
-    use Width::{Byte, Double, Word};
+    use Width::{Double, Word};
     if !is_aligned(offset, width) || offset >= GICD_SIZE {
         return Register::Reserved;
     }
@@ -56,24 +51,13 @@ fn decode(offset: u64, width: Width) -> Register {
         (0x0000, Word) => Register::Ctlr,
         (0x0004, Word) => Register::Typer,
         (0x0008, Word) => Register::Iidr,
-        (IPRIORITYR..0x0800, Byte | Word) => {
-            spi_at(low(offset.wrapping_sub(IPRIORITYR)), Register::Priority)
-        }
-        (ICFGR..0x0d00, Word) => {
-            let n = (offset.wrapping_sub(ICFGR) >> 2) as usize;
-            let shift = if n & 1 == 0 { 0 } else { 16 };
-            (n >> 1).checked_sub(1).map_or(Register::Reserved, |w| Register::Config(w, shift))
-        }
         (IROUTER..0x8000, Word | Double) => {
-            spi_at(low(offset.wrapping_sub(IROUTER) >> 3), Register::Router)
+            let intid = low(offset.wrapping_sub(IROUTER) >> 3);
+            spi_number(intid).map_or(Register::Reserved, Register::Router)
         }
         (0xffd0..0x1_0000, Word) => Register::Identification,
         _ => Register::Reserved,
     }
-}
-
-fn spi_at(intid: u32, register: impl FnOnce(u32) -> Register) -> Register {
-    spi_number(intid).map_or(Register::Reserved, register)
 }
 
 /// GICD_IROUTER from affinity bytes 3.2.1.0.
@@ -113,8 +97,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         width: Width,
         iface: &mut impl CpuInterface,
     ) -> Read {
-        if let Some((register, word)) = BitRegister::at(offset, width) {
-            return self.read_bits(vcpu, register, word, iface);
+        let scope = Scope { private: None, has_spis: true };
+        if let Some(read) = self.read_field(vcpu, &scope, offset, width, iface) {
+            return read;
         }
         Read::Value(match decode(offset, width) {
             Register::Ctlr => {
@@ -125,11 +110,6 @@ impl<R: RelaxStrategy> Vgic<R> {
             }
             Register::Typer => u64::from(TYPER),
             Register::Iidr => u64::from(IIDR),
-            Register::Priority(first) => self.spis.lock().priorities(first, width),
-            Register::Config(word, shift) => {
-                let edges = self.spis.lock().edges(word);
-                u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
-            }
             Register::Router(spi) => {
                 read_part(router_of(self.spis.lock().route(spi)), offset, width)
             }
@@ -148,10 +128,11 @@ impl<R: RelaxStrategy> Vgic<R> {
         value: u64,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
-        match BitRegister::at(offset, width) {
-            Some((register, word)) => self.write_bits(vcpu, register, word, low(value), iface),
-            None => self.dist_write_other(vcpu, offset, width, value, iface),
+        // By far the most enable and disable SPIs.
+        if let Some((register, word @ 1..)) = BitRegister::at(offset, width) {
+            return self.write_bits(vcpu, register, word.wrapping_sub(1), low(value), iface);
         }
+        self.dist_write_other(vcpu, offset, width, value, iface)
     }
 
     #[inline(never)]
@@ -163,58 +144,12 @@ impl<R: RelaxStrategy> Vgic<R> {
         value: u64,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
+        let scope = Scope { private: None, has_spis: true };
+        if let Some(kicks) = self.write_field(vcpu, &scope, offset, width, value, iface) {
+            return kicks;
+        }
         let kicks = self.write_other(offset, width, value);
         self.settle(vcpu, kicks, iface)
-    }
-
-    /// A load of a register of the bit sets.
-    pub(super) fn read_bits(
-        &self,
-        vcpu: usize,
-        register: BitRegister,
-        word: usize,
-        iface: &mut impl CpuInterface,
-    ) -> Read {
-        // Word 0 is the redistributors'.
-        let Some(word) = word.checked_sub(1) else { return Read::Value(0) };
-        if register.is_volatile() {
-            let owners = {
-                let spis = self.spis.lock();
-                spis.holders(word, spis.live(word))
-            };
-            if let Err(kicks) = self.refresh(vcpu, owners, iface) {
-                return Read::Again(kicks);
-            }
-        }
-        Read::Value(u64::from(self.spis.lock().read(register, word)))
-    }
-
-    /// A store to a register of the bit sets.
-    #[inline(never)]
-    pub(super) fn write_bits(
-        &self,
-        vcpu: usize,
-        register: BitRegister,
-        word: usize,
-        value: u32,
-        iface: &mut impl CpuInterface,
-    ) -> Kicks {
-        let Some(word) = word.checked_sub(1) else { return Kicks::NONE };
-        if value == 0 && register != BitRegister::Group {
-            return Kicks::NONE;
-        }
-        let mut sent = Kicks::NONE;
-        let mut spis = self.spis.lock();
-        // State of this CPU's own list registers is made exact before it is changed.
-        if register.is_volatile() && spis.holders(word, spis.live(word) & value).contains(vcpu) {
-            drop(spis);
-            sent = self.resync(vcpu, iface);
-            spis = self.spis.lock();
-        }
-        // The groups count as they are under the lock: who turns one on looks afterwards.
-        let kicks = spis.write(register, word, value, self.groups());
-        drop(spis);
-        sent | self.settle(vcpu, kicks, iface)
     }
 
     /// A store to any other register; says who has to look at its list registers.
@@ -223,14 +158,6 @@ impl<R: RelaxStrategy> Vgic<R> {
         let groups = self.groups();
         match decode(offset, width) {
             Register::Ctlr => self.write_control(low(value) & ctlr::ENABLES),
-            Register::Priority(first) => {
-                spis.set_priorities(first, width, value, self.priority_mask, groups)
-            }
-            Register::Config(word, shift) => {
-                let mask = 0xffffu32.wrapping_shl(shift);
-                let edges = edges_from_icfgr(low(value)).wrapping_shl(shift);
-                spis.set_edges(word, mask, edges, groups)
-            }
             Register::Router(spi) => {
                 let old = router_of(spis.route(spi));
                 let affinity = affinity_of(write_part(old, offset, width, value));

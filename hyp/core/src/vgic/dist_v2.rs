@@ -5,14 +5,14 @@
 //! An SPI goes to the first of the vCPUs that GICD_ITARGETSR names: the 1-of-N model leaves the
 //! choice to the distributor.
 
-use super::bank::{SGIS, Senders, SendersKind};
-use super::bits::{Bits, bit, byte, edges_from_icfgr, icfgr_from_edges, index, low, member};
+use super::bank::{Senders, SendersKind};
+use super::bits::{Bits, bit, byte, index, low, member};
+use super::fields::Scope;
 use super::flow::Change;
 use super::lr::CpuInterface;
 use super::regs::{Component, IIDR_V2, bytes_of, identification, is_aligned};
 use super::sgi::SgirRequest;
 use super::spi::SPI_WORDS;
-use super::word::BitRegister;
 use super::{Cpu, Kicks, Read, Vgic, spi_number};
 use crate::esr::Width;
 use crate::sync::Ordering;
@@ -25,23 +25,17 @@ const ENABLES: u32 = 3;
 const LINES: u32 = 3;
 const CPU_NUMBER_SHIFT: u32 = 5;
 
-const IPRIORITYR: u64 = 0x400;
 const ITARGETSR: u64 = 0x800;
-const ICFGR: u64 = 0xc00;
 const CPENDSGIR: u64 = 0xf10;
 const SPENDSGIR: u64 = 0xf20;
 
-/// What lies at an offset, beside the registers of the bit sets.
+/// What lies at an offset, beside the registers with a field for each interrupt.
 enum Register {
     Ctlr,
     Typer,
     Iidr,
     /// First interrupt of the access.
-    Priority(u32),
-    /// First interrupt of the access.
     Targets(u32),
-    /// Register number: 16 interrupts each.
-    Config(u32),
     Sgir,
     /// First SGI of the access, whose senders are cleared.
     ClearSenders(u32),
@@ -61,20 +55,13 @@ fn decode(offset: u64, width: Width) -> Register {
         (0x000, Word) => Register::Ctlr,
         (0x004, Word) => Register::Typer,
         (0x008, Word) => Register::Iidr,
-        (IPRIORITYR..ITARGETSR, Byte | Word) => Register::Priority(from(IPRIORITYR)),
-        (ITARGETSR..ICFGR, Byte | Word) => Register::Targets(from(ITARGETSR)),
-        (ICFGR..0xd00, Word) => Register::Config(from(ICFGR) >> 2),
+        (ITARGETSR..0xc00, Byte | Word) => Register::Targets(from(ITARGETSR)),
         (0xf00, Word) => Register::Sgir,
         (CPENDSGIR..SPENDSGIR, Byte | Word) => Register::ClearSenders(from(CPENDSGIR)),
         (SPENDSGIR..0xf30, Byte | Word) => Register::SetSenders(from(SPENDSGIR)),
         (0xfd0..0x1000, Word) => Register::Identification,
         _ => Register::Reserved,
     }
-}
-
-/// The word of SPIs that register `n` of GICD_ICFGR belongs to, and the shift of its half.
-fn config_place(n: u32) -> Option<(usize, u32)> {
-    Some((index(n >> 1).checked_sub(1)?, if n & 1 == 0 { 0 } else { 16 }))
 }
 
 impl<R: RelaxStrategy> Vgic<R> {
@@ -88,11 +75,9 @@ impl<R: RelaxStrategy> Vgic<R> {
         iface: &mut impl CpuInterface,
     ) -> Read {
         let Some(cpu) = self.cpus.get(vcpu) else { return Read::Value(0) };
-        if let Some((register, word)) = BitRegister::at(offset, width) {
-            return match word {
-                0 => self.read_bank(vcpu, vcpu, cpu, register, iface),
-                _ => self.read_bits(vcpu, register, word, iface),
-            };
+        let scope = Scope { private: Some((vcpu, cpu)), has_spis: true };
+        if let Some(read) = self.read_field(vcpu, &scope, offset, width, iface) {
+            return read;
         }
         Read::Value(match decode(offset, width) {
             Register::Ctlr => u64::from(self.control.load(Ordering::Relaxed)),
@@ -101,17 +86,7 @@ impl<R: RelaxStrategy> Vgic<R> {
                 u64::from(LINES | last << CPU_NUMBER_SHIFT)
             }
             Register::Iidr => u64::from(IIDR_V2),
-            Register::Priority(intid @ 0..FIRST_SPI) => cpu.bank.lock().priorities(intid, width),
-            Register::Priority(intid) => {
-                spi_number(intid).map_or(0, |spi| self.spis.lock().priorities(spi, width))
-            }
             Register::Targets(first) => self.targets(vcpu, first, width),
-            Register::Config(0) => u64::from(icfgr_from_edges(SGIS)),
-            Register::Config(1) => u64::from(icfgr_from_edges(cpu.bank.lock().word.edge >> 16)),
-            Register::Config(n) => config_place(n).map_or(0, |(word, shift)| {
-                let edges = self.spis.lock().edges(word);
-                u64::from(icfgr_from_edges(edges.wrapping_shr(shift)))
-            }),
             Register::ClearSenders(first) | Register::SetSenders(first) => {
                 // What a list register holds is in the model while this looks.
                 let (value, kicks) = self.senders(vcpu, first, width, None, iface);
@@ -134,41 +109,16 @@ impl<R: RelaxStrategy> Vgic<R> {
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
-        if let Some((register, word)) = BitRegister::at(offset, width) {
-            if word != 0 {
-                return self.write_bits(vcpu, register, word, low(value), iface);
-            }
-            let value = low(value) & writable(register);
-            if value == 0 && register != BitRegister::Group {
-                return Kicks::NONE;
-            }
-            return self.write_bank(vcpu, vcpu, cpu, register, value, iface);
+        let scope = Scope { private: Some((vcpu, cpu)), has_spis: true };
+        if let Some(kicks) = self.write_field(vcpu, &scope, offset, width, value, iface) {
+            return kicks;
         }
         let kicks = match decode(offset, width) {
             Register::Ctlr => {
                 let _spis = self.spis.lock();
                 self.write_control(low(value) & ENABLES)
             }
-            Register::Priority(intid @ 0..FIRST_SPI) => {
-                let mut bank = cpu.bank.lock();
-                let changed = bank.set_priorities(intid, width, value, self.priority_mask);
-                return self.commit(vcpu, vcpu, cpu, bank, changed, iface);
-            }
-            Register::Priority(intid) => spi_number(intid).map_or(Kicks::NONE, |spi| {
-                let mut spis = self.spis.lock();
-                spis.set_priorities(spi, width, value, self.priority_mask, self.groups())
-            }),
             Register::Targets(first) => self.set_targets(first, width, value),
-            Register::Config(1) => {
-                let mut bank = cpu.bank.lock();
-                let changed = bank.set_ppi_config(low(value));
-                return self.commit(vcpu, vcpu, cpu, bank, changed, iface);
-            }
-            Register::Config(n) => config_place(n).map_or(Kicks::NONE, |(word, shift)| {
-                let mask = 0xffffu32.wrapping_shl(shift);
-                let edges = edges_from_icfgr(low(value)).wrapping_shl(shift);
-                self.spis.lock().set_edges(word, mask, edges, self.groups())
-            }),
             Register::Sgir => return self.sgir(vcpu, cpu, low(value), iface),
             Register::ClearSenders(first) => {
                 let store = Some((SendersKind::Recall, value));
@@ -269,18 +219,6 @@ impl<R: RelaxStrategy> Vgic<R> {
     /// A bit for each vCPU.
     fn every_vcpu(&self) -> u8 {
         byte(u64::from(member(self.vcpus).wrapping_sub(1)))
-    }
-}
-
-/// The bits of the banked word of `register` that can be written: SGIs are always enabled (GIC-400),
-/// and their pending state belongs to GICD_SPENDSGIR and GICD_CPENDSGIR.
-const fn writable(register: BitRegister) -> u32 {
-    match register {
-        BitRegister::ClearEnable | BitRegister::SetPending | BitRegister::ClearPending => !SGIS,
-        BitRegister::Group
-        | BitRegister::SetEnable
-        | BitRegister::SetActive
-        | BitRegister::ClearActive => !0,
     }
 }
 

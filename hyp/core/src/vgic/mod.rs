@@ -24,6 +24,7 @@ mod bank;
 mod bits;
 mod dist;
 mod dist_v2;
+mod fields;
 mod flow;
 mod kicks;
 mod lr;
