@@ -1,9 +1,12 @@
 //! The CPU: its exception level and the jump into the hypervisor.
 #![expect(unsafe_code, reason = "system registers, and the end of the firmware's map")]
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
 
 use hyp_core::memory::PaRange;
+
+// SAFETY: `memcpy` keeps the AAPCS64 and touches nothing but what its caller hands it.
+global_asm!(include_str!("copy.s"));
 
 /// The current exception level, 0 to 3 (Arm ARM, "CurrentEL, Current Exception Level").
 pub(crate) fn exception_level() -> u64 {

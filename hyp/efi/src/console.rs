@@ -4,18 +4,14 @@ use uefi_raw::Status;
 
 use crate::firmware::Firmware;
 
-/// The firmware's console, with the line ends that it wants.
-#[derive(Debug)]
-pub(crate) struct Console<'a>(pub(crate) &'a Firmware);
-
-impl Console<'_> {
+impl Firmware {
     /// Puts out `text`, ASCII.
     pub(crate) fn text(&self, text: &str) {
         for byte in text.bytes() {
             if byte == b'\n' {
-                self.0.put_out(b'\r');
+                self.put_out(b'\r');
             }
-            self.0.put_out(byte);
+            self.put_out(byte);
         }
     }
 
@@ -30,15 +26,10 @@ impl Console<'_> {
 
     /// Puts out a decimal number.
     pub(crate) fn number(&self, number: u64) {
-        let mut scale = 1_u64;
-        while let Some(next) = scale.checked_mul(10).filter(|next| *next <= number) {
-            scale = next;
+        if number >= 10 {
+            self.number(number / 10);
         }
-        while scale > 0 {
-            // A digit is less than ten.
-            let digit = number.checked_div(scale).unwrap_or(0) % 10;
-            self.0.put_out(b'0'.wrapping_add(digit.to_le_bytes()[0]));
-            scale /= 10;
-        }
+        // A digit is less than ten.
+        self.put_out(b'0'.wrapping_add((number % 10).to_le_bytes()[0]));
     }
 }

@@ -4,7 +4,7 @@
 
 use uefi_raw::Status;
 
-use crate::console::Console;
+use crate::firmware::Firmware;
 
 /// What is in the way.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Tells cause and remedy in one line.
-    pub(crate) fn tell(&self, console: &Console<'_>) {
+    pub(crate) fn tell(&self, console: &Firmware) {
         match self {
             Self::Level => console.text(
                 "not started at EL2, which a hypervisor needs: enable virtualization in the \

@@ -8,6 +8,7 @@ use uefi_raw::Status;
 use uefi_raw::protocol::file_system::{
     FileAttribute, FileMode, FileProtocolV1, SimpleFileSystemProtocol,
 };
+use uefi_raw::protocol::loaded_image::LoadedImageProtocol;
 
 use crate::firmware::{Firmware, check, nodes};
 
@@ -16,15 +17,20 @@ use crate::firmware::{Firmware, check, nodes};
 pub(crate) struct Folder<'a> {
     firmware: &'a Firmware,
     root: OpenFile,
-    program: Path,
+    /// Of the program, or of a file beside it.
+    path: &'a mut Path,
 }
 
 impl<'a> Folder<'a> {
-    /// Opens the volume from which this program was started.
-    pub(crate) fn open(firmware: &'a Firmware) -> Result<Self, Status> {
+    /// Opens the volume from which this program, loaded as `image` says, was started. `path` is room
+    /// for paths.
+    pub(crate) fn open(
+        firmware: &'a Firmware,
+        image: &LoadedImageProtocol,
+        path: &'a mut Path,
+    ) -> Result<Self, Status> {
         /// Type and sub-type of a node that names a file.
         const FILE: (u8, u8) = (4, 4);
-        let image = firmware.loaded_image()?;
         // SAFETY: the type is the one of the GUID.
         let volume: NonNull<SimpleFileSystemProtocol> =
             unsafe { firmware.interface(image.device_handle, &SimpleFileSystemProtocol::GUID) }?;
@@ -35,28 +41,26 @@ impl<'a> Folder<'a> {
         check(unsafe { open(volume.as_ptr(), &raw mut root) })?;
         let root = OpenFile(NonNull::new(root).ok_or(Status::NOT_FOUND)?);
 
-        let mut program = Path::new();
+        path.clear();
         // SAFETY: the path belongs to how this program was loaded, which does not change.
         for (kind, sub_type, name) in unsafe { nodes(image.file_path) } {
             if (kind, sub_type) == FILE {
-                place::append(&mut program, name).ok_or(Status::BAD_BUFFER_SIZE)?;
+                place::append(path, name).ok_or(Status::BAD_BUFFER_SIZE)?;
             }
         }
-        Ok(Self { firmware, root, program })
+        Ok(Self { firmware, root, path })
     }
 
-    /// The pages with the contents of the file called `name`, and its size; `None` if there is no
-    /// such file.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<(&'static mut [u8], usize)>, Status> {
-        let path = place::beside(&self.program, name).ok_or(Status::BAD_BUFFER_SIZE)?;
-        let file = match self.root.open(&path) {
+    /// The contents of the file called `name`; `None` if there is no such file.
+    pub(crate) fn read(&mut self, name: &str) -> Result<Option<&'static mut [u8]>, Status> {
+        place::beside(self.path, name).ok_or(Status::BAD_BUFFER_SIZE)?;
+        let file = match self.root.open(self.path) {
             Err(Status::NOT_FOUND) => return Ok(None),
             file => file?,
         };
-        let size = file.size()?;
-        let contents = self.firmware.allocate(size)?;
-        file.fill(contents.get_mut(..size).unwrap_or_default())?;
-        Ok(Some((contents, size)))
+        let contents = self.firmware.allocate(file.size()?)?;
+        file.fill(contents)?;
+        Ok(Some(contents))
     }
 }
 

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use hyp_core::addr::{PAGE_SIZE, Pa};
+use hyp_core::addr::{PAGE_SHIFT, Pa};
 use hyp_core::memory::PaRange;
 use hyp_core::tree::blob_size;
 use uefi_raw::protocol::device_path::DevicePathProtocol;
@@ -79,19 +79,6 @@ impl Firmware {
         Ok(unsafe { image.as_ref() })
     }
 
-    /// The options that this program was started with, whatever they are.
-    pub(crate) fn options(&self) -> &[u8] {
-        let Ok(image) = self.loaded_image() else { return &[] };
-        let (Some(start), Ok(size)) = (
-            NonNull::new(image.load_options.cast_mut().cast::<u8>()),
-            usize::try_from(image.load_options_size),
-        ) else {
-            return &[];
-        };
-        // SAFETY: the firmware vouches for so many bytes there, and does not change them.
-        unsafe { slice::from_raw_parts(start.as_ptr(), size) }
-    }
-
     /// The firmware's device tree, as long as its header says; otherwise unchecked.
     pub(crate) fn device_tree(&self) -> Option<&[u8]> {
         let system = self.system();
@@ -108,14 +95,10 @@ impl Firmware {
         Some(unsafe { slice::from_raw_parts(start.as_ptr(), size) })
     }
 
-    /// Whole pages of memory for at least `size` bytes, never given back.
+    /// `size` bytes of memory, in pages of their own that are never given back.
     pub(crate) fn allocate(&self, size: usize) -> Result<&'static mut [u8], Status> {
-        let pages =
-            u64::try_from(size).ok().and_then(|size| size.checked_next_multiple_of(PAGE_SIZE));
-        let bytes = pages.and_then(|bytes| usize::try_from(bytes).ok());
-        let bytes = bytes.ok_or(Status::OUT_OF_RESOURCES)?;
         let mut address = 0;
-        let count = bytes >> hyp_core::addr::PAGE_SHIFT;
+        let count = size.div_ceil(1 << PAGE_SHIFT);
         let (any, data) = (AllocateType::ANY_PAGES, MemoryType::LOADER_DATA);
         // SAFETY: the address is written to a variable that outlives the call.
         check(unsafe { (self.services().allocate_pages)(any, data, count, &raw mut address) })?;
@@ -123,7 +106,7 @@ impl Firmware {
         let start = start.ok_or(Status::OUT_OF_RESOURCES)?;
         // SAFETY: these pages are ours now, mapped flat, and nobody else has a pointer to them; what
         // is in them is some bytes or other, written by others than Rust.
-        Ok(unsafe { slice::from_raw_parts_mut(start.as_ptr(), bytes) })
+        Ok(unsafe { slice::from_raw_parts_mut(start.as_ptr(), size) })
     }
 
     /// Fills `seed` with random bytes, if the firmware has a source.
@@ -141,15 +124,12 @@ impl Firmware {
         check(unsafe { get(source.as_ptr(), ptr::null(), seed.len(), seed.as_mut_ptr()) }).ok()
     }
 
-    /// Reads the memory map into `buffer`; the answer is the map and its key.
-    pub(crate) fn memory_map<'b>(
-        &self,
-        buffer: &'b mut [u8],
-    ) -> Result<(MemoryMap<'b>, usize), Status> {
+    /// Reads the memory map into `buffer`, which may be empty to learn how large the map is.
+    pub(crate) fn memory_map<'b>(&self, buffer: &'b mut [u8]) -> MemoryMap<'b> {
         let (mut size, mut key, mut stride, mut version) = (buffer.len(), 0, 0, 0);
-        // SAFETY: the buffer has so many bytes and is aligned to a page; the other pointers are to
+        // SAFETY: the buffer has so many bytes and is aligned to a page or empty; the other pointers are to
         // variables that outlive the call.
-        check(unsafe {
+        let status = unsafe {
             (self.services().get_memory_map)(
                 &raw mut size,
                 buffer.as_mut_ptr().cast(),
@@ -157,28 +137,8 @@ impl Firmware {
                 &raw mut stride,
                 &raw mut version,
             )
-        })?;
-        let bytes = buffer.get(..size).ok_or(Status::BUFFER_TOO_SMALL)?;
-        if stride < size_of::<MemoryDescriptor>() {
-            return Err(Status::INCOMPATIBLE_VERSION);
-        }
-        Ok((MemoryMap { bytes, stride }, key))
-    }
-
-    /// Bytes that the memory map has now, or a few more.
-    pub(crate) fn memory_map_size(&self) -> usize {
-        let (mut size, mut key, mut stride, mut version) = (0, 0, 0, 0);
-        // SAFETY: with a size of zero nothing is written but the variables, which outlive the call.
-        let _too_small = unsafe {
-            (self.services().get_memory_map)(
-                &raw mut size,
-                ptr::null_mut(),
-                &raw mut key,
-                &raw mut stride,
-                &raw mut version,
-            )
         };
-        size
+        MemoryMap { buffer, status, size, key, stride }
     }
 
     /// Ends boot services, if the memory map is still the one with `key`. Then nothing of the
@@ -203,25 +163,36 @@ impl Firmware {
         // SAFETY: no pointer is passed. A firmware that cannot wait does not.
         let _ = unsafe { (self.services().stall)(microseconds) };
     }
+}
 
-    /// The memory of this program's image, as its header says.
-    pub(crate) fn image(&self) -> Option<PaRange> {
-        /// Where an arm64 `Image` has its size and its magic number (Linux,
-        /// `Documentation/arch/arm64/booting.rst`, section 4).
-        const HEADER: usize = 64;
-        const SIZE_AT: usize = 16;
-        const MAGIC_AT: usize = 56;
-        let loaded = self.loaded_image().ok()?;
-        let start = NonNull::new(loaded.image_base.cast_mut().cast::<u8>())?;
-        // SAFETY: the firmware has read its own PE header from here, which is behind this one.
-        let header = unsafe { slice::from_raw_parts(start.as_ptr(), HEADER) };
-        if !header.get(MAGIC_AT..)?.starts_with(b"ARM\x64") {
-            return None;
-        }
-        let size = u64::from_le_bytes(*header.get(SIZE_AT..)?.first_chunk()?);
-        let address = u64::try_from(start.addr().get()).ok()?;
-        PaRange::new(Pa(address), size).filter(|_| size <= loaded.image_size)
+/// The options that this program, loaded as `image` says, was started with, whatever they are.
+pub(crate) fn options(image: &LoadedImageProtocol) -> &[u8] {
+    let (Some(start), Ok(size)) = (
+        NonNull::new(image.load_options.cast_mut().cast::<u8>()),
+        usize::try_from(image.load_options_size),
+    ) else {
+        return &[];
+    };
+    // SAFETY: the firmware vouches for so many bytes there, and does not change them.
+    unsafe { slice::from_raw_parts(start.as_ptr(), size) }
+}
+
+/// The memory of this program's image, loaded as `loaded` says, as its header says.
+pub(crate) fn memory(loaded: &LoadedImageProtocol) -> Option<PaRange> {
+    /// Where an arm64 `Image` has its size and its magic number (Linux,
+    /// `Documentation/arch/arm64/booting.rst`, section 4).
+    const HEADER: usize = 64;
+    const SIZE_AT: usize = 16;
+    const MAGIC_AT: usize = 56;
+    let start = NonNull::new(loaded.image_base.cast_mut().cast::<u8>())?;
+    // SAFETY: the firmware has read its own PE header from here, which is behind this one.
+    let header = unsafe { slice::from_raw_parts(start.as_ptr(), HEADER) };
+    if !header.get(MAGIC_AT..)?.starts_with(b"ARM\x64") {
+        return None;
     }
+    let size = u64::from_le_bytes(*header.get(SIZE_AT..)?.first_chunk()?);
+    let address = u64::try_from(start.addr().get()).ok()?;
+    PaRange::new(Pa(address), size).filter(|_| size <= loaded.image_size)
 }
 
 /// The nodes of a device path, up to its end: type, sub-type and the bytes behind the header (UEFI
@@ -254,21 +225,32 @@ pub(crate) unsafe fn nodes<'a>(
     })
 }
 
-/// A memory map.
-#[derive(Debug, Clone, Copy)]
+/// What the firmware says of memory.
+#[derive(Debug)]
 pub(crate) struct MemoryMap<'a> {
-    bytes: &'a [u8],
+    buffer: &'a [u8],
+    /// Whether the buffer has all of it.
+    status: Status,
+    /// Bytes that it has.
+    pub(crate) size: usize,
+    /// Which map it is.
+    pub(crate) key: usize,
     /// From one descriptor to the next, which may be more than a descriptor's size.
     stride: usize,
 }
 
 impl<'a> MemoryMap<'a> {
     /// Its descriptors.
-    pub(crate) fn descriptors(self) -> impl Iterator<Item = &'a MemoryDescriptor> {
-        self.bytes.chunks_exact(self.stride.max(size_of::<MemoryDescriptor>())).map(|bytes| {
+    pub(crate) fn descriptors(&self) -> Result<impl Iterator<Item = &'a MemoryDescriptor>, Status> {
+        check(self.status)?;
+        let bytes = self.buffer.get(..self.size).ok_or(Status::BUFFER_TOO_SMALL)?;
+        if self.stride < size_of::<MemoryDescriptor>() {
+            return Err(Status::INCOMPATIBLE_VERSION);
+        }
+        Ok(bytes.chunks_exact(self.stride).map(|bytes| {
             // SAFETY: the firmware has written a descriptor here, whose fields may have any value;
-            // the stride is at least its size (see `memory_map`), and a multiple of 8.
+            // the stride is at least its size, as was just checked, and a multiple of 8.
             unsafe { &*bytes.as_ptr().cast() }
-        })
+        }))
     }
 }

@@ -27,36 +27,36 @@ fn usable(descriptor: &MemoryDescriptor) -> Option<PaRange> {
 /// Room for pieces that only join later, because a map need not be sorted.
 const PIECES: usize = 64;
 
-/// The banks of memory for the hypervisor, in any order: what is free, joined where it touches. Of
+/// Banks of memory.
+pub type Banks = ArrayVec<PaRange, PIECES>;
+
+/// Finds the banks of memory for the hypervisor, in any order: what is free, joined where it touches. Of
 /// more banks than a tree may have for Postern the smallest are given up.
-pub fn banks<'a>(map: impl Iterator<Item = &'a MemoryDescriptor>) -> ArrayVec<PaRange, PIECES> {
-    let mut pieces: ArrayVec<PaRange, PIECES> = ArrayVec::new();
-    for range in map.filter_map(usable) {
-        let mut joined = range;
-        pieces.retain(|piece| {
-            let touches = piece.base() <= joined.end() && joined.base() <= piece.end();
-            if touches {
+pub fn banks<'a>(pieces: &mut Banks, map: impl Iterator<Item = &'a MemoryDescriptor>) {
+    pieces.clear();
+    for mut joined in map.filter_map(usable) {
+        let mut index = 0;
+        while let Some(piece) = pieces.get(index) {
+            if piece.base() <= joined.end() && joined.base() <= piece.end() {
                 let base = piece.base().min(joined.base());
                 joined = PaRange::between(base, piece.end().max(joined.end()));
+                pieces.swap_pop(index);
+            } else {
+                index = index.saturating_add(1);
             }
-            !touches
-        });
-        if pieces.is_full() {
-            give_up_smallest(&mut pieces);
         }
+        give_up_smallest(pieces, PIECES.saturating_sub(1));
         // There is room now.
         let _ = pieces.try_push(joined);
     }
-    while pieces.len() > MAX_BANKS {
-        give_up_smallest(&mut pieces);
-    }
-    pieces
+    give_up_smallest(pieces, MAX_BANKS);
 }
 
-fn give_up_smallest(pieces: &mut ArrayVec<PaRange, PIECES>) {
-    let smallest = pieces.iter().enumerate().min_by_key(|(_, piece)| piece.size());
-    if let Some((index, _)) = smallest {
-        pieces.swap_pop(index);
+/// Leaves at most `most` pieces.
+fn give_up_smallest(pieces: &mut Banks, most: usize) {
+    while pieces.len() > most {
+        let smallest = pieces.iter().enumerate().min_by_key(|(_, piece)| piece.size());
+        pieces.swap_pop(smallest.map_or(0, |(index, _)| index));
     }
 }
 
@@ -79,8 +79,9 @@ mod tests {
     }
 
     fn found(map: &[MemoryDescriptor]) -> Vec<(u64, u64)> {
-        let mut found: Vec<_> =
-            banks(map.iter()).iter().map(|bank| (bank.base().0, bank.end().0)).collect();
+        let mut found = Banks::new();
+        banks(&mut found, map.iter());
+        let mut found: Vec<_> = found.iter().map(|bank| (bank.base().0, bank.end().0)).collect();
         found.sort();
         found
     }

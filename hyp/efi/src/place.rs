@@ -14,30 +14,33 @@ const SLASH: u16 = 0x2f;
 /// Appends what one node of a file path says, `name` in UTF-16 with an optional NUL (UEFI
 /// Specification 2.10, 10.3.5.4 "File Path Media Device Path"). `None` if the path becomes too long.
 pub fn append(path: &mut Path, name: &[u8]) -> Option<()> {
-    let mut units = name.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit)).peekable();
-    let ends = |unit: &u16| matches!(*unit, BACKSLASH | SLASH);
-    if path.last().is_some_and(|last| !ends(last)) && units.peek().is_some_and(|unit| !ends(unit)) {
-        path.try_push(BACKSLASH).ok()?;
-    }
-    for unit in units.take_while(|unit| *unit != 0) {
-        // U-Boot writes some paths with slashes, and opens only those with backslashes everywhere.
-        path.try_push(if unit == SLASH { BACKSLASH } else { unit }).ok()?;
+    let mut parted = path.is_empty();
+    for unit in name.as_chunks().0 {
+        let unit = match u16::from_le_bytes(*unit) {
+            0 => break,
+            // U-Boot writes some paths with slashes, and opens only those with backslashes everywhere.
+            SLASH => BACKSLASH,
+            unit => unit,
+        };
+        if !parted && unit != BACKSLASH && path.last() != Some(&BACKSLASH) {
+            path.try_push(BACKSLASH).ok()?;
+        }
+        parted = true;
+        path.try_push(unit).ok()?;
     }
     Some(())
 }
 
-/// The path of the file called `name`, in ASCII, in the folder of the program whose own path is `program`,
-/// with the NUL that EFI wants. `None` if it is too long.
-#[must_use]
-pub fn beside(program: &Path, name: &str) -> Option<Path> {
-    let folder = program.iter().rposition(|unit| *unit == BACKSLASH).unwrap_or(0);
-    let mut path = Path::new();
-    path.try_extend_from_slice(program.get(..folder).unwrap_or_default()).ok()?;
+/// Makes of the program's own path, or of one that was made of it, the path of the file called `name`, in
+/// ASCII, in the same folder, with the NUL that EFI wants. `None` if it is too long.
+pub fn beside(path: &mut Path, name: &str) -> Option<()> {
+    let folder = path.iter().rposition(|unit| *unit == BACKSLASH).unwrap_or(0);
+    path.truncate(folder);
     path.try_push(BACKSLASH).ok()?;
     for byte in name.bytes().chain([0]) {
         path.try_push(u16::from(byte)).ok()?;
     }
-    Some(path)
+    Some(())
 }
 
 #[cfg(test)]
@@ -56,7 +59,9 @@ mod tests {
         for node in nodes {
             append(&mut path, &utf16(node)).unwrap();
         }
-        String::from_utf16(&beside(&path, "b").unwrap()).unwrap()
+        beside(&mut path, "another").unwrap();
+        beside(&mut path, "b").unwrap();
+        String::from_utf16(&path).unwrap()
     }
 
     #[test]
@@ -80,6 +85,6 @@ mod tests {
         assert_eq!(append(&mut path, &utf16(&"x".repeat(LONGEST + 1))), None);
         let mut path = Path::new();
         append(&mut path, &utf16(&"\\".repeat(LONGEST))).unwrap();
-        assert_eq!(beside(&path, "b"), None);
+        assert_eq!(beside(&mut path, "b"), None);
     }
 }

@@ -8,6 +8,8 @@ use core::ptr::NonNull;
 use hyp_abi::exit::{BAD_INPUT, EXIT_PREFIX};
 use hyp_core::addr::Pa;
 use hyp_core::memory::PaRange;
+use hyp_efi::memory::Banks;
+use hyp_efi::place::Path;
 use hyp_efi::tree::Facts;
 use hyp_efi::words::{self, Words};
 use hyp_efi::{memory, tree};
@@ -15,10 +17,9 @@ use uefi_raw::table::system::SystemTable;
 use uefi_raw::{Handle, Status};
 
 use crate::arch;
-use crate::console::Console;
 use crate::failure::Failure;
 use crate::files::Folder;
-use crate::firmware::Firmware;
+use crate::firmware::{self, Firmware};
 
 /// The bundle's name, in the folder of the program.
 const BUNDLE: &str = "postern.bundle";
@@ -40,14 +41,13 @@ extern "efiapi" fn efi_main(handle: Handle, system: *mut SystemTable) -> Status 
     // SAFETY: EFI firmware calls its applications here, with these two arguments.
     let firmware = unsafe { Firmware::new(handle, table) };
     let Err(failure) = start(&firmware);
-    let console = Console(&firmware);
-    console.text("\n[postern] ERROR: ");
-    failure.tell(&console);
-    console.text("\n");
-    console.text(EXIT_PREFIX);
-    console.text(" ");
-    console.number(BAD_INPUT.into());
-    console.text("\n");
+    firmware.text("\n[postern] ERROR: ");
+    failure.tell(&firmware);
+    firmware.text("\n");
+    firmware.text(EXIT_PREFIX);
+    firmware.text(" ");
+    firmware.number(BAD_INPUT.into());
+    firmware.text("\n");
     // What the firmware does next may clear the screen.
     firmware.wait(TIME_TO_READ);
     Status::LOAD_ERROR
@@ -57,27 +57,28 @@ fn start(firmware: &Firmware) -> Result<Infallible, Failure> {
     if arch::exception_level() != 2 {
         return Err(Failure::Level);
     }
-    let image = firmware.image().ok_or(Failure::Image)?;
+    let loaded = firmware.loaded_image().map_err(|_| Failure::Image)?;
+    let image = firmware::memory(loaded).ok_or(Failure::Image)?;
     let old = firmware.device_tree().ok_or(Failure::NoTree)?;
 
-    let folder = Folder::open(firmware).map_err(Failure::NoVolume)?;
-    let read = |name| folder.read(name).map_err(|status| Failure::Read(name, status));
-    let (bundle, bundle_size) = read(BUNDLE)?.ok_or(Failure::NoBundle(BUNDLE))?;
+    let mut path = Path::new();
+    let mut folder = Folder::open(firmware, loaded, &mut path).map_err(Failure::NoVolume)?;
+    let mut read = |name| folder.read(name).map_err(|status| Failure::Read(name, status));
+    let bundle = read(BUNDLE)?.ok_or(Failure::NoBundle(BUNDLE))?;
     let mut words = Words::new();
-    if let Some((text, size)) = read(WORDS)? {
-        let added = words::add_text(&mut words, text.get(..size).unwrap_or_default());
-        added.ok_or(Failure::Words(WORDS))?;
+    if let Some(text) = read(WORDS)? {
+        words::add_text(&mut words, text).ok_or(Failure::Words(WORDS))?;
     }
-    words::add_options(&mut words, firmware.options());
+    words::add_options(&mut words, firmware::options(loaded));
     let mut seed = [0; SEED];
     let seed = firmware.random(&mut seed).map_or(&[][..], |()| &seed);
 
     let allocate = |size| firmware.allocate(size).map_err(Failure::Memory);
-    let facts = Facts { memory: &[], bundle: range(bundle, bundle_size), words: &words, seed };
+    let facts = Facts { memory: &[], bundle: range(bundle), words: &words, seed };
     let new = allocate(tree::room(old.len(), &facts))?;
     /// The map grows by what is allocated for it, and by what the firmware does at the end.
     const MORE_MAP: usize = 4096;
-    let map = allocate(firmware.memory_map_size().saturating_add(MORE_MAP))?;
+    let map = allocate(firmware.memory_map(&mut []).size.saturating_add(MORE_MAP))?;
     // Closing it is a call to the firmware.
     drop(folder);
     leave(firmware, old, facts, new, map)?;
@@ -99,12 +100,13 @@ fn leave(
     /// its services already and does not go on so for ever.
     const ATTEMPTS: usize = 4;
     let mut attempt = 0;
+    let mut banks = Banks::new();
     loop {
-        let (map, key) = firmware.memory_map(buffer).map_err(Failure::Exit)?;
-        let banks = memory::banks(map.descriptors());
+        let map = firmware.memory_map(buffer);
+        memory::banks(&mut banks, map.descriptors().map_err(Failure::Exit)?);
         let facts = Facts { memory: &banks, ..facts };
         tree::write(old, &facts, new).map_err(|_| Failure::Tree)?;
-        match firmware.exit_boot_services(key) {
+        match firmware.exit_boot_services(map.key) {
             Err(Status::INVALID_PARAMETER) if attempt < ATTEMPTS => {
                 attempt = attempt.wrapping_add(1)
             }
@@ -113,10 +115,10 @@ fn leave(
     }
 }
 
-/// The first `size` bytes of what was allocated.
-fn range(bytes: &[u8], size: usize) -> PaRange {
+/// The memory of `bytes`.
+fn range(bytes: &[u8]) -> PaRange {
     let start = Pa(address(bytes));
-    PaRange::between(start, Pa(start.0.saturating_add(size as u64)))
+    PaRange::between(start, Pa(start.0.saturating_add(bytes.len() as u64)))
 }
 
 /// Where memory is: EFI maps it flat.

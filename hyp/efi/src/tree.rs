@@ -70,7 +70,7 @@ pub fn write(old: &[u8], facts: &Facts<'_>, out: &mut [u8]) -> Result<usize, Rew
     let header = Header::read(old).map_err(|_| RewriteError::Tree)?;
     let old_strings = header.strings();
     // The header is known last.
-    let mut out = Out { bytes: out, at: HEADER, names: old_strings.len(), error: None };
+    let mut out = Out { bytes: out, at: HEADER, names: old_strings.len(), value: 0, error: None };
     out.put(header.reservation_bytes());
     out.put(&[0; RESERVATION]);
     let structure = out.at;
@@ -164,25 +164,32 @@ fn cells(tokens: &Tokens<'_>, name: &[u8], default: u32) -> u32 {
 }
 
 impl Out<'_> {
-    /// A property whose name is one of [`NAMES`], there at `name`.
-    fn named(&mut self, name: usize, value: &[&[u8]]) {
-        self.property(self.names.saturating_add(name), value);
-    }
-
     /// What a boot loader puts into `/chosen`, with the words and the seed that are there already.
     fn chosen(&mut self, facts: &Facts<'_>, words: Option<&[u8]>, seed: Option<&[u8]>) {
-        self.named(INITRD_START, &[&facts.bundle.base().0.to_be_bytes()]);
-        self.named(INITRD_END, &[&facts.bundle.end().0.to_be_bytes()]);
-        let words = words.and_then(string).unwrap_or_default();
-        self.named(BOOTARGS, &[words, b" ", facts.words, b"\0"]);
-        self.named(RNG_SEED, &[seed.unwrap_or_default(), facts.seed]);
+        self.property(INITRD_START);
+        self.cell(2, facts.bundle.base().0);
+        self.end_property();
+        self.property(INITRD_END);
+        self.cell(2, facts.bundle.end().0);
+        self.end_property();
+        self.property(BOOTARGS);
+        self.put(words.and_then(string).unwrap_or_default());
+        self.put(b" ");
+        self.put(facts.words);
+        self.put(&[0]);
+        self.end_property();
+        self.property(RNG_SEED);
+        self.put(seed.unwrap_or_default());
+        self.put(facts.seed);
+        self.end_property();
     }
 
     fn memory(&mut self, banks: &[PaRange], address_cells: u32, size_cells: u32) {
         self.begin(b"memory");
-        self.named(DEVICE_TYPE, &[b"memory\0"]);
-        self.named(REG, &[]);
-        let start = self.at;
+        self.property(DEVICE_TYPE);
+        self.put(b"memory\0");
+        self.end_property();
+        self.property(REG);
         for bank in banks {
             let (mut base, mut rest) = (bank.base().0, bank.size());
             while rest > 0 {
@@ -194,10 +201,7 @@ impl Out<'_> {
                 rest = rest.saturating_sub(size);
             }
         }
-        // Now it is known how long the value is.
-        let end = mem::replace(&mut self.at, start.saturating_sub(8));
-        self.number(end.saturating_sub(start));
-        self.at = end;
+        self.end_property();
         self.word(END_NODE);
     }
 }

@@ -12,23 +12,27 @@ pub type Words = ArrayVec<u8, MOST>;
 /// Adds the words of the text file `text`; its line ends separate words too. `None` if it is no
 /// ASCII text or too long.
 pub fn add_text(words: &mut Words, text: &[u8]) -> Option<()> {
-    add(words, text.iter().copied())
+    add(words, text, 1)
 }
 
 /// Adds what stands in the options `options`, UTF-16 with an optional NUL. Firmware may put anything
 /// there: what is no ASCII text, or too long, is not meant for us.
 pub fn add_options(words: &mut Words, options: &[u8]) {
     let before = words.len();
-    let units = options.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit));
-    let text = units.take_while(|unit| *unit != 0).map(|unit| u8::try_from(unit).unwrap_or(0));
-    if add(words, text).is_none() {
+    if add(words, options, 2).is_none() {
         words.truncate(before);
     }
 }
 
-fn add(words: &mut Words, text: impl Iterator<Item = u8>) -> Option<()> {
+/// Adds `text`, whose characters are `width` bytes each; with two of them a NUL ends it.
+fn add(words: &mut Words, text: &[u8], width: usize) -> Option<()> {
     let mut ended = true;
-    for byte in text {
+    for character in text.chunks_exact(width) {
+        let byte = match *character {
+            [0, 0] => break,
+            [byte] | [byte, 0] => byte,
+            _ => return None,
+        };
         if byte.is_ascii_whitespace() {
             ended = true;
             continue;

@@ -11,6 +11,8 @@ const HEADER_SIZE: usize = 40;
 const VERSION: u32 = 17;
 /// Last version that a version 17 reader may still read.
 const LAST_COMPATIBLE: u32 = 17;
+/// Where the header has the boot CPU's number.
+const BOOT_CPU_AT: usize = 28;
 /// Bytes of one memory reservation: address and size.
 const RESERVATION_SIZE: usize = 16;
 
@@ -49,7 +51,6 @@ pub struct Header<'a> {
     pub(super) strings: &'a [u8],
     /// Memory reservations, without the terminator.
     reservations: &'a [[u8; RESERVATION_SIZE]],
-    boot_cpu: u32,
 }
 
 impl<'a> Header<'a> {
@@ -68,7 +69,7 @@ impl<'a> Header<'a> {
             *word = u32::from_be_bytes(*bytes);
         }
         let [_, _, structure, strings, reservations, words @ ..] = words;
-        let [version, last_compatible, boot_cpu, strings_len, structure_len] = words;
+        let [version, last_compatible, _, strings_len, structure_len] = words;
         if version < VERSION || last_compatible > LAST_COMPATIBLE {
             let (version, last_compatible) = (version.into(), last_compatible.into());
             return Err(TreeError::Version { version, last_compatible });
@@ -88,7 +89,7 @@ impl<'a> Header<'a> {
         let entries = blob.get(reservations..).unwrap_or_default().as_chunks().0;
         let count = entries.iter().position(|entry| entry.iter().all(|byte| *byte == 0));
         let reservations = count.and_then(|count| entries.get(..count)).ok_or(outside)?;
-        Ok(Self { blob, structure, structure_end, strings, reservations, boot_cpu })
+        Ok(Self { blob, structure, structure_end, strings, reservations })
     }
 
     /// Bytes of the whole tree.
@@ -112,7 +113,7 @@ impl<'a> Header<'a> {
     /// The boot CPU's number.
     #[must_use]
     pub fn boot_cpu(&self) -> u32 {
-        self.boot_cpu
+        be32_at(self.blob, BOOT_CPU_AT).unwrap_or(0)
     }
 
     /// The bytes of the memory reservation block, without its terminator.

@@ -2,6 +2,8 @@
 //!
 //! Format: Devicetree Specification v0.4, chapter 5.
 
+use core::mem;
+
 use thiserror::Error;
 
 /// Why no tree can be written.
@@ -33,6 +35,8 @@ pub(super) struct Out<'a> {
     pub(super) at: usize,
     /// Where new names will be in the strings block.
     pub(super) names: usize,
+    /// Where the value of the property being written begins.
+    pub(super) value: usize,
     /// What went wrong.
     pub(super) error: Option<RewriteError>,
 }
@@ -77,12 +81,19 @@ impl Out<'_> {
         self.pad();
     }
 
-    /// A property whose name is at `name` of the strings, its value in pieces.
-    pub(super) fn property(&mut self, name: usize, value: &[&[u8]]) {
+    /// Begins a property whose name is so far behind the first of the new ones; its value follows.
+    pub(super) fn property(&mut self, name: usize) {
         self.word(PROP);
-        self.number(value.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len())));
-        self.number(name);
-        value.iter().for_each(|piece| self.put(piece));
+        self.word(0);
+        self.number(self.names.saturating_add(name));
+        self.value = self.at;
+    }
+
+    /// Ends the value of a property: now it is known how long it is.
+    pub(super) fn end_property(&mut self) {
+        let end = mem::replace(&mut self.at, self.value.saturating_sub(8));
+        self.number(end.saturating_sub(self.value));
+        self.at = end;
         self.pad();
     }
 
