@@ -10,9 +10,8 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
         println!("cargo:rustc-link-arg-bins=-T{}", script.display());
-        // The code finds everything relative to itself. Pointers in constants cannot: the linker
-        // lists them, `xtask` turns the list into the one that a PE loader expects, and the
-        // firmware adds where it put the image. They are set before the constants are read-only.
+        // The code finds everything relative to itself. Pointers in constants could not: the linker
+        // lists them, and `xtask` refuses a program that has any.
         println!("cargo:rustc-link-arg-bins=-pie");
         println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
         println!("cargo:rustc-link-arg-bins=-znotext");

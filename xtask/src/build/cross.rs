@@ -43,6 +43,9 @@ const IMAGE_FLAGS: [&str; 4] = [
     "-Cllvm-args=-aarch64-min-jump-table-entries=10",
 ];
 
+/// What the compiler is told about the EFI program alone, which is small too.
+const EFI_FLAGS: [&str; 1] = ["-Ccode-model=tiny"];
+
 /// A cargo command with everything that the bare-metal target needs on this machine; `verb` is
 /// `rustc` or `clippy`.
 ///
@@ -118,6 +121,9 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
     if package == "hyp" && profile != Profile::Ghost {
         command.arg("--").args(IMAGE_FLAGS);
         link::take_role(&mut command)?;
+    }
+    if package == "hyp-efi" {
+        command.arg("--").args(EFI_FLAGS);
     }
     let status = command.status().with_context(|| format!("could not start {command:?}"))?;
     if !status.success() {

@@ -37,33 +37,27 @@ pub fn attach(mut image: Vec<u8>, elf: &[u8]) -> Result<Vec<u8>> {
     // The hypervisor's own first page has the headers.
     image.resize(image.len().max(PAGE), 0);
     pad(&mut image, SECTOR);
-    let program = Program::read(elf, image.len().next_multiple_of(PAGE) + PAGE)?;
-    place(image, &program)
+    place(image, &Program::read(elf)?)
 }
 
 /// Puts `program` behind the hypervisor, whole sectors, and writes the header.
 ///
-/// In memory each section begins at a page, in this order: the hypervisor; the relocations; a copy
-/// of the page with the headers, because firmware loads just the headers of it; the program; and
-/// what the hypervisor takes besides, because U-Boot allots no more than the sections take.
+/// In memory each section begins at a page, in this order: the hypervisor; a copy of the page with the
+/// headers, because firmware loads just the headers of it; the program; and what the hypervisor takes
+/// besides, because U-Boot allots no more than the sections take. No section has base relocations, and
+/// neither is it said that they were taken away, after which firmware need not load the image.
 fn place(mut image: Vec<u8>, program: &Program) -> Result<Vec<u8>> {
     let memory = number(&image, IMAGE_SIZE_AT)?;
     let header_at = number(&image, PE_OFFSET_AT)?;
     let hypervisor_end = image.len();
-    let list_size = program.relocations.len();
-    ensure!(list_size <= PAGE, "{list_size} bytes of relocations do not fit into a page");
-    image.extend(&program.relocations);
-    pad(&mut image, SECTOR);
-    let code_at = image.len();
     image.extend(&program.code);
     pad(&mut image, SECTOR);
 
     let part = |name, at, file_at, file_end| Part { name, at, file_at, file_end };
     let hypervisor = part(b".postern", PAGE, PAGE, hypervisor_end);
     let behind = hypervisor_end.next_multiple_of(PAGE);
-    let relocations = part(b".reloc\0\0", behind, hypervisor_end, code_at);
-    let head = part(b".head\0\0\0", relocations.at + PAGE, SECTOR, PAGE);
-    let code = part(b".text\0\0\0", head.at + PAGE, code_at, image.len());
+    let head = part(b".head\0\0\0", behind, SECTOR, PAGE);
+    let code = part(b".text\0\0\0", head.at + PAGE, hypervisor_end, image.len());
     let rest = part(b".bss\0\0\0\0", code.at + program.code.len().next_multiple_of(PAGE), 0, 0);
     ensure!(memory.is_multiple_of(PAGE), "the image takes {memory:#x} bytes, not whole pages");
     let rest_size = memory.checked_sub(rest.at).filter(|size| *size > 0);
@@ -76,14 +70,11 @@ fn place(mut image: Vec<u8>, program: &Program) -> Result<Vec<u8>> {
     let executable = pe::IMAGE_SCN_CNT_CODE | pe::IMAGE_SCN_MEM_EXECUTE | read;
     let sections = [
         hypervisor.header(hypervisor.size(), data)?,
-        relocations.header(list_size, data | pe::IMAGE_SCN_MEM_DISCARDABLE)?,
         head.header(head.size(), data)?,
         code.header(program.code.len(), executable)?,
         rest.header(rest_size, pe::IMAGE_SCN_CNT_UNINITIALIZED_DATA | read | write)?,
     ];
-    let mut directories = [blank()?; 6];
-    directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] =
-        ImageDataDirectory { virtual_address: word(relocations.at)?, size: word(list_size)? };
+    let directories: [ImageDataDirectory; 6] = [blank()?; _];
     let header = ImageNtHeaders64 {
         signature: U32::new(LittleEndian, pe::IMAGE_NT_SIGNATURE),
         file_header: ImageFileHeader {
@@ -103,7 +94,7 @@ fn place(mut image: Vec<u8>, program: &Program) -> Result<Vec<u8>> {
         optional_header: ImageOptionalHeader64 {
             magic: half(usize::from(pe::IMAGE_NT_OPTIONAL_HDR64_MAGIC))?,
             size_of_code: word(code.size())?,
-            size_of_initialized_data: word(hypervisor.size() + relocations.size() + head.size())?,
+            size_of_initialized_data: word(hypervisor.size() + head.size())?,
             size_of_uninitialized_data: word(rest_size)?,
             address_of_entry_point: word(code.at + program.entry)?,
             base_of_code: word(code.at)?,
