@@ -7,7 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use hyp_abi::trace::Kind;
 
-use crate::arch::{backtrace, cpu, percpu, sysreg};
+use crate::arch::backtrace::{self, Spot};
+use crate::arch::{cpu, percpu, sysreg};
 use crate::console::last_words;
 use crate::exit::exit;
 use crate::trace;
@@ -32,13 +33,22 @@ fn begin() {
     }
 }
 
-/// Prints where it happened, who called, then the frames from `fp` on, and ends. In a function
-/// without a frame of its own the caller is only in x30, otherwise the two say the same.
-fn end(pc: u64, lr: u64, fp: u64) -> ! {
+/// The most words of the stack that are printed.
+const MOST: usize = 32;
+
+/// Prints where it happened and what can be return addresses, and ends. In a function without a frame of
+/// its own the caller is only in x30.
+fn end(at: &Spot) -> ! {
+    let Spot { pc, fp, lr, sp } = *at;
     trace::write(Kind::Crash, pc, [sysreg::esr_el2(), sysreg::far_el2(), lr, 0, 0]);
-    last_words(format_args!("[postern] ERROR: backtrace: {pc:#x} {lr:#x}"));
-    for address in backtrace::from(fp) {
-        last_words(format_args!(" {address:#x}"));
+    last_words(format_args!(
+        "[postern] ERROR: backtrace: {pc:#x} {lr:#x}, fp {fp:#x} sp {sp:#x}, stack:"
+    ));
+    for word in backtrace::return_addresses(sp).take(MOST) {
+        last_words(format_args!(" +{:#x} {:#x}", word.offset, word.address));
+        if let Some(frame) = word.frame {
+            last_words(format_args!(" (fp +{frame:#x})"));
+        }
     }
     last_words(format_args!("\n"));
     exit(hyp_abi::exit::HYP_FAILED)
@@ -70,8 +80,8 @@ pub(crate) extern "C" fn fatal_exception(crash: &CrashRegisters) -> ! {
         }
         last_words(format_args!("{}\n", if row == 7 { " (last: sp)" } else { "" }));
     }
-    let [.., fp, lr, _] = crash.registers;
-    end(pc, lr, fp)
+    let [.., fp, lr, sp] = crash.registers;
+    end(&Spot { pc, fp, lr, sp })
 }
 
 #[panic_handler]
@@ -87,6 +97,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         )),
         None => last_words(format_args!("[postern] ERROR: EL2 panicked: {text}\n")),
     }
-    let here = panic as *const () as u64;
-    end(here, here, backtrace::frame_pointer())
+    end(&backtrace::here())
 }

@@ -1,18 +1,30 @@
 //! Names for the raw addresses that EL2 prints when it dies.
 //!
 //! The image carries no symbols and EL2 no code to read them: it prints numbers, and here they are
-//! looked up in the ELF file of the same build.
+//! looked up in the ELF file of the same build, which also tells real callers from what is left on the stack.
 
-use std::path::Path;
+mod report;
+pub mod unwind;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use regex::Regex;
 
+use report::Report;
+use unwind::{Chain, Unwinder};
+
 /// Opens the line of return addresses.
 const CHAIN: &str = "backtrace:";
 
+/// Comes before what is not certain.
+pub const GUESSES: &str =
+    "by whom is not certain; of what is further up, some is left over from earlier calls:";
+
 /// Looks addresses up in one ELF file.
 pub struct Symbolizer {
+    elf: PathBuf,
     symbols: addr2line::Loader,
     address: Regex,
 }
@@ -26,7 +38,7 @@ impl Symbolizer {
     pub fn open(elf: &Path) -> Result<Self> {
         let symbols = addr2line::Loader::new(elf)
             .map_err(|error| anyhow!("no symbols from {}: {error}", elf.display()))?;
-        Ok(Self { symbols, address: Regex::new("0x[0-9a-fA-F_]{4,}")? })
+        Ok(Self { elf: elf.to_owned(), symbols, address: Regex::new("0x[0-9a-fA-F_]{4,}")? })
     }
 
     /// Whether `line` is part of a crash report.
@@ -40,20 +52,39 @@ impl Symbolizer {
         if !Self::concerns(line) {
             return Vec::new();
         }
-        let call_chain = line.contains(CHAIN);
-        let mut lines = Vec::new();
-        for (index, found) in self.address.find_iter(line).enumerate() {
-            let digits = found.as_str()[2..].replace('_', "");
-            let Ok(address) = u64::from_str_radix(&digits, 16) else { continue };
-            // The highest address is code nowhere, and addr2line adds one to it.
-            if address == u64::MAX {
-                continue;
+        if let Some(report) = Report::read(line) {
+            return self.calls(&report);
+        }
+        let addresses = self.address.find_iter(line).filter_map(|found| {
+            u64::from_str_radix(&found.as_str()[2..].replace('_', ""), 16).ok()
+        });
+        // The highest address is code nowhere, and addr2line adds one to it.
+        let addresses = addresses.filter(|address| *address != u64::MAX);
+        addresses.flat_map(|address| self.names(address, address)).collect()
+    }
+
+    /// Who called whom in a crash.
+    fn calls(&self, report: &Report) -> Vec<String> {
+        let mut lines = self.names(report.pc, report.pc);
+        // The call is one instruction before where it returns to.
+        let caller = |address: &u64| self.names(*address, address.wrapping_sub(4));
+        let unwinder = fs::read(&self.elf).map_err(Into::into).and_then(|elf| Unwinder::of(&elf));
+        match unwinder.map(|unwinder| unwinder.chain(report)) {
+            Ok(Chain { callers, guesses }) => {
+                lines.extend(callers.iter().flat_map(caller));
+                if !guesses.is_empty() {
+                    lines.push(GUESSES.to_owned());
+                    lines.extend(guesses.iter().flat_map(caller));
+                }
             }
-            // In a chain all but the first are return addresses: the call is one instruction before.
-            let call = if call_chain && index > 0 { address.wrapping_sub(4) } else { address };
-            lines.extend(self.frames(call).into_iter().map(|name| format!("{address:#x} {name}")));
+            Err(error) => lines.push(format!("no calls from {}: {error:#}", self.elf.display())),
         }
         lines
+    }
+
+    /// The functions at `place`, as those of `address`.
+    fn names(&self, address: u64, place: u64) -> Vec<String> {
+        self.frames(place).into_iter().map(|name| format!("{address:#x} {name}")).collect()
     }
 
     /// The functions at `address`, innermost first, each with its place if that is known: `name at
@@ -121,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_address_names_the_call_before_it() {
+    fn the_place_of_a_crash_is_named() {
         let own = std::env::current_exe().unwrap();
         let file = std::fs::read(&own).unwrap();
         let object = object::File::parse(&*file).unwrap();
@@ -132,13 +163,14 @@ mod tests {
             .expect("the test program has symbols");
         let start = object::ObjectSymbol::address(&symbol);
         assert!(landmark() > 0, "it is part of the program");
-        let line = format!("backtrace: {start:#x} {:#x}", start + 4);
-        let names = Symbolizer::open(&own).unwrap().explain(&line);
-        let of = |prefix: String| {
-            names.iter().filter(|name| name.starts_with(&prefix)).cloned().collect::<Vec<_>>()
-        };
-        for address in [start, start + 4] {
-            let found = of(format!("{address:#x} "));
+        let own = Symbolizer::open(&own).unwrap();
+        for line in [
+            format!("[postern] ERROR: ELR {start:#x} SPSR 0x3c9"),
+            format!("[postern] ERROR: backtrace: {start:#x} 0x0, fp 0x0 sp 0x0, stack:"),
+        ] {
+            let names = own.explain(&line);
+            let prefix = format!("{start:#x} ");
+            let found: Vec<_> = names.iter().filter(|name| name.starts_with(&prefix)).collect();
             assert!(found.iter().any(|name| name.contains("landmark")), "{names:?}");
             assert!(found.iter().any(|name| name.contains("symbolize.rs:")), "{names:?}");
         }

@@ -325,8 +325,6 @@ enter_mmu:
     add     x0, x1, #({MAIN_TOP} - 0x1000)
     add     x0, x0, #0x1000
     mov     sp, x0
-    mov     x29, xzr
-    mov     x30, xzr
 .endm
 
 boot_high:

@@ -74,6 +74,14 @@ pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
     par
 }
 
+/// Whether EL2's own map lets `va` be read (AT S1E2R). Loses PAR_EL1, which may be a guest's.
+pub(crate) fn is_readable(va: usize) -> bool {
+    // SAFETY: AT writes PAR_EL1 only.
+    unsafe { asm!("at s1e2r, {}", in(reg) va, options(nostack, preserves_flags)) };
+    super::barrier::isb();
+    sysreg::par_el1() & 1 == 0
+}
+
 /// Stops this CPU for good.
 pub(crate) fn park() -> ! {
     loop {

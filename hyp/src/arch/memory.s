@@ -2,6 +2,8 @@
 // compare a byte, at a time, which is what boot and the copy of payloads would spend their time in; and
 // they are larger.
 //
+// None uses the stack, so that where one crashes the caller is in x30, which .cfi_startproc says.
+//
 // Accesses may be unaligned: EL2 has SCTLR_EL2.A clear and copies Normal memory only.
 
 // x0 = destination, x1 = source, x2 = bytes; they do not overlap. Returns x0.
@@ -9,6 +11,7 @@
 .global memcpy
 .type memcpy, %function
 memcpy:
+    .cfi_startproc
     mov     x3, x0
     subs    x2, x2, #64
     b.lo    2f
@@ -43,6 +46,7 @@ memcpy:
     ldrb    w4, [x1]
     strb    w4, [x3]
 8:  ret
+    .cfi_endproc
 .size memcpy, . - memcpy
 
 // The same where they may overlap.
@@ -50,6 +54,7 @@ memcpy:
 .global memmove
 .type memmove, %function
 memmove:
+    .cfi_startproc
     sub     x3, x0, x1
     cmp     x3, x2
     b.hs    memcpy                  // which loads all of what it stores next before it stores it
@@ -59,6 +64,7 @@ memmove:
     strb    w3, [x0, x2]
     b       1b
 2:  ret
+    .cfi_endproc
 .size memmove, . - memmove
 
 // Fills x2 bytes at x0 with the byte w1. Returns x0.
@@ -66,6 +72,7 @@ memmove:
 .global memset
 .type memset, %function
 memset:
+    .cfi_startproc
     and     x1, x1, #0xff
     mov     x4, #0x0101010101010101
     mul     x1, x1, x4
@@ -87,6 +94,7 @@ memset:
 6:  tbz     x2, #0, 7f
     strb    w1, [x3]
 7:  ret
+    .cfi_endproc
 .size memset, . - memset
 
 // Compares x2 bytes at x0 and x1; w0 is below, above or at 0 as the first that differs says.
@@ -94,6 +102,7 @@ memset:
 .global memcmp
 .type memcmp, %function
 memcmp:
+    .cfi_startproc
     subs    x2, x2, #8
     b.lo    2f
 1:  ldr     x3, [x0], #8
@@ -120,4 +129,5 @@ memcmp:
     ret
 6:  mov     w0, w3
     ret
+    .cfi_endproc
 .size memcmp, . - memcmp

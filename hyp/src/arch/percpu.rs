@@ -18,6 +18,8 @@ use super::{symbols, sysreg, word};
 pub(crate) const MAX_CPUS: usize = 8;
 /// Bytes of a slot; `boot.s` shifts by its logarithm.
 pub(crate) const SLOT_SIZE: usize = 0x1_0000;
+/// Lowest byte of the ordinary stack within a slot.
+pub(crate) const MAIN_BOTTOM: usize = 0x1000;
 /// Top of the ordinary stack within a slot.
 pub(crate) const MAIN_TOP: usize = 0xb000;
 /// Guard pages within a slot.

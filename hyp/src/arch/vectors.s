@@ -6,7 +6,6 @@
 //
 // The short lane keeps x19 to x28 in place: the handlers preserve them by the procedure call
 // standard. The medium lane does so unless the trapped instruction moves one of them.
-// x29 is cleared, which ends a backtrace here.
 
 .macro save_caller_saved
     stp     x0, x1, [sp, #(8 * 0)]
@@ -34,7 +33,6 @@
 .macro to_stack
     mov     x0, sp
     ldr     x2, [sp, #(8 * 31)]
-    mov     x29, xzr
     mov     sp, x2
 .endm
 
@@ -187,7 +185,6 @@ vectors_from_aarch64:
     // As to_stack; each vCPU has its own handler for these.
     mov     x0, sp
     ldp     x2, x3, [sp, #(8 * 31)]
-    mov     x29, xzr
     mov     sp, x2
     blr     x3
     b       leave

@@ -11,7 +11,8 @@ use super::program::Program;
 use super::rules::{self, Allowed, Entry, Rules};
 use super::stack::{Depth, Depths};
 use super::upkeep;
-use super::{frames, hot, panics, pointers, room};
+use super::{frames, hot, panics, pointers, room, unwinding};
+use crate::symbolize::unwind::Unwinder;
 
 /// Frames shown.
 const LARGEST: usize = 8;
@@ -74,6 +75,11 @@ pub fn check(elf: &Path) -> Result<Report> {
 
     let (steps, breaches) = upkeep::check(&program);
     report.lines.push(format!("maintenance: {steps} steps, {} out of order", breaches.len()));
+    report.checks += usize::from(breaches.is_empty());
+    report.breaches.extend(breaches);
+
+    let (functions, breaches) = unwinding::check(&program, &graph, &Unwinder::of(&bytes)?);
+    report.lines.push(format!("call frame information: {functions} functions"));
     report.checks += usize::from(breaches.is_empty());
     report.breaches.extend(breaches);
 

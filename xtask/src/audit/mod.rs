@@ -9,7 +9,7 @@ mod binary;
 pub mod frames;
 mod graph;
 mod hot;
-mod insn;
+pub mod insn;
 mod ledger;
 mod panics;
 mod places;
@@ -18,6 +18,7 @@ mod program;
 mod room;
 mod rules;
 mod stack;
+mod unwinding;
 mod upkeep;
 
 use std::path::{Path, PathBuf};

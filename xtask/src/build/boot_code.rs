@@ -8,6 +8,8 @@
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, elf};
 
+use super::link::UNWINDING;
+
 /// Where `boot.s` goes on at EL2's addresses: on the boot CPU, before anything is taken away.
 const ENTRY: &str = "boot_high";
 /// References that are shown.
@@ -64,7 +66,8 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
     for section in file.sections() {
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
         let base = section.address();
-        if !sh_flags.contains(elf::SHF_ALLOC) || boot.contains(&base) {
+        let is_loaded = sh_flags.contains(elf::SHF_ALLOC) && section.name()? != UNWINDING;
+        if !is_loaded || boot.contains(&base) {
             continue;
         }
         let data = section.data()?;

@@ -38,7 +38,7 @@ const FLAGS: &[&str] = &[
 /// A compiler is missing and cannot be provided, or fails.
 pub fn c_guest() -> Result<PathBuf> {
     let compiler = setup::ensure_c_compiler()?;
-    let library = cross::static_library("guest-shim-c", "postern_guest", Profile::Release)?;
+    let library = cross::static_library("guest-shim-c", "postern_guest", Profile::Guest)?;
     let elf = workspace::output_dir()?.join("c-example.elf");
     let unfinished = elf.with_extension(format!("{}.elf", std::process::id()));
     let shim = workspace::root().join("guest-shim");

@@ -14,6 +14,8 @@ use crate::{setup, workspace};
 pub enum Profile {
     /// What ships and what is tested.
     Release,
+    /// Guests.
+    Guest,
     /// The hypervisor with the ghost check.
     Ghost,
     /// The same with faults that a test injects.
@@ -24,6 +26,7 @@ impl Profile {
     fn folder(self) -> &'static str {
         match self {
             Self::Release | Self::Inject => "release",
+            Self::Guest => "guest",
             Self::Ghost => "ghost",
         }
     }
@@ -46,6 +49,10 @@ const IMAGE_FLAGS: [&str; 4] = [
 /// What the compiler is told about the EFI program alone, which is small too.
 const EFI_FLAGS: [&str; 1] = ["-Ccode-model=tiny"];
 
+/// What the compiler is told about guests and all that they are built from: a recorded run shows who
+/// called what traps by the frames of the guest.
+const GUEST_FLAGS: [&str; 1] = ["-Cforce-frame-pointers=yes"];
+
 /// A cargo command with everything that the bare-metal target needs on this machine; `verb` is
 /// `rustc` or `clippy`.
 ///
@@ -60,8 +67,7 @@ pub fn cargo(verb: &str) -> Result<Command> {
     if let Some(flags) = names_without_machine(&crate_folders()) {
         command.args(["--config", &flags]);
     }
-    // The user's flags are meant for the host, and would replace those that the checkout's
-    // configuration has for the target.
+    // The user's flags are meant for the host, and would replace those for the target.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     // The console of a guest is on our standard input: no tool may eat from it.
     command.stdin(Stdio::null());
@@ -86,10 +92,15 @@ fn names_without_machine(folders: &[PathBuf]) -> Option<String> {
     let flags: Vec<_> = folders
         .iter()
         .filter_map(|folder| Some(format!("--remap-path-prefix={}=", folder.to_str()?)))
-        .map(|flag| toml::Value::String(flag).to_string())
         .collect();
-    let target = workspace::BARE_METAL;
-    (!flags.is_empty()).then(|| format!("target.{target}.rustflags=[{}]", flags.join(", ")))
+    (!flags.is_empty()).then(|| target_flags(&flags))
+}
+
+/// Cargo's configuration that gives the compiler `flags`, besides others, for the bare-metal target.
+fn target_flags<T: AsRef<str>>(flags: &[T]) -> String {
+    let quoted = |flag: &T| toml::Value::from(flag.as_ref()).to_string();
+    let flags: Vec<_> = flags.iter().map(quoted).collect();
+    format!("target.{}.rustflags=[{}]", workspace::BARE_METAL, flags.join(", "))
 }
 
 /// Builds program `bin` of `package`; the answer is its ELF file.
@@ -115,6 +126,9 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
     command.args(["--package", package]).args(what);
     match profile {
         Profile::Release => command.arg("--release"),
+        Profile::Guest => {
+            command.args(["--profile", "guest"]).args(["--config", &target_flags(&GUEST_FLAGS)])
+        }
         Profile::Ghost => command.args(["--profile", "ghost", "--features", "ghost"]),
         Profile::Inject => command.args(["--release", "--features", "inject"]),
     };

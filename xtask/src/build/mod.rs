@@ -91,7 +91,7 @@ fn finished(name: &str, profile: Profile) -> Result<Hypervisor> {
 ///
 /// The compiler fails.
 pub fn conformance_guest() -> Result<PathBuf> {
-    cross::build("conformance", "conformance", Profile::Release)
+    cross::build("conformance", "conformance", Profile::Guest)
 }
 
 /// Builds the hostile guest; the answer is an ELF file.
@@ -100,7 +100,7 @@ pub fn conformance_guest() -> Result<PathBuf> {
 ///
 /// The compiler fails.
 pub fn hostile_guest() -> Result<PathBuf> {
-    cross::build("hostile", "hostile", Profile::Release)
+    cross::build("hostile", "hostile", Profile::Guest)
 }
 
 /// Builds the guest of `cargo xtask bench`; the answer is an ELF file.
@@ -109,7 +109,7 @@ pub fn hostile_guest() -> Result<PathBuf> {
 ///
 /// The compiler fails.
 pub fn bench_guest() -> Result<PathBuf> {
-    cross::build("bench-guest", "bench-guest", Profile::Release)
+    cross::build("bench-guest", "bench-guest", Profile::Guest)
 }
 
 /// Builds a hand-written EL2 for comparison, `floor-min` or `floor-full`; the answer is an ELF file.

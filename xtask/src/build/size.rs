@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, elf};
 
+use super::link::UNWINDING;
 use crate::units::shown_size;
 
 /// The image shall stay readable in a weekend and loadable anywhere.
@@ -41,7 +42,7 @@ impl Sizes {
         let mut sizes = Self::default();
         for section in file.sections() {
             let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
-            if !sh_flags.contains(elf::SHF_ALLOC) {
+            if !sh_flags.contains(elf::SHF_ALLOC) || section.name()? == UNWINDING {
                 continue;
             }
             if BOOT.contains(&section.name()?) {

@@ -9,8 +9,8 @@ use object::{
     SectionFlags, SectionIndex, SymbolKind, SymbolSection,
 };
 
-/// How to unwind each function, which the linker script drops.
-const UNWINDING: &str = ".eh_frame";
+/// How to unwind each function, which is not loaded (`linker/hyp.ld`).
+pub const UNWINDING: &str = ".eh_frame";
 
 /// What a section holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

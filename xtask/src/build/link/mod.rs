@@ -24,6 +24,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use graph::Graph;
+pub use graph::UNWINDING;
 use split::Split;
 use strings::Owner;
 
