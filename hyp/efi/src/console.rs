@@ -15,6 +15,13 @@ impl Firmware {
         }
     }
 
+    /// Begins to tell of an error, with `text`.
+    #[inline(never)]
+    pub(crate) fn error(&self, text: &str) {
+        self.text("\n[postern] ERROR: ");
+        self.text(text);
+    }
+
     /// Puts out what the firmware has answered, in the numbers of UEFI Specification 2.10, appendix
     /// D "Status Codes".
     pub(crate) fn status(&self, status: Status) {

@@ -31,49 +31,56 @@ pub(crate) enum Failure {
     Exit(Status),
 }
 
+/// The user has been told what is in the way.
+#[derive(Debug)]
+pub(crate) struct Told;
+
 impl Failure {
     /// Tells cause and remedy in one line.
-    pub(crate) fn tell(&self, console: &Firmware) {
+    // A caller that knows what it was needs no more than the text of that.
+    #[inline(always)]
+    pub(crate) fn tell(self, console: &Firmware) -> Told {
         match self {
-            Self::Level => console.text(
+            Self::Level => console.error(
                 "not started at EL2, which a hypervisor needs: enable virtualization in the \
                  firmware (QEMU: -machine virt,virtualization=on)",
             ),
-            Self::NoTree => console.text(
+            Self::NoTree => console.error(
                 "the firmware passes no device tree, and Postern does not read ACPI: make it pass \
                  one (EDK2 on QEMU: -machine acpi=off; EDK2 on boards: Device Tree in its setup; \
                  U-Boot: the second address of bootefi)",
             ),
-            Self::Tree => console.text("the firmware's device tree is damaged"),
+            Self::Tree => console.error("the firmware's device tree is damaged"),
             Self::NoVolume(status) => {
-                console.text("cannot read the volume from which Postern was started");
-                console.status(*status);
+                console.error("cannot read the volume from which Postern was started");
+                console.status(status);
             }
             Self::NoBundle(name) => {
-                console.text("no bundle: make one with cargo xtask bundle and put it as ");
+                console.error("no bundle: make one with cargo xtask bundle and put it as ");
                 console.text(name);
                 console.text(" into the folder from which Postern was started");
             }
             Self::Read(name, status) => {
-                console.text("cannot read ");
+                console.error("cannot read ");
                 console.text(name);
-                console.status(*status);
+                console.status(status);
             }
             Self::Words(name) => {
-                console.text(name);
+                console.error(name);
                 console.text(" is no ASCII text of at most 1024 bytes");
             }
             Self::Memory(status) => {
-                console.text("the firmware has not enough memory left");
-                console.status(*status);
+                console.error("the firmware has not enough memory left");
+                console.status(status);
             }
-            Self::Image => console.text(
+            Self::Image => console.error(
                 "the firmware has not loaded Postern's image as a whole: start postern.img as it is",
             ),
             Self::Exit(status) => {
-                console.text("the firmware does not end its boot services");
-                console.status(*status);
+                console.error("the firmware does not end its boot services");
+                console.status(status);
             }
         }
+        Told
     }
 }

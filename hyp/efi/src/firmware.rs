@@ -7,7 +7,7 @@ use core::slice;
 
 use hyp_core::addr::{PAGE_SHIFT, Pa};
 use hyp_core::memory::PaRange;
-use hyp_core::tree::blob_size;
+use hyp_core::tree::u32_value;
 use uefi_raw::protocol::device_path::DevicePathProtocol;
 use uefi_raw::protocol::loaded_image::LoadedImageProtocol;
 use uefi_raw::protocol::rng::RngProtocol;
@@ -90,7 +90,8 @@ impl Firmware {
         let start = NonNull::new(table.vendor_table.cast::<u8>())?;
         // SAFETY: a tree is at least a header of 40 bytes, and what has this GUID is a tree.
         let head = unsafe { slice::from_raw_parts(start.as_ptr(), 8) };
-        let size = blob_size(head).ok().filter(|size| *size <= LARGEST_TREE)?;
+        let size = u32_value(head.get(4..)?).and_then(|size| usize::try_from(size).ok());
+        let size = size.filter(|size| *size <= LARGEST_TREE)?;
         // SAFETY: the tree is as long as it says; nobody changes it while this program runs.
         Some(unsafe { slice::from_raw_parts(start.as_ptr(), size) })
     }
@@ -179,20 +180,23 @@ pub(crate) fn options(image: &LoadedImageProtocol) -> &[u8] {
 
 /// The memory of this program's image, loaded as `loaded` says, as its header says.
 pub(crate) fn memory(loaded: &LoadedImageProtocol) -> Option<PaRange> {
-    /// Where an arm64 `Image` has its size and its magic number (Linux,
-    /// `Documentation/arch/arm64/booting.rst`, section 4).
-    const HEADER: usize = 64;
-    const SIZE_AT: usize = 16;
-    const MAGIC_AT: usize = 56;
-    let start = NonNull::new(loaded.image_base.cast_mut().cast::<u8>())?;
-    // SAFETY: the firmware has read its own PE header from here, which is behind this one.
-    let header = unsafe { slice::from_raw_parts(start.as_ptr(), HEADER) };
-    if !header.get(MAGIC_AT..)?.starts_with(b"ARM\x64") {
+    /// The header of an arm64 `Image` in doublewords, where its size is and, in a low half, its magic number
+    /// (Linux, `Documentation/arch/arm64/booting.rst`, section 4).
+    const HEADER: usize = 8;
+    const SIZE_AT: usize = 2;
+    const MAGIC_AT: usize = 7;
+    const MAGIC: u32 = u32::from_le_bytes(*b"ARM\x64");
+    let start = NonNull::new(loaded.image_base.cast_mut().cast::<u64>())?;
+    if !start.is_aligned() {
         return None;
     }
-    let size = u64::from_le_bytes(*header.get(SIZE_AT..)?.first_chunk()?);
+    // SAFETY: the firmware has read its own PE header from here, which is behind this one.
+    let header = unsafe { slice::from_raw_parts(start.as_ptr(), HEADER) };
+    let size = u64::from_le(*header.get(SIZE_AT)?);
+    let magic = u64::from_le(*header.get(MAGIC_AT)?) & u64::from(u32::MAX);
     let address = u64::try_from(start.addr().get()).ok()?;
-    PaRange::new(Pa(address), size).filter(|_| size <= loaded.image_size)
+    PaRange::new(Pa(address), size)
+        .filter(|_| magic == u64::from(MAGIC) && size <= loaded.image_size)
 }
 
 /// The nodes of a device path, up to its end: type, sub-type and the bytes behind the header (UEFI

@@ -1,6 +1,5 @@
 //! The memory that the firmware leaves behind.
 
-use arrayvec::ArrayVec;
 use hyp_core::addr::{PAGE_SHIFT, Pa};
 use hyp_core::memory::PaRange;
 use hyp_core::tree::machine::MAX_BANKS;
@@ -27,36 +26,42 @@ fn usable(descriptor: &MemoryDescriptor) -> Option<PaRange> {
 /// Room for pieces that only join later, because a map need not be sorted.
 const PIECES: usize = 64;
 
-/// Banks of memory.
-pub type Banks = ArrayVec<PaRange, PIECES>;
+/// Banks of memory; some may be empty.
+pub type Banks = [PaRange; PIECES];
 
-/// Finds the banks of memory for the hypervisor, in any order: what is free, joined where it touches. Of
-/// more banks than a tree may have for Postern the smallest are given up.
-pub fn banks<'a>(pieces: &mut Banks, map: impl Iterator<Item = &'a MemoryDescriptor>) {
-    pieces.clear();
+/// No memory.
+pub const EMPTY: PaRange = PaRange::between(Pa(0), Pa(0));
+
+/// The banks of memory for the hypervisor, in any order, found in `room`: what is free, joined where it
+/// touches. Of more banks than a tree may have for Postern the smallest are given up.
+pub fn banks<'r, 'a>(
+    room: &'r mut Banks,
+    map: impl Iterator<Item = &'a MemoryDescriptor>,
+) -> &'r [PaRange] {
+    *room = [EMPTY; _];
     for mut joined in map.filter_map(usable) {
-        let mut index = 0;
-        while let Some(piece) = pieces.get(index) {
+        for piece in &mut *room {
             if piece.base() <= joined.end() && joined.base() <= piece.end() {
                 let base = piece.base().min(joined.base());
                 joined = PaRange::between(base, piece.end().max(joined.end()));
-                pieces.swap_pop(index);
-            } else {
-                index = index.saturating_add(1);
+                *piece = EMPTY;
             }
         }
-        give_up_smallest(pieces, PIECES.saturating_sub(1));
-        // There is room now.
-        let _ = pieces.try_push(joined);
+        keep(room, joined);
     }
-    give_up_smallest(pieces, MAX_BANKS);
+    let (banks, others) = room.split_at_mut(MAX_BANKS);
+    for other in others {
+        keep(banks, *other);
+    }
+    banks
 }
 
-/// Leaves at most `most` pieces.
-fn give_up_smallest(pieces: &mut Banks, most: usize) {
-    while pieces.len() > most {
-        let smallest = pieces.iter().enumerate().min_by_key(|(_, piece)| piece.size());
-        pieces.swap_pop(smallest.map_or(0, |(index, _)| index));
+/// Puts `piece` to the others instead of the smallest, if that is smaller.
+fn keep(pieces: &mut [PaRange], piece: PaRange) {
+    if let Some(smallest) = pieces.iter_mut().min_by_key(|piece| piece.size())
+        && smallest.size() < piece.size()
+    {
+        *smallest = piece;
     }
 }
 
@@ -79,9 +84,9 @@ mod tests {
     }
 
     fn found(map: &[MemoryDescriptor]) -> Vec<(u64, u64)> {
-        let mut found = Banks::new();
-        banks(&mut found, map.iter());
-        let mut found: Vec<_> = found.iter().map(|bank| (bank.base().0, bank.end().0)).collect();
+        let mut room = [EMPTY; _];
+        let found = banks(&mut room, map.iter()).iter().filter(|bank| !bank.is_empty());
+        let mut found: Vec<_> = found.map(|bank| (bank.base().0, bank.end().0)).collect();
         found.sort();
         found
     }

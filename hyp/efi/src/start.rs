@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use hyp_abi::exit::{BAD_INPUT, EXIT_PREFIX};
 use hyp_core::addr::Pa;
 use hyp_core::memory::PaRange;
-use hyp_efi::memory::Banks;
+use hyp_efi::memory::{Banks, EMPTY};
 use hyp_efi::place::Path;
 use hyp_efi::tree::Facts;
 use hyp_efi::words::{self, Words};
@@ -17,7 +17,7 @@ use uefi_raw::table::system::SystemTable;
 use uefi_raw::{Handle, Status};
 
 use crate::arch;
-use crate::failure::Failure;
+use crate::failure::{Failure, Told};
 use crate::files::Folder;
 use crate::firmware::{self, Firmware};
 
@@ -40,9 +40,7 @@ extern "efiapi" fn efi_main(handle: Handle, system: *mut SystemTable) -> Status 
     let Some(table) = NonNull::new(system) else { return Status::INVALID_PARAMETER };
     // SAFETY: EFI firmware calls its applications here, with these two arguments.
     let firmware = unsafe { Firmware::new(handle, table) };
-    let Err(failure) = start(&firmware);
-    firmware.text("\n[postern] ERROR: ");
-    failure.tell(&firmware);
+    let Err(Told) = start(&firmware);
     firmware.text("\n");
     firmware.text(EXIT_PREFIX);
     firmware.text(" ");
@@ -53,35 +51,38 @@ extern "efiapi" fn efi_main(handle: Handle, system: *mut SystemTable) -> Status 
     Status::LOAD_ERROR
 }
 
-fn start(firmware: &Firmware) -> Result<Infallible, Failure> {
+fn start(firmware: &Firmware) -> Result<Infallible, Told> {
     if arch::exception_level() != 2 {
-        return Err(Failure::Level);
+        return Err(Failure::Level.tell(firmware));
     }
-    let loaded = firmware.loaded_image().map_err(|_| Failure::Image)?;
-    let image = firmware::memory(loaded).ok_or(Failure::Image)?;
-    let old = firmware.device_tree().ok_or(Failure::NoTree)?;
+    let loaded = firmware.loaded_image().map_err(|_| Failure::Image.tell(firmware))?;
+    let image = firmware::memory(loaded).ok_or_else(|| Failure::Image.tell(firmware))?;
+    let old = firmware.device_tree().ok_or_else(|| Failure::NoTree.tell(firmware))?;
 
     let mut path = Path::new();
-    let mut folder = Folder::open(firmware, loaded, &mut path).map_err(Failure::NoVolume)?;
-    let mut read = |name| folder.read(name).map_err(|status| Failure::Read(name, status));
-    let bundle = read(BUNDLE)?.ok_or(Failure::NoBundle(BUNDLE))?;
+    let mut folder = Folder::open(firmware, loaded, &mut path)
+        .map_err(|status| Failure::NoVolume(status).tell(firmware))?;
+    let mut read =
+        |name| folder.read(name).map_err(|status| Failure::Read(name, status).tell(firmware));
+    let bundle = read(BUNDLE)?.ok_or_else(|| Failure::NoBundle(BUNDLE).tell(firmware))?;
     let mut words = Words::new();
     if let Some(text) = read(WORDS)? {
-        words::add_text(&mut words, text).ok_or(Failure::Words(WORDS))?;
+        words::add_text(&mut words, text).ok_or_else(|| Failure::Words(WORDS).tell(firmware))?;
     }
     words::add_options(&mut words, firmware::options(loaded));
     let mut seed = [0; SEED];
     let seed = firmware.random(&mut seed).map_or(&[][..], |()| &seed);
 
-    let allocate = |size| firmware.allocate(size).map_err(Failure::Memory);
-    let facts = Facts { memory: &[], bundle: range(bundle), words: &words, seed };
+    let allocate =
+        |size| firmware.allocate(size).map_err(|status| Failure::Memory(status).tell(firmware));
+    let facts = Facts { bundle: range(bundle), words: &words, seed };
     let new = allocate(tree::room(old.len(), &facts))?;
     /// The map grows by what is allocated for it, and by what the firmware does at the end.
     const MORE_MAP: usize = 4096;
     let map = allocate(firmware.memory_map(&mut []).size.saturating_add(MORE_MAP))?;
     // Closing it is a call to the firmware.
     drop(folder);
-    leave(firmware, old, facts, new, map)?;
+    leave(firmware, old, &facts, new, map)?;
 
     // SAFETY: level and image were checked, boot services have ended; all memory of the image is
     // this program's, which ends here, and so is the tree.
@@ -92,25 +93,25 @@ fn start(firmware: &Firmware) -> Result<Infallible, Failure> {
 fn leave(
     firmware: &Firmware,
     old: &[u8],
-    facts: Facts<'_>,
+    facts: &Facts<'_>,
     new: &mut [u8],
     buffer: &mut [u8],
-) -> Result<(), Failure> {
+) -> Result<(), Told> {
     /// The firmware may change its memory map when it is told to end, but then it has ended some of
     /// its services already and does not go on so for ever.
     const ATTEMPTS: usize = 4;
+    let fail = |status| Failure::Exit(status).tell(firmware);
     let mut attempt = 0;
-    let mut banks = Banks::new();
+    let mut room: Banks = [EMPTY; _];
     loop {
         let map = firmware.memory_map(buffer);
-        memory::banks(&mut banks, map.descriptors().map_err(Failure::Exit)?);
-        let facts = Facts { memory: &banks, ..facts };
-        tree::write(old, &facts, new).map_err(|_| Failure::Tree)?;
+        let banks = memory::banks(&mut room, map.descriptors().map_err(fail)?);
+        tree::write(old, facts, banks, new).map_err(|_| Failure::Tree.tell(firmware))?;
         match firmware.exit_boot_services(map.key) {
             Err(Status::INVALID_PARAMETER) if attempt < ATTEMPTS => {
                 attempt = attempt.wrapping_add(1)
             }
-            result => return result.map_err(Failure::Exit),
+            result => return result.map_err(fail),
         }
     }
 }

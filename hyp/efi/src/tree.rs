@@ -19,8 +19,6 @@ use out::{END, END_NODE, Out};
 /// What the hypervisor is told.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// Memory, less all that the firmware keeps.
-    pub memory: &'a [PaRange],
     /// Where the bundle is.
     pub bundle: PaRange,
     /// Words for Postern, added to those that the tree has.
@@ -56,25 +54,29 @@ const RESERVATION: usize = 16;
 pub fn room(old: usize, facts: &Facts<'_>) -> usize {
     /// Tokens, names and numbers of all that is added, with plenty to spare.
     const ADDED: usize = 4096;
-    [old, facts.words.len(), facts.seed.len()]
-        .iter()
-        .fold(ADDED, |sum, len| sum.saturating_add(*len))
+    ADDED.saturating_add(old).saturating_add(facts.words.len()).saturating_add(facts.seed.len())
 }
 
-/// Writes the tree to the start of `out`, from the `old` one; the answer is its size in bytes.
+/// Writes the tree to the start of `out`, from the `old` one; the answer is its size in bytes. `memory` is
+/// what there is, less all that the firmware keeps.
 ///
 /// # Errors
 ///
 /// [`RewriteError`].
-pub fn write(old: &[u8], facts: &Facts<'_>, out: &mut [u8]) -> Result<usize, RewriteError> {
-    let header = Header::read(old).map_err(|_| RewriteError::Tree)?;
+pub fn write(
+    old: &[u8],
+    facts: &Facts<'_>,
+    memory: &[PaRange],
+    out: &mut [u8],
+) -> Result<usize, RewriteError> {
+    let Ok(header) = Header::read(old) else { return Err(RewriteError::Tree) };
     let old_strings = header.strings();
     // The header is known last.
     let mut out = Out { bytes: out, at: HEADER, names: old_strings.len(), value: 0, error: None };
     out.put(header.reservation_bytes());
     out.put(&[0; RESERVATION]);
     let structure = out.at;
-    copy(header, old, facts, &mut out);
+    copy(header, old, facts, memory, &mut out);
     let strings = out.at;
     out.put(old_strings);
     out.put(NAMES);
@@ -89,7 +91,7 @@ pub fn write(old: &[u8], facts: &Facts<'_>, out: &mut [u8]) -> Result<usize, Rew
 }
 
 /// Copies the structure block.
-fn copy(header: Header<'_>, old: &[u8], facts: &Facts<'_>, out: &mut Out<'_>) {
+fn copy(header: Header<'_>, old: &[u8], facts: &Facts<'_>, memory: &[PaRange], out: &mut Out<'_>) {
     let mut tokens = Tokens::new(header);
     let (mut address_cells, mut size_cells) = (0, 0);
     let (mut in_chosen, mut has_chosen) = (false, false);
@@ -128,7 +130,7 @@ fn copy(header: Header<'_>, old: &[u8], facts: &Facts<'_>, out: &mut Out<'_>) {
                         out.chosen(facts, None, None);
                         out.word(END_NODE);
                     }
-                    out.memory(facts.memory, address_cells, size_cells);
+                    out.memory(memory, address_cells, size_cells);
                 }
                 out.put(same);
             }

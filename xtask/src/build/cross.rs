@@ -46,8 +46,9 @@ const IMAGE_FLAGS: [&str; 4] = [
     "-Cllvm-args=-aarch64-min-jump-table-entries=10",
 ];
 
-/// What the compiler is told about the EFI program alone, which is small too.
-const EFI_FLAGS: [&str; 1] = ["-Ccode-model=tiny"];
+/// What the compiler is told about the EFI program alone: the same of addresses and of tables.
+const EFI_FLAGS: [&str; 2] =
+    ["-Ccode-model=tiny", "-Cllvm-args=-aarch64-min-jump-table-entries=10"];
 
 /// What the compiler is told about guests and all that they are built from: a recorded run shows who
 /// called what traps by the frames of the guest.

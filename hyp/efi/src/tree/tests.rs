@@ -42,18 +42,17 @@ fn banks(ranges: &[(u64, u64)]) -> Vec<PaRange> {
     ranges.iter().map(|(base, size)| PaRange::new(Pa(*base), *size).unwrap()).collect()
 }
 
-fn facts(memory: &[PaRange]) -> Facts<'_> {
+fn facts() -> Facts<'static> {
     Facts {
-        memory,
         bundle: PaRange::new(Pa(0x1_2345_6000), 0x1001).unwrap(),
         words: b"postern.log=debug",
         seed: &[7; 32],
     }
 }
 
-fn rewritten(old: &[u8], facts: &Facts<'_>) -> Vec<u8> {
-    let mut new = vec![0xa5; room(old.len(), facts)];
-    let size = write(old, facts, &mut new).unwrap();
+fn rewritten(old: &[u8], memory: &[PaRange]) -> Vec<u8> {
+    let mut new = vec![0xa5; room(old.len(), &facts())];
+    let size = write(old, &facts(), memory, &mut new).unwrap();
     new.truncate(size);
     // Nothing but the tree, and all of it sound.
     assert_eq!(Tree::new(&new).unwrap().bytes().len(), size);
@@ -86,8 +85,7 @@ fn the_new_tree_is_the_old_one_with_the_changes() {
         let old = model.to_dtb();
 
         let memory = banks(&[(0x4000_0000, GIB), (0x1_0000_0000, 64 * GIB)]);
-        let facts = facts(&memory);
-        let new = rewritten(&old, &facts);
+        let new = rewritten(&old, &memory);
 
         let mut expected = contents(&old);
         expected.retain(|(path, _), _| !path.starts_with("/memory"));
@@ -111,13 +109,12 @@ fn the_new_tree_is_the_old_one_with_the_changes() {
 #[test]
 fn the_hypervisor_reads_what_it_was_told() {
     let memory = banks(&[(0x1_0000_0000, GIB), (0x4000_0000, GIB)]);
-    let facts = facts(&memory);
-    let new = rewritten(VIRT_GICV3, &facts);
+    let new = rewritten(VIRT_GICV3, &memory);
     let machine = Machine::from_tree(&new).unwrap();
     assert_eq!(machine.memory[..], banks(&[(0x4000_0000, GIB), (0x1_0000_0000, GIB)]));
-    assert_eq!(machine.initrd, Some(facts.bundle));
+    assert_eq!(machine.initrd, Some(facts().bundle));
     assert_eq!(machine.boot_argument("log"), Some("debug"));
-    assert!(machine.rng_seed.unwrap().bytes.ends_with(facts.seed));
+    assert!(machine.rng_seed.unwrap().bytes.ends_with(facts().seed));
     let before = Machine::from_tree(VIRT_GICV3).unwrap();
     assert_eq!((machine.gic, machine.cpus), (before.gic, before.cpus));
 }
@@ -130,7 +127,7 @@ fn a_tree_without_chosen_and_memory_gets_both() {
         model.root.add_property(DeviceTreeProperty::new(name, value).unwrap());
     }
     let memory = banks(&[(0x4000_0000, 2 * GIB + 0x1000)]);
-    let new = rewritten(&model.to_dtb(), &facts(&memory));
+    let new = rewritten(&model.to_dtb(), &memory);
     let found = contents(&new);
     let value = |path: &str, name: &str| found[&(path.to_string(), name.to_string())].clone();
     assert_eq!(value("/chosen", "bootargs"), b" postern.log=debug\0");
@@ -139,7 +136,7 @@ fn a_tree_without_chosen_and_memory_gets_both() {
     assert_eq!(value("/memory", "reg"), words(&[0x4000_0000, 1 << 31, 0xc000_0000, 0x1000]));
     let high = banks(&[(1 << 32, GIB)]);
     let mut room = vec![0; 1 << 16];
-    let refused = write(&model.to_dtb(), &facts(&high), &mut room);
+    let refused = write(&model.to_dtb(), &facts(), &high, &mut room);
     assert_eq!(refused, Err(RewriteError::Cells));
 }
 
@@ -162,7 +159,7 @@ fn memory_is_what_the_hypervisor_takes_for_it() {
         old[name + 6] = b'_';
         assert_eq!(Machine::from_tree(&old).unwrap().memory.len(), 2);
         let memory = banks(&[(0x4000_0000, GIB)]);
-        let new = rewritten(&old, &facts(&memory));
+        let new = rewritten(&old, &memory);
         assert_eq!(Machine::from_tree(&new).unwrap().memory[..], memory[..]);
     }
 }
@@ -171,7 +168,7 @@ fn memory_is_what_the_hypervisor_takes_for_it() {
 fn reservations_stay() {
     let mut model = DeviceTree::from_fdt(&Fdt::new(VIRT_GICV3).unwrap());
     model.memory_reservations.push(dtoolkit::memreserve::MemoryReservation::new(0x8000, 0x1000));
-    let new = rewritten(&model.to_dtb(), &facts(&[]));
+    let new = rewritten(&model.to_dtb(), &[]);
     let kept: Vec<_> = Tree::new(&new).unwrap().header().reservations().collect();
     assert_eq!(kept.iter().map(|r| (r.base, r.size)).collect::<Vec<_>>(), [(0x8000, 0x1000)]);
 }
@@ -179,13 +176,13 @@ fn reservations_stay() {
 #[test]
 fn too_little_room_is_noticed_at_every_size() {
     let memory = banks(&[(0x4000_0000, GIB)]);
-    let size = rewritten(VIRT_GICV3, &facts(&memory)).len();
+    let size = rewritten(VIRT_GICV3, &memory).len();
     let mut out = vec![0; size];
     for room in (0..size).step_by(7).chain([size - 1]) {
-        let result = write(VIRT_GICV3, &facts(&memory), &mut out[..room]);
+        let result = write(VIRT_GICV3, &facts(), &memory, &mut out[..room]);
         assert_eq!(result, Err(RewriteError::NoRoom), "{room}");
     }
-    assert_eq!(write(VIRT_GICV3, &facts(&memory), &mut out), Ok(size));
+    assert_eq!(write(VIRT_GICV3, &facts(), &memory, &mut out), Ok(size));
 }
 
 proptest! {
@@ -195,8 +192,8 @@ proptest! {
             let mut old = VIRT_GICV3.to_vec();
             old[4 * at..4 * at + 4].copy_from_slice(&word.to_be_bytes());
             let memory = banks(&[(0x4000_0000, GIB)]);
-            let mut out = vec![0; room(old.len(), &facts(&memory))];
-            if let Ok(size) = write(&old, &facts(&memory), &mut out) {
+            let mut out = vec![0; room(old.len(), &facts())];
+            if let Ok(size) = write(&old, &facts(), &memory, &mut out) {
                 prop_assert!(Tree::new(&out[..size]).is_ok());
             }
         }
