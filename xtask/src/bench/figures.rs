@@ -133,6 +133,7 @@ fn judge(figures: &[Figure], saved: &Saved, known: &[&str]) -> Findings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows;
     use super::*;
     use crate::bench::stats::Quoted;
 
