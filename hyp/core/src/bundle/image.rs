@@ -3,7 +3,7 @@
 use super::vm::{Reported, VmReader, name};
 use super::{BundleError, LoadImage};
 use crate::addr::Ipa;
-use crate::tree::{Node, NodeName, u32_value, u64_value};
+use crate::tree::{Node, NodeName, u64_value};
 use hyp_abi::bundle::{CRC32, DATA_POSITION, DATA_SIZE, HASH, HASH_ALGORITHM, HASH_VALUE, LOAD};
 
 impl<'a> VmReader<'a> {
@@ -11,11 +11,11 @@ impl<'a> VmReader<'a> {
     #[inline(never)]
     pub(super) fn load(&self, node: Node<'a>) -> Result<LoadImage<'a>, Reported> {
         let bad = |property, problem| self.bad_image(node, property, problem);
-        let one_cell = |node: Node<'a>, property: &'static str| {
-            let value = node.value(property.as_bytes()).and_then(u32_value);
+        let one_cell = |value: Option<u32>, property| {
             value.ok_or_else(|| bad(property, "is missing or not one cell"))
         };
-        let (at, len) = (one_cell(node, DATA_POSITION)?, one_cell(node, DATA_SIZE)?);
+        let at = one_cell(node.cell(DATA_POSITION), DATA_POSITION)?;
+        let len = one_cell(node.cell(DATA_SIZE), DATA_SIZE)?;
         let data = slice(self.file, at, len).ok_or_else(|| {
             self.report(BundleError::ImageCut { image: NodeName::new(node.name()) })
         })?;
@@ -24,7 +24,7 @@ impl<'a> VmReader<'a> {
         if algorithm.and_then(|value| value.strip_suffix(b"\0")) != Some(CRC32.as_bytes()) {
             return Err(bad(HASH_ALGORITHM, "is not crc32"));
         }
-        let want = one_cell(hash, HASH_VALUE)?;
+        let want = one_cell(hash.cell(HASH_VALUE), HASH_VALUE)?;
         let have = (self.crc32)(0, data);
         if have != want {
             let image = NodeName::new(node.name());

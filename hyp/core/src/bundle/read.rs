@@ -27,7 +27,7 @@ impl<'a> Bundle<'a> {
     pub fn open(file: &'a [u8], crc32: Crc32) -> Result<Self, BundleError> {
         let tree = Tree::new(file)?;
         let root = tree.root();
-        let version = root.value(abi::VERSION_PROPERTY.as_bytes()).and_then(u32_value);
+        let version = root.cell(abi::VERSION_PROPERTY);
         if version != Some(abi::VERSION) {
             return Err(BundleError::Version);
         }

@@ -208,7 +208,7 @@ impl<'a> VmReader<'a> {
         let version = u32::from(gic.number());
         for name in Strings(self.value(abi::TREES).unwrap_or_default()) {
             let node = self.image(name)?;
-            if node.value(abi::GIC.as_bytes()).and_then(u32_value) == Some(version) {
+            if node.cell(abi::GIC) == Some(version) {
                 let image = self.load(node)?;
                 let seeds = seeds(node, image.data).ok_or_else(|| {
                     self.bad_image(node, abi::SEEDS, "names no property of the tree, or too many")

@@ -2,17 +2,15 @@
 //! register asks for it each time, and must not walk tables for that.
 
 use crate::addr::{Ipa, PAGE_SIZE};
-use crate::memory::{EmulatedKind, EmulatedWindow, MAX_EMULATED, SpaceError};
+use crate::memory::{EmulatedKind, EmulatedWindow, MAX_EMULATED, MAX_EMULATED_PAGES};
 use crate::sync::{AtomicBool, Ordering};
-
-const MAX_PAGES: usize = 512;
 
 /// One flag for each page of the emulated windows.
 #[derive(Debug)]
 pub(crate) struct GuardCache {
     /// A place without a window has one of no size.
     windows: [Window; MAX_EMULATED],
-    guarded: [AtomicBool; MAX_PAGES],
+    guarded: [AtomicBool; MAX_EMULATED_PAGES],
     /// How many pages there are.
     pages: usize,
 }
@@ -39,23 +37,21 @@ impl Window {
 }
 
 impl GuardCache {
-    pub(crate) fn new(windows: &[EmulatedWindow]) -> Result<Self, SpaceError> {
-        let too_many = SpaceError::TooManyPages(MAX_PAGES);
+    /// No page of `windows` is guarded, of which there are at most [`MAX_EMULATED`] with at most
+    /// [`MAX_EMULATED_PAGES`]; what is beyond never is.
+    pub(crate) fn new(windows: &[EmulatedWindow]) -> Self {
         let mut cache = Self {
             windows: [Window::NONE; MAX_EMULATED],
-            guarded: [const { AtomicBool::new(false) }; MAX_PAGES],
+            guarded: [const { AtomicBool::new(false) }; MAX_EMULATED_PAGES],
             pages: 0,
         };
-        let mut places = cache.windows.iter_mut();
         let mut first_page = 0u64;
-        for EmulatedWindow { ipa, kind } in windows {
-            let place = places.next().ok_or(too_many)?;
+        for (place, EmulatedWindow { ipa, kind }) in cache.windows.iter_mut().zip(windows) {
             *place = Window { base: ipa.base().get(), size: ipa.size(), first_page, kind: *kind };
             first_page = first_page.saturating_add(ipa.size() / PAGE_SIZE);
         }
-        let fits = usize::try_from(first_page).ok().filter(|pages| *pages <= MAX_PAGES);
-        cache.pages = fits.ok_or(too_many)?;
-        Ok(cache)
+        cache.pages = usize::try_from(first_page).unwrap_or(MAX_EMULATED_PAGES);
+        cache
     }
 
     /// The window that `ipa` lies in, and its offset there.

@@ -16,6 +16,8 @@ pub const MAX_GUARDED: usize = 16;
 pub const MAX_DEVICES: usize = 16;
 /// The most windows of devices that EL2 emulates.
 pub const MAX_EMULATED: usize = 4;
+/// The most pages that they have in all.
+pub(crate) const MAX_EMULATED_PAGES: usize = 512;
 
 /// Registers of a real device that a VM may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,13 +142,16 @@ impl SpaceLayout {
     ///
     /// [`SpaceError::OutOfRange`] where memory lies above the IPA size.
     pub fn table_bytes(&self) -> Result<(u64, u64), SpaceError> {
-        let geometry = self.geometry()?;
-        let frames = self.memory_tables(geometry).saturating_add(MARK_TABLES);
-        let bytes = frames.saturating_mul(PAGE_SIZE).saturating_add(geometry.root_bytes());
-        Ok((bytes, geometry.root_bytes()))
+        self.geometry().map(|geometry| self.tables_in(geometry))
     }
 
-    pub(super) fn geometry(&self) -> Result<Geometry, SpaceError> {
+    fn tables_in(&self, geometry: Geometry) -> (u64, u64) {
+        let frames = self.memory_tables(geometry).saturating_add(MARK_TABLES);
+        let bytes = frames.saturating_mul(PAGE_SIZE).saturating_add(geometry.root_bytes());
+        (bytes, geometry.root_bytes())
+    }
+
+    fn geometry(&self) -> Result<Geometry, SpaceError> {
         let bits = self.vm_type.ipa_bits();
         let all = IpaRange::between(Ipa(0), Ipa(u64::MAX));
         let geometry =
@@ -172,8 +177,10 @@ impl SpaceLayout {
             .fold(0, |sum, (range, parent)| tables(range, parent).saturating_add(sum))
     }
 
+    /// The shape of its tables, if it makes sense and they fit into `frames`.
     #[inline(never)]
-    pub(super) fn check(&self, geometry: Geometry) -> Result<(), SpaceError> {
+    pub(super) fn check(&self, frames: PaRange) -> Result<Geometry, SpaceError> {
+        let geometry = self.geometry()?;
         let mut devices: ArrayVec<IpaRange, { MAX_DEVICES + MAX_EMULATED }> = ArrayVec::new();
         for device in &self.devices {
             // All that can be listed fit in here, and in what follows.
@@ -200,7 +207,16 @@ impl SpaceLayout {
                 return Err(SpaceError::Overlap(range));
             }
         }
-        Ok(())
+        let pages =
+            |sum: u64, window: &EmulatedWindow| sum.saturating_add(window.ipa.size() / PAGE_SIZE);
+        if self.emulated.iter().fold(0, pages) > MAX_EMULATED_PAGES as u64 {
+            return Err(SpaceError::TooManyPages(MAX_EMULATED_PAGES));
+        }
+        let (need, align) = self.tables_in(geometry);
+        if frames.size() < need || !frames.base().is_aligned(align) {
+            return Err(SpaceError::Tables { need, align, have: frames });
+        }
+        Ok(geometry)
     }
 }
 

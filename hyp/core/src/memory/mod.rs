@@ -15,6 +15,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use layout::MAX_EMULATED_PAGES;
 pub use layout::{
     AssignedDevice, EmulatedKind, EmulatedWindow, MARK_TABLES, MAX_DEVICES, MAX_EMULATED,
     MAX_GUARDED, SpaceError, SpaceLayout,

@@ -11,7 +11,7 @@ use core::ops::{Deref, DerefMut};
 
 use spin::RelaxStrategy;
 
-use crate::addr::{Ipa, PAGE_SIZE};
+use crate::addr::{Ipa, PAGE_SIZE, Pa};
 use crate::guard::cache::GuardCache;
 use crate::memory::claims::Claims;
 use crate::memory::{AssignedDevice, MARK_TABLES, MemoryMap, PaRange, SpaceError, SpaceLayout};
@@ -87,14 +87,9 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
     /// [`SpaceLayout::table_bytes`] says.
     #[inline(never)]
     pub fn new(ports: P, layout: SpaceLayout, frames: PaRange) -> Result<Self, SpaceError> {
-        let geometry = layout.geometry()?;
-        layout.check(geometry)?;
-        let (need, align) = layout.table_bytes()?;
-        let wrong = SpaceError::Tables { need, align, have: frames };
-        if frames.size() < need || !frames.base().is_aligned(align) {
-            return Err(wrong);
-        }
-        let first = frames.base().checked_add(geometry.root_bytes()).ok_or(wrong)?;
+        let geometry = layout.check(frames)?;
+        // The check has seen that this is below the end.
+        let first = Pa(frames.base().get().saturating_add(geometry.root_bytes()));
         let pool = TablePool::new(
             PaRange::between(first, frames.end()),
             layout.memory_tables(geometry),
@@ -102,7 +97,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         );
         let space = Self {
             tables: Tables::new(frames.base(), geometry, layout.vmid),
-            cache: GuardCache::new(&layout.emulated)?,
+            cache: GuardCache::new(&layout.emulated),
             enrolled: AtomicBool::new(false),
             writer: TicketMutex::new(Writer { pool, claims: Claims::new() }),
             ports,

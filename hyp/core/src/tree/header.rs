@@ -38,6 +38,15 @@ fn size(value: u32) -> Result<usize, TreeError> {
     usize::try_from(value).map_err(|_| TreeError::Block { block: "header" })
 }
 
+/// What a walk looks at. Each node and each walk has its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocks<'a> {
+    /// The blob up to the end of the structure block.
+    pub(super) structure: &'a [u8],
+    /// The strings block; not empty only if its last byte is NUL.
+    pub(super) strings: &'a [u8],
+}
+
 /// The blocks of one tree, all inside the blob.
 #[derive(Debug, Clone, Copy)]
 pub struct Header<'a> {
@@ -45,10 +54,8 @@ pub struct Header<'a> {
     pub(super) blob: &'a [u8],
     /// Offset of the structure block.
     pub(super) structure: usize,
-    /// Offset behind the structure block.
-    pub(super) structure_end: usize,
-    /// The strings block; not empty only if its last byte is NUL.
-    pub(super) strings: &'a [u8],
+    /// What walks look at.
+    pub(super) blocks: Blocks<'a>,
     /// Memory reservations, without the terminator.
     reservations: &'a [[u8; RESERVATION_SIZE]],
 }
@@ -79,6 +86,7 @@ impl<'a> Header<'a> {
             block(blob, structure, structure_len, 4).ok_or(bad("structure"))?;
         let (strings, strings_end) = block(blob, strings, strings_len, 1).ok_or(bad("strings"))?;
         let strings = blob.get(strings..strings_end).unwrap_or_default();
+        let blocks = Blocks { structure: blob.get(..structure_end).unwrap_or_default(), strings };
         // With this every name that begins inside the block also ends inside it.
         if strings.last().is_some_and(|byte| *byte != 0) {
             return Err(bad("strings"));
@@ -89,7 +97,7 @@ impl<'a> Header<'a> {
         let entries = blob.get(reservations..).unwrap_or_default().as_chunks().0;
         let count = entries.iter().position(|entry| entry.iter().all(|byte| *byte == 0));
         let reservations = count.and_then(|count| entries.get(..count)).ok_or(outside)?;
-        Ok(Self { blob, structure, structure_end, strings, reservations })
+        Ok(Self { blob, structure, blocks, reservations })
     }
 
     /// Bytes of the whole tree.
@@ -101,13 +109,7 @@ impl<'a> Header<'a> {
     /// The strings block.
     #[must_use]
     pub fn strings(&self) -> &'a [u8] {
-        self.strings
-    }
-
-    /// The structure block from the offset `at` of the blob on; `None` outside of it.
-    #[inline]
-    pub(super) fn structure_from(&self, at: usize) -> Option<&'a [u8]> {
-        self.blob.get(at..self.structure_end)
+        self.blocks.strings
     }
 
     /// The boot CPU's number.

@@ -21,6 +21,7 @@ mod value;
 mod tests;
 
 pub use error::{NodeName, TreeError};
+use header::Blocks;
 pub use header::{Header, Reservation, blob_size};
 pub use machine::Machine;
 pub use node::{Children, Node, Properties, Property, Tree};

@@ -1,6 +1,6 @@
 //! A checked tree and look-ups in it by path.
 
-use super::{Header, PropertyName, Token, Tokens, TreeError, before};
+use super::{Blocks, Header, PropertyName, Token, Tokens, TreeError, before, u32_value};
 
 /// A tree that a whole walk has accepted.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ impl<'a> Tree<'a> {
             }
         }
         // An accepted walk has seen a root.
-        Ok(Self { header, root: root.unwrap_or(header.structure_end) })
+        Ok(Self { header, root: root.unwrap_or(header.blocks.structure.len()) })
     }
 
     /// A tree whose root's inside the caller has met in a walk. If the walk did not reach the end,
@@ -49,7 +49,7 @@ impl<'a> Tree<'a> {
     /// The root node.
     #[must_use]
     pub fn root(&self) -> Node<'a> {
-        Node { header: self.header, name: b"", inside: self.root }
+        Node { blocks: self.header.blocks, name: b"", inside: self.root }
     }
 
     /// The node at an absolute path. A step without unit address finds the first node with that
@@ -72,7 +72,7 @@ impl<'a> Tree<'a> {
 /// One node of a checked tree.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
-    header: Header<'a>,
+    blocks: Blocks<'a>,
     name: &'a [u8],
     inside: usize,
 }
@@ -104,13 +104,13 @@ impl<'a> Node<'a> {
     /// The node's own properties.
     #[must_use]
     pub fn properties(&self) -> Properties<'a> {
-        Properties(Tokens::inside(self.header, self.inside))
+        Properties(Tokens::inside(self.blocks, self.inside))
     }
 
     /// The node's children.
     #[must_use]
     pub fn children(&self) -> Children<'a> {
-        Children { tokens: Tokens::inside(self.header, self.inside), header: self.header }
+        Children(Tokens::inside(self.blocks, self.inside))
     }
 
     /// The property called `name`.
@@ -123,6 +123,12 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn value(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.property(name).map(|property| property.value)
+    }
+
+    /// The value of the property called `name`, if it is one cell.
+    #[must_use]
+    pub fn cell(&self, name: &str) -> Option<u32> {
+        u32_value(self.value(name.as_bytes())?)
     }
 
     /// The child called `name`, or, where `name` has no unit address, `name@…`.
@@ -153,22 +159,19 @@ impl<'a> Iterator for Properties<'a> {
 
 /// Walks one node's children.
 #[derive(Debug, Clone)]
-pub struct Children<'a> {
-    tokens: Tokens<'a>,
-    header: Header<'a>,
-}
+pub struct Children<'a>(Tokens<'a>);
 
 impl<'a> Iterator for Children<'a> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
         loop {
-            match self.tokens.advance().ok()?? {
+            match self.0.advance().ok()?? {
                 // The node itself is depth 1, so a child that has just begun is depth 2.
-                Token::Begin { name, inside } if self.tokens.depth() == 2 => {
-                    return Some(Node { header: self.header, name, inside });
+                Token::Begin { name, inside } if self.0.depth() == 2 => {
+                    return Some(Node { blocks: self.0.blocks(), name, inside });
                 }
-                Token::End if self.tokens.depth() == 0 => return None,
+                Token::End if self.0.depth() == 0 => return None,
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! The token walk: checks each token as it yields it.
 
-use super::{Header, NodeName, TreeError, before};
+use super::{Blocks, Header, NodeName, TreeError, before};
 use core::fmt;
 
 /// Nodes may nest this deep, the root included. Real trees stay below 10.
@@ -123,7 +123,7 @@ pub enum Token<'a> {
 /// A walk over the structure block, or over one node's inside.
 #[derive(Debug, Clone)]
 pub struct Tokens<'a> {
-    header: Header<'a>,
+    blocks: Blocks<'a>,
     at: usize,
     depth: usize,
     /// Properties come before children (Devicetree Specification, 5.4.2).
@@ -135,12 +135,23 @@ impl<'a> Tokens<'a> {
     /// A walk over the whole tree, which yields `None` only behind a correct end.
     #[must_use]
     pub fn new(header: Header<'a>) -> Self {
-        Self { header, at: header.structure, depth: 0, properties_allowed: false, root_seen: false }
+        Self {
+            blocks: header.blocks,
+            at: header.structure,
+            depth: 0,
+            properties_allowed: false,
+            root_seen: false,
+        }
     }
 
     /// A walk that starts at the first property or child of a node (see [`Token::Begin`]).
-    pub(super) fn inside(header: Header<'a>, at: usize) -> Self {
-        Self { header, at, depth: 1, properties_allowed: true, root_seen: true }
+    pub(super) fn inside(blocks: Blocks<'a>, at: usize) -> Self {
+        Self { blocks, at, depth: 1, properties_allowed: true, root_seen: true }
+    }
+
+    /// What it walks over.
+    pub(super) fn blocks(&self) -> Blocks<'a> {
+        self.blocks
     }
 
     /// How many nodes are open.
@@ -176,7 +187,7 @@ impl<'a> Tokens<'a> {
     #[inline(always)]
     fn step(&mut self) -> Result<Option<Token<'a>>, Problem> {
         loop {
-            let rest = self.header.structure_from(self.at).unwrap_or_default();
+            let rest = self.blocks.structure.get(self.at..).unwrap_or_default();
             let (word, body) = rest.split_first_chunk().ok_or(Problem::EndsEarly)?;
             let behind = self.at.saturating_add(4);
             match u32::from_be_bytes(*word) {
@@ -235,7 +246,7 @@ impl<'a> Tokens<'a> {
         let outside = Problem::Nameless;
         let name = usize::try_from(u32::from_be_bytes(*name)).map_err(|_| outside)?;
         let name =
-            self.header.strings.get(name..).filter(|name| !name.is_empty()).ok_or(outside)?;
+            self.blocks.strings.get(name..).filter(|name| !name.is_empty()).ok_or(outside)?;
         self.at = next;
         Ok(Token::Property { name: PropertyName(name), value, at })
     }

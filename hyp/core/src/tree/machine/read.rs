@@ -92,7 +92,7 @@ impl<'a> Reader<'_, 'a> {
     /// inside begins.
     fn walk(&mut self, header: Header<'a>) -> usize {
         let mut tokens = Tokens::new(header);
-        let mut root = header.structure_end;
+        let mut root = header.blocks.structure.len();
         // The node whose properties are being gathered: they all come before its first child.
         let mut open: Option<Properties<'a>> = None;
         loop {
