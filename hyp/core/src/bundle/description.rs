@@ -2,7 +2,7 @@
 
 use crate::addr::Ipa;
 use crate::memory::IpaRange;
-use crate::tree::cells;
+use crate::tree::Cells;
 use arrayvec::ArrayVec;
 use hyp_abi::bundle::{MAX_GUARDED, MAX_LOADABLES, MAX_MEMORY, MAX_SEEDS};
 
@@ -67,23 +67,20 @@ impl SeedField {
 
     /// Whether the field is all of one property's value in `tree`, which has the value's padding too.
     pub(super) fn is_property(&self, tree: &[u8]) -> bool {
-        let header =
-            self.at.checked_sub(PROPERTY_HEADER).and_then(|start| tree.get(start..self.at));
-        let mut words = header.into_iter().flat_map(cells);
-        let len = u32::try_from(self.len).ok();
+        let start = self.at.checked_sub(PROPERTY_HEADER);
+        let mut words = Cells(start.and_then(|start| tree.get(start..)).unwrap_or_default());
         let end = self.at.checked_add(self.len).and_then(|end| end.checked_next_multiple_of(4));
-        let value = end.and_then(|end| tree.get(self.at..end));
         self.at.is_multiple_of(4)
-            && words.next() == Some(FDT_PROP)
-            && words.next() == len
-            && value.is_some()
+            && words.take(1) == Some(FDT_PROP)
+            && words.take(1) == u64::try_from(self.len).ok()
+            && end.is_some_and(|end| end <= tree.len())
     }
 }
 
 /// Bytes before a property's value: token, size, name.
 const PROPERTY_HEADER: usize = 12;
 /// Token that begins a property.
-const FDT_PROP: u32 = 3;
+const FDT_PROP: u64 = 3;
 /// Token that means nothing.
 const FDT_NOP: u32 = 4;
 

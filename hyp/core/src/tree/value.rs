@@ -70,6 +70,7 @@ pub struct Cells<'a>(pub &'a [u8]);
 
 impl Cells<'_> {
     /// The next number, `width` cells wide; `None` when the value is used up or `width` is above 2.
+    #[inline(never)]
     pub fn take(&mut self, width: u32) -> Option<u64> {
         let (number, used) = match width {
             0 => (0, 0),
