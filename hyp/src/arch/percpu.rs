@@ -62,13 +62,13 @@ pub(crate) fn set_online() {
 
 /// CPUs that are online.
 pub(crate) fn online_count() -> usize {
-    CPUS.iter().filter(|cpu| cpu.is_online()).count()
+    CPUS.iter().map(|cpu| usize::from(cpu.is_online())).fold(0, usize::wrapping_add)
 }
 
 /// CPUs that are online up to the first one that is not. vCPU n runs on CPU n, so those behind a
 /// CPU that firmware promised and that never came are of no use.
 pub(crate) fn online_in_a_row() -> usize {
-    CPUS.iter().take_while(|cpu| cpu.is_online()).count()
+    CPUS.iter().position(|cpu| !cpu.is_online()).unwrap_or(MAX_CPUS)
 }
 
 /// Number of the CPU that runs this, 0 for the one that booted, below [`MAX_CPUS`].

@@ -215,7 +215,8 @@ impl Map {
 /// Pages that cover `bytes` from `pa`: base, size and the offset of the first byte.
 fn pages(pa: Pa, bytes: u64) -> Result<(u64, usize, usize), MapError> {
     let end = pa.get().checked_add(bytes).filter(|end| *end < 1 << 48 && bytes > 0);
-    let end = end.ok_or(MapError::BadRange)?.next_multiple_of(PAGE_SIZE);
+    let end = end.and_then(|end| end.checked_next_multiple_of(PAGE_SIZE));
+    let end = end.ok_or(MapError::BadRange)?;
     let base = pa.page().get();
     Ok((base, word(end - base), word(pa.page_offset())))
 }
@@ -290,7 +291,7 @@ pub(crate) fn firmware_tree(pa: Pa) -> Option<&'static [u8]> {
     // SAFETY: mapped above; any byte is a valid u8.
     let start = unsafe { core::slice::from_raw_parts(va as *const u8, 8) };
     let size = hyp_core::tree::blob_size(start).ok().filter(|size| *size <= MAX_TREE)?;
-    let rest = (offset + size).next_multiple_of(PAGE) - PAGE;
+    let rest = (offset + size).checked_next_multiple_of(PAGE)? - PAGE;
     map.map(layout::TREE + PAGE, pa.page().get() + PAGE_SIZE, rest, Kind::ReadOnly).ok()?;
     // SAFETY: mapped above, for ever; nobody writes the tree.
     Some(unsafe { core::slice::from_raw_parts(va as *const u8, size) })

@@ -49,7 +49,7 @@ impl<'a> Bundle<'a> {
     /// How many VMs it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.configurations.children().count()
+        self.configurations.children().fold(0, |count, _| count.saturating_add(1))
     }
 
     /// Whether it holds no VM.

@@ -69,7 +69,7 @@ impl Groups {
         let mut groups = Self::empty();
         let mut rest = Some(list);
         while let Some(list) = rest {
-            let end = list.bytes().position(|byte| byte == b',');
+            let end = list.as_bytes().iter().position(|byte| *byte == b',');
             let word = end.map_or(list, |end| list.get(..end).unwrap_or_default());
             let known = WORDS.iter().find(|(known, _)| *known == word);
             groups |= known.map(|(_, group)| *group).ok_or(UnknownGroup(word))?;

@@ -133,14 +133,16 @@ impl<'a> Reader<'_, 'a> {
         if !self.claim_gic(node, interrupts) {
             return Ok(());
         }
-        let reg = node.value(Key::Reg);
-        self.machine.gic = Some(Gic::V2(GicV2 {
-            distributor: self.frame(node, 0)?,
-            cpu_interface: self.frame(node, 1)?,
-            hypervisor: self.above.range(reg, 2)?,
-            virtual_cpu: self.above.range(reg, 3)?,
-            maintenance: None,
-        }));
+        let mut frames = [None; 4];
+        for (index, frame) in frames.iter_mut().enumerate() {
+            *frame = self.above.range(node.value(Key::Reg), index)?;
+        }
+        let [Some(distributor), Some(cpu_interface), hypervisor, virtual_cpu] = frames else {
+            return Err(content!("reg", "does not list the frames"));
+        };
+        let maintenance = None;
+        let gic = GicV2 { distributor, cpu_interface, hypervisor, virtual_cpu, maintenance };
+        self.machine.gic = Some(Gic::V2(gic));
         Ok(())
     }
 

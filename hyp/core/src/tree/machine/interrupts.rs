@@ -38,11 +38,15 @@ impl Interrupts<'_> {
     /// `name`. `None` if there is none or if it does not go to the GIC.
     #[inline(never)]
     pub(super) fn intid(&self, gic: Controller, index: usize, name: &[u8]) -> Option<u32> {
-        let index = match self.names {
-            Some(names) => Strings(names).position(|have| have == name)?,
-            None => index,
-        };
-        self.nth(gic, index)
+        let Some(names) = self.names else { return self.nth(gic, index) };
+        let mut index: usize = 0;
+        for have in Strings(names) {
+            if have == name {
+                return self.nth(gic, index);
+            }
+            index = index.saturating_add(1);
+        }
+        None
     }
 
     /// INTID of the `index`-th interrupt.
