@@ -7,6 +7,7 @@ use smccc::psci::{self, error::Error};
 use smccc::{Call, Hvc, Smc};
 
 use crate::arch::cpu;
+use crate::arch::low_half;
 use crate::arch::once::Once;
 
 static CONDUIT: Once<PsciConduit> = Once::new();
@@ -16,20 +17,35 @@ pub(crate) fn init(conduit: PsciConduit) {
     CONDUIT.set(conduit);
 }
 
-/// Runs a function of the `smccc` crate by the conduit; `None` before [`init`].
-macro_rules! call {
-    ($($function:ident)::+($($argument:expr),*)) => {
+/// A call by the conduit; before [`init`], the answer of firmware that knows no call at all.
+struct Conduit;
+
+/// What x0 holds then: NOT_SUPPORTED of PSCI and of SMCCC.
+const NOTHING_THERE: i32 = -1;
+
+impl Call for Conduit {
+    #[inline(never)]
+    fn call32(function: u32, args: [u32; 7]) -> [u32; 8] {
         match CONDUIT.get() {
-            Some(PsciConduit::Smc) => Some($($function)::+::<Smc>($($argument),*)),
-            Some(PsciConduit::Hvc) => Some($($function)::+::<Hvc>($($argument),*)),
-            None => None,
+            Some(PsciConduit::Smc) => Smc::call32(function, args),
+            Some(PsciConduit::Hvc) => Hvc::call32(function, args),
+            None => [NOTHING_THERE.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
         }
-    };
+    }
+
+    #[inline(never)]
+    fn call64(function: u32, args: [u64; 17]) -> [u64; 18] {
+        match CONDUIT.get() {
+            Some(PsciConduit::Smc) => Smc::call64(function, args),
+            Some(PsciConduit::Hvc) => Hvc::call64(function, args),
+            None => [i64::from(NOTHING_THERE).cast_unsigned(); 18],
+        }
+    }
 }
 
 /// Firmware's PSCI version, major and minor.
 pub(crate) fn version() -> Option<(u16, u16)> {
-    let version = call!(psci::version())?.ok()?;
+    let version = psci::version::<Conduit>().ok()?;
     Some((version.major, version.minor))
 }
 
@@ -47,47 +63,45 @@ impl core::fmt::Display for Described {
 
 /// Starts the CPU with these affinity fields of MPIDR_EL1 at a physical address.
 pub(crate) fn cpu_on(mpidr: u64, entry: u64, context: u64) -> Result<(), Error> {
-    call!(psci::cpu_on(mpidr, entry, context)).unwrap_or(Err(Error::NotSupported))
+    psci::cpu_on::<Conduit>(mpidr, entry, context)
 }
 
 /// Calls another service of firmware with one argument: the first four results. `None` where
 /// firmware does not speak SMCCC 1.1, because there a call that it does not know may do anything.
 pub(crate) fn service(id: FunctionId, argument: u64) -> Option<[u64; 4]> {
     // That SMCCC 1.1 is there is found through PSCI 1.0 (DEN0028, "Discovery").
-    let knows_version = version()? >= (1, 0) && call!(psci::psci_features(VERSION.0))?.is_ok();
+    let knows_version = version()? >= (1, 0) && psci::psci_features::<Conduit>(VERSION.0).is_ok();
     if !knows_version {
         return None;
     }
-    let [smccc_version, ..] = call!(raw(VERSION, 0))?;
+    let [smccc_version, ..] = raw(VERSION, 0);
     if !(VERSION_1_1..1 << 31).contains(&smccc_version) {
         return None;
     }
-    call!(raw(id, argument))
+    Some(raw(id, argument))
 }
 
 /// A call in the convention that its id says, results zero-extended.
-fn raw<C: Call>(id: FunctionId, argument: u64) -> [u64; 4] {
-    let [x0, x1, x2, x3, ..] = if id.is_64bit() {
-        C::call64(id.0, core::array::from_fn(|n| if n == 0 { argument } else { 0 }))
-    } else {
-        let first = crate::arch::low_half(argument);
-        let [w0, w1, w2, w3, ..] =
-            C::call32(id.0, core::array::from_fn(|n| if n == 0 { first } else { 0 }))
-                .map(u64::from);
-        return [w0, w1, w2, w3];
-    };
-    [x0, x1, x2, x3]
+fn raw(id: FunctionId, argument: u64) -> [u64; 4] {
+    if id.is_64bit() {
+        let mut args = [0; 17];
+        args[0] = argument;
+        let [x0, x1, x2, x3, ..] = Conduit::call64(id.0, args);
+        return [x0, x1, x2, x3];
+    }
+    let [w0, w1, w2, w3, ..] = Conduit::call32(id.0, [low_half(argument), 0, 0, 0, 0, 0, 0]);
+    [w0, w1, w2, w3].map(u64::from)
 }
 
 /// Switches the machine off; where firmware cannot, this CPU stops.
 pub(crate) fn system_off() -> ! {
     // Only returns in case of an error, after which there is nothing left to try.
-    let _ = call!(psci::system_off());
+    let _ = psci::system_off::<Conduit>();
     cpu::park()
 }
 
 /// Has firmware carry out an architectural workaround that it offers.
 pub(crate) fn mitigate(id: FunctionId) {
     // The workarounds take no argument that matters here and answer nothing.
-    let _ = call!(raw(id, 1));
+    raw(id, 1);
 }
