@@ -219,19 +219,20 @@ impl Power {
             return Err(status::INVALID_PARAMETERS);
         }
         let same = |index: usize| (affinity_of(index) ^ target) & !ignored == 0;
-        self.cpus()
-            .filter(|(index, _)| same(*index))
-            .map(|(_, cpu)| match cpu.state.load(Ordering::Acquire) {
-                state::ON => psci::affinity::ON,
-                state::OFF => psci::affinity::OFF,
-                _ => psci::affinity::ON_PENDING,
-            })
-            .min_by_key(|&state| match state {
-                psci::affinity::ON => 0,
-                psci::affinity::ON_PENDING => 1,
-                _ => 2,
-            })
-            .ok_or(status::INVALID_PARAMETERS)
+        // One that is on counts before one that starts, and that before one that is off.
+        let mut answer = Err(status::INVALID_PARAMETERS);
+        for (index, cpu) in self.cpus() {
+            if !same(index) {
+                continue;
+            }
+            match cpu.state.load(Ordering::Acquire) {
+                state::ON => return Ok(psci::affinity::ON),
+                state::OFF if answer.is_err() => answer = Ok(psci::affinity::OFF),
+                state::OFF => {}
+                _ => answer = Ok(psci::affinity::ON_PENDING),
+            }
+        }
+        answer
     }
 }
 

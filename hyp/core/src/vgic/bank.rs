@@ -332,7 +332,7 @@ impl Bank {
     /// `lr`, which holds SGI `n` of a GICv2, with a maintenance interrupt at its end if the SGI waits
     /// from others.
     fn call_back(&mut self, n: u32, lr: ListRegister) -> ListRegister {
-        if self.sources.is_some_and(|sources| sources.waiting(n) != 0) {
+        if self.sources.as_ref().is_some_and(|sources| sources.waiting(n) != 0) {
             self.word.latch |= bit(n);
             lr.with_eoi_interrupt()
         } else {
