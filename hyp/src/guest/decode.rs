@@ -29,16 +29,19 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
         Ok(true) => advance(),
         // Another CPU has to answer first; nothing was changed.
         Ok(false) => {}
-        Err(Denied { fault, reason: reason @ Reason::Unsupported }) => {
-            let exception = fault.external_abort().because(AbortCause::Unsupported);
-            refuse(vcpu, &fault, exception, reason);
+        Err(denied) => {
+            let fault = denied.narrow(fault);
+            let exception = match denied.reason {
+                Reason::Unsupported => fault.external_abort().because(AbortCause::Unsupported),
+                _ => fault.external_abort(),
+            };
+            refuse(vcpu, &fault, exception, denied.reason);
         }
-        Err(Denied { fault, reason }) => refuse(vcpu, &fault, fault.external_abort(), reason),
     }
 }
 
 fn undecodable(fault: &Fault) -> Denied {
-    Denied { fault: *fault, reason: Reason::NoSyndrome }
+    Denied::all_of(fault, Reason::NoSyndrome)
 }
 
 /// `Ok(false)` where the guest has to execute the instruction once more.
@@ -48,7 +51,7 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
         Effect::Exclusive => {
             let is_device = vcpu.state.vm.device(fault.ipa, 1).is_some();
             let reason = if is_device { Reason::Unsupported } else { Reason::NoDevice };
-            return Err(Denied { fault: *fault, reason });
+            return Err(Denied::all_of(fault, reason));
         }
         Effect::Load(transfer) => (transfer, Some(Direction::Read)),
         Effect::Store(transfer) => (transfer, Some(Direction::Write)),

@@ -68,10 +68,26 @@ impl Span {
 /// Why an instruction may not be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
-    /// The fault, at the piece that is in the way.
-    pub fault: Fault,
+    /// Where the piece is that is in the way.
+    pub va: Va,
+    /// The same as stage 2 sees it.
+    pub ipa: Ipa,
     /// Which check failed.
     pub reason: Reason,
+}
+
+impl Denied {
+    /// The access that faulted, for `reason`.
+    #[must_use]
+    pub const fn all_of(fault: &Fault, reason: Reason) -> Self {
+        Self { va: fault.va, ipa: fault.ipa, reason }
+    }
+
+    /// `fault` at the piece that is in the way.
+    #[must_use]
+    pub const fn narrow(&self, fault: &Fault) -> Fault {
+        Fault { va: self.va, ipa: self.ipa, ..*fault }
+    }
 }
 
 /// Whether every piece of `span`, offset and width, may be moved. Nothing is moved before all of
@@ -90,13 +106,10 @@ pub fn admit<V: FaultView>(
     for (offset, width) in pieces {
         let bytes = width.bytes();
         let ipa = span.ipa(offset);
-        let deny = |reason| {
-            let fault = Fault { ipa, va: span.va(offset), ..*fault };
-            Err(Denied { fault, reason })
-        };
+        let deny = |reason| Err(Denied { va: span.va(offset), ipa, reason });
         // An instruction that begins in memory and ends in a device is nobody's driver.
         if view.is_memory(ipa) {
-            return Err(Denied { fault: *fault, reason: Reason::NoSyndrome });
+            return Err(Denied::all_of(fault, Reason::NoSyndrome));
         }
         let crosses = ipa.page_offset() > PAGE_SIZE.saturating_sub(bytes);
         let last = offset.saturating_add(usize::try_from(bytes).unwrap_or(1).saturating_sub(1));

@@ -50,7 +50,7 @@ fn every_piece_is_asked_about() {
         let span = Span::new(&fault, fault.va.0, bytes, None, |_| Some(Ipa(next))).unwrap();
         let step = usize::try_from(width.bytes()).unwrap();
         admit(vm, &fault, &span, (0..bytes).step_by(step).map(|at| (at, width)))
-            .map_err(|denied| (denied.fault.va.0 - fault.va.0, denied.fault.ipa.0, denied.reason))
+            .map_err(|denied| (denied.va.0 - fault.va.0, denied.ipa.0, denied.reason))
     };
     let (word, double) = (Width::Word, Width::Double);
     assert_eq!(denied(&enrolled, DEVICE, 64, 0, word), Ok(()));

@@ -84,13 +84,15 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             Claimed::Block(block) => block,
             Claimed::Not(answer) => return Ok(answer),
         };
-        while !self.zero_piece(&mut block) {
+        loop {
+            if let Some(answer) = self.go_on(&mut block)? {
+                return Ok(answer);
+            }
             if interrupted() {
-                self.write().claims.pause(block.ipa, block.done);
+                self.set_aside(&block);
                 return Ok(Populated::Interrupted);
             }
         }
-        self.finish(&block)
     }
 
     /// Begins to populate at `ipa`; done with at once where there are pages already.
@@ -121,24 +123,27 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         Ok(Claimed::Block(Block { ipa: block, pa: start, done }))
     }
 
-    /// Zeroes the next piece of `block`; answers whether it was the last.
+    /// Zeroes the next piece of `block`, and maps it after the last.
     #[inline(never)]
-    fn zero_piece(&self, block: &mut Block) -> bool {
+    fn go_on(&self, block: &mut Block) -> Result<Option<Populated>, MemoryError> {
         self.ports.zero(Pa(block.pa.0.saturating_add(block.done)), PIECE);
         block.done = block.done.saturating_add(PIECE);
-        block.done >= BLOCK_2M
-    }
-
-    /// Maps `block`, all of which is zeroed.
-    #[inline(never)]
-    fn finish(&self, block: &Block) -> Result<Populated, MemoryError> {
+        if block.done < BLOCK_2M {
+            return Ok(None);
+        }
         self.ports.synchronize_fetches();
         let mut writer = self.write();
         let Writer { pool, claims } = &mut *writer;
         claims.finish(block.ipa);
         let mut editor = Editor::new(self.tables, &self.ports, pool);
         editor.map_leaf(block.ipa, Level::L2, ram(block.pa), Purpose::Memory)?;
-        Ok(Populated::Mapped)
+        Ok(Some(Populated::Mapped))
+    }
+
+    /// Leaves what is left of `block` to whoever claims it next.
+    #[inline(never)]
+    fn set_aside(&self, block: &Block) {
+        self.write().claims.pause(block.ipa, block.done);
     }
 
     /// Writes `data` into the VM's memory at `ipa`, populating what it touches: payload at the
