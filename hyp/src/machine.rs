@@ -48,10 +48,9 @@ pub(crate) fn note_cpu() {
             mitigations.set(workaround, Mitigation::Mitigated);
         }
     }
-    let mut common = COMMON.lock();
-    *common = Some(match common.take() {
-        None => (own, mitigations),
-        Some((mut host, others)) => {
+    match &mut *COMMON.lock() {
+        common @ None => *common = Some((own, mitigations)),
+        Some((host, others)) => {
             for register in host.differences(&own) {
                 warn!(
                     "CPU {} (MIDR {:#x}) differs in {register}: guests see what all CPUs have",
@@ -60,9 +59,9 @@ pub(crate) fn note_cpu() {
                 );
             }
             host.restrict(&own);
-            (host, others.worst(mitigations))
+            *others = others.worst(mitigations);
         }
-    });
+    }
 }
 
 /// Settles the facts from the CPUs that have come.

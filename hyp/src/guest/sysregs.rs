@@ -49,22 +49,20 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) -> bool {
     if vcpu.state.is_traced {
         tracing::register(matches!(answer, Answer::Sgi(_)));
     }
-    match answer {
-        Answer::Value(value) => vcpu.frame.set(register, value),
-        Answer::Ignored => {}
-        Answer::Undefined => return false,
-        Answer::Sgi(which) => {
-            let value = vcpu.frame.get(register);
-            let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-            let kicks = vm.gic.sgi(index, which, value, &mut iface);
-            vm.pass_on(index, kicks, &Here, &mut iface);
+    let (vm, index) = (vcpu.state.vm, vcpu.state.index);
+    let kicks = match answer {
+        Answer::Value(value) => {
+            vcpu.frame.set(register, value);
+            return true;
         }
+        Answer::Ignored => return true,
+        Answer::Undefined => return false,
+        Answer::Sgi(which) => vm.gic.sgi(index, which, vcpu.frame.get(register), &mut iface),
         Answer::Deactivate => {
             let intid = low_half(vcpu.frame.get(register)) & 0xff_ffff;
-            let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-            let kicks = vm.gic.deactivate(index, intid, &mut iface);
-            vm.pass_on(index, kicks, &Here, &mut iface);
+            vm.gic.deactivate(index, intid, &mut iface)
         }
-    }
+    };
+    vm.pass_on(index, kicks, &Here, &mut iface);
     true
 }

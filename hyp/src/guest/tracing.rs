@@ -68,6 +68,7 @@ enum Counted {
     Other = 7,
 }
 
+#[inline(never)]
 fn count(what: Counted) {
     let cpu = CPUS.get(percpu::index());
     if let Some(count) = cpu.and_then(|cpu| cpu.counts.get(what as usize)) {

@@ -25,21 +25,13 @@ pub(super) fn call<S: CallServices>(services: &S, id: FunctionId, x1: u64) -> Ou
             _ => NOT_SUPPORTED,
         }),
         trng::GET_UUID => Outcome::Done(UUID.map(u64::from)),
-        trng::RND_32 => random(services, argument, MAX_BITS_32, |[low, high, _]| {
-            let half = 0xffff_ffff;
-            [high & half, low >> 32, low & half]
-        }),
-        _ => random(services, argument, MAX_BITS_64, |[low, middle, high]| [high, middle, low]),
+        _ => random(services, argument, id.is_64bit()),
     }
 }
 
-/// `bits` random bits as `layout` places the words, least significant first, into x1 to x3.
-fn random<S: CallServices>(
-    services: &S,
-    bits: u64,
-    limit: u64,
-    layout: impl Fn([u64; 3]) -> [u64; 3],
-) -> Outcome {
+/// `bits` random bits in x1 to x3, of which x3 has the lowest: the low halves or all of each.
+fn random<S: CallServices>(services: &S, bits: u64, is_64bit: bool) -> Outcome {
+    let limit = if is_64bit { MAX_BITS_64 } else { MAX_BITS_32 };
     // The interface wants INVALID_PARAMETERS for 0 bits, too (KVM answers success).
     if !(1..=limit).contains(&bits) {
         return done(INVALID_PARAMETERS);
@@ -47,13 +39,12 @@ fn random<S: CallServices>(
     let Some([low, middle, high]) = services.entropy() else {
         return done(NO_ENTROPY);
     };
-    let cut = [
-        low & low_bits(bits),
-        middle & low_bits(bits.saturating_sub(64)),
-        high & low_bits(bits.saturating_sub(128)),
-    ];
-    let [x1, x2, x3] = layout(cut);
-    Outcome::Done([0, x1, x2, x3])
+    let size = if is_64bit { 64u64 } else { 32 };
+    // The `n`th word from the lowest on.
+    let word = |random: u64, n: u64| {
+        random & low_bits(bits.saturating_sub(n.saturating_mul(size)).min(size))
+    };
+    Outcome::Done([0, word(high, 2), word(middle, 1), word(low, 0)])
 }
 
 /// A mask of the low `count` bits; all of them from 64 on.

@@ -73,6 +73,7 @@ impl Life {
     }
 
     /// Asks for a stop; the first reason stays. `true` for the one that was first.
+    #[inline(never)]
     pub fn request(&self, stop: Stop) -> bool {
         self.0
             .try_update(Ordering::AcqRel, Ordering::Acquire, |word| {
