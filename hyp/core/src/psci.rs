@@ -107,7 +107,7 @@ impl Power {
 
     /// The vCPUs there are, by index.
     fn cpus(&self) -> impl Iterator<Item = (usize, &Cpu)> {
-        self.cpus.iter().enumerate().take(self.count)
+        (0..self.count).zip(&self.cpus)
     }
 
     /// `CPU_ON`: claims the vCPU with affinity `target` and leaves it to [`Power::take_start`].
