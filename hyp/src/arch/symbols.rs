@@ -21,13 +21,13 @@ symbol!(/// Linked address of the image's first byte.
     image_start = image_start);
 symbol!(/// Linked address after the image, stacks included.
     image_end = image_end);
-symbol!(/// First page of what only boot executes.
-    boot_start = boot_start);
+symbol!(/// First page of nothing but what only boot needs.
+    boot_start = boot_pages);
 symbol!(/// The constants among that.
     boot_constants = boot_constants);
 symbol!(/// Behind the last page of that.
     text_end = text_end);
-/// The pages of what only boot executes, as numbers that the compiler does not know: it would make
+/// The pages of nothing but what only boot needs, as numbers that the compiler does not know: it would make
 /// them anew where they are used, and to the build that looks like a call of boot's code.
 #[inline(always)]
 pub(crate) fn boot_pages() -> Range<usize> {

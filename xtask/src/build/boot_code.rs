@@ -2,8 +2,8 @@
 //! the first guest runs, so nothing outside may lead into it.
 //!
 //! A branch names its target, and an address can only be made from the page that ADRP names, from an
-//! ADR or from a word in memory. Pages of `.boot` hold nothing else, so that each of these decides
-//! by itself.
+//! ADR or from a word in memory, so that each of these decides by itself. The page in which `.boot`
+//! begins has code that stays, too; whatever stays names places there in other ways, and ADRP must not.
 
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, elf};
@@ -12,6 +12,8 @@ use super::link::UNWINDING;
 
 /// Where `boot.s` goes on at EL2's addresses: on the boot CPU, before anything is taken away.
 const ENTRY: &str = "boot_high";
+/// Of EL2's map, and of ADRP.
+const PAGE: u64 = 4096;
 /// References that are shown.
 const SHOWN: usize = 20;
 
@@ -39,7 +41,7 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
     for symbol in file.symbols() {
         let name = symbol.name()?;
         match name {
-            "boot_start" => bounds[0] = Some(symbol.address()),
+            "boot_code" => bounds[0] = Some(symbol.address()),
             "text_end" => bounds[1] = Some(symbol.address()),
             // `$x` and `$d` only tell code from data.
             _ if symbol.is_definition() && !name.starts_with('$') => {
@@ -49,9 +51,9 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
         }
     }
     let [Some(start), Some(end)] = bounds else {
-        anyhow::bail!("the symbols boot_start and text_end are missing: linker/hyp.ld has them");
+        anyhow::bail!("the symbols boot_code and text_end are missing: linker/hyp.ld has them");
     };
-    ensure!(start < end && start % 4096 == 0, "boot's code does not begin at a page");
+    ensure!(start < end, "boot's code ends before it begins");
     functions.sort_unstable();
     let entry = functions.iter().find(|(_, name)| *name == ENTRY).map(|(at, _)| *at);
     let behind =
@@ -81,7 +83,10 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
         };
         if sh_flags.contains(elf::SHF_EXECINSTR) {
             for (at, word) in (base..).step_by(4).zip(data.as_chunks().0) {
-                target(at, u32::from_le_bytes(*word)).into_iter().for_each(|to| note(at, to));
+                let word = u32::from_le_bytes(*word);
+                let Some(to) = target(at, word) else { continue };
+                let names_shared_page = is_adrp(word) && to == start - start % PAGE;
+                note(at, if names_shared_page { start } else { to });
             }
         }
         for (at, word) in (base..).step_by(8).zip(data.as_chunks().0) {
@@ -111,11 +116,15 @@ fn target(at: u64, word: u32) -> Option<u64> {
         Some(offset(5, 14, 2)) // TBZ, TBNZ
     } else if word & 0x9f00_0000 == 0x1000_0000 {
         Some(at.wrapping_add_signed(immediate)) // ADR
-    } else if word & 0x9f00_0000 == 0x9000_0000 {
+    } else if is_adrp(word) {
         Some((at & !0xfff).wrapping_add_signed(immediate << 12)) // ADRP
     } else {
         None
     }
+}
+
+const fn is_adrp(word: u32) -> bool {
+    word & 0x9f00_0000 == 0x9000_0000
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use crate::units::shown_size;
 /// The image shall stay readable in a weekend and loadable anywhere.
 const IMAGE_AIM: u64 = 128 << 10;
 
-/// The sections of `linker/hyp.ld` that the hypervisor takes out of its map, up to where [`BOOT_END`] is.
+/// The sections of `linker/hyp.ld` that the hypervisor takes out of its map, from page to page.
 const BOOT: [&str; 2] = [".boot", ".boot_constants"];
-const BOOT_END: &str = "text_end";
+const BOOT_PAGES: [&str; 2] = ["boot_pages", "text_end"];
 
 /// Bytes of what fills the image's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +38,9 @@ impl Sizes {
     /// It is not an ELF file.
     pub fn of(elf_file: &[u8]) -> Result<Self> {
         let file = object::File::parse(elf_file).context("not an ELF file")?;
-        let boot_end = file.symbol_by_name(BOOT_END).map_or(u64::MAX, |symbol| symbol.address());
+        let [first, end] = BOOT_PAGES.map(|name| file.symbol_by_name(name));
+        let first = first.map_or(0, |symbol| symbol.address());
+        let end = end.map_or(u64::MAX, |symbol| symbol.address());
         let mut sizes = Self::default();
         for section in file.sections() {
             let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
@@ -46,7 +48,8 @@ impl Sizes {
                 continue;
             }
             if BOOT.contains(&section.name()?) {
-                sizes.boot += section.size().min(boot_end.saturating_sub(section.address()));
+                let [from, to] = [section.address(), section.address() + section.size()];
+                sizes.boot += to.min(end).saturating_sub(from.max(first));
             }
             let sum = if sh_flags.contains(elf::SHF_EXECINSTR) {
                 &mut sizes.code
