@@ -42,6 +42,16 @@ fn page(n: u64) -> u64 {
     n + 1 + n / 511
 }
 
+/// Granules that one call takes at most.
+const RANGE: u64 = 64;
+/// Ranges of as many that lie between [`KEPT`].
+const RANGES: usize = 7;
+
+/// A call about the `n`th of [`RANGES`].
+fn range(id: u32, n: u64) -> Args {
+    [u64::from(id), NEW_MARKS + (1 + n * RANGE) * PAGE, RANGE, 0]
+}
+
 /// What a row without arguments needs of them.
 const FIRST: &[Row] = &[
     Row::span("calibration", Piece::KNOWN_LOOP, |_| [10_000, 0, 0, 0], Answer::Any),
@@ -78,6 +88,26 @@ const CALLS: &[Row] = &[
         |n| function(pkvm::MMIO_GUARD_UNMAP.0, NEW_MARKS + page(n) * PAGE),
         Answer::Zero,
     ),
+    Row {
+        operations: RANGE,
+        most: RANGES,
+        ..Row::one(
+            "guard-map-range",
+            Piece::HVC_1,
+            |n| range(pkvm::MMIO_RGUARD_MAP.0, n),
+            Answer::Zero,
+        )
+    },
+    Row {
+        operations: RANGE,
+        most: RANGES,
+        ..Row::one(
+            "guard-unmap-range",
+            Piece::HVC_1,
+            |n| range(pkvm::MMIO_RGUARD_UNMAP.0, n),
+            Answer::Zero,
+        )
+    },
     Row {
         prepare: || {
             // Populate both blocks, split them, and keep them so.

@@ -56,6 +56,8 @@ pub const ONE_CPU: &[Row] = &[
     budget("guard-map-marked", "guard MAP of a marked page", 220.0, 150.0),
     budget("guard-map-new", "guard MAP of a new page, table present", 300.0, 220.0),
     extra("guard-unmap", "guard UNMAP of a page"),
+    extra("guard-map-range", "RGUARD_MAP of 64 new pages, each"),
+    extra("guard-unmap-range", "RGUARD_UNMAP of 64 pages, each"),
     budget("mem-share", "MEM_SHARE of one page, table present", 450.0, 350.0),
     budget("mem-unshare", "MEM_UNSHARE of one page, table present", 450.0, 350.0),
     budget("mmio-read-gicd-typer", "MMIO read GICD_TYPER", 150.0, 120.0),
