@@ -70,49 +70,19 @@ pub fn text(figures: &[Figure]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&all)? + "\n")
 }
 
-/// Rows that are known to be above their limit. They must not get worse, and leave this list when
-/// they hold.
-const KNOWN_ABOVE: &[&str] = &[];
-
-/// What a comparison with limits and saved figures finds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// Rows that are worse than they may be: above a limit, or above the saved figure.
-    pub complaints: Vec<String>,
-    /// Rows above a limit of which that is known.
-    pub known: Vec<String>,
-}
-
-impl Findings {
-    /// Prints what was found, the known excesses first.
-    pub fn print(&self) {
-        self.known.iter().for_each(|line| println!("KNOWN {line}"));
-        self.complaints.iter().for_each(|line| println!("FAIL {line}"));
-    }
-}
-
-/// Compares `figures` with their limits and with the `saved` ones.
-pub fn compare(figures: &[Figure], saved: &Saved) -> Findings {
-    judge(figures, saved, KNOWN_ABOVE)
-}
-
-fn judge(figures: &[Figure], saved: &Saved, known: &[&str]) -> Findings {
-    let mut findings = Findings::default();
+/// Compares `figures` with their limits and with the `saved` ones; the rows that are worse than they may
+/// be, above a limit or above the saved figure.
+pub fn compare(figures: &[Figure], saved: &Saved) -> Vec<String> {
+    let mut complaints = Vec::new();
     for Figure { row, postern, .. } in figures {
         let shown = |value| number(value, row.unit);
         let median = postern.median;
-        let complaints = &mut findings.complaints;
-        let is_known = known.contains(&row.name);
         if let (Verdict::AboveMust, Some(must)) = (row.verdict(median), row.must) {
-            let line =
-                format!("{}: {} is above the limit of {}", row.name, shown(median), shown(must));
-            if is_known { findings.known.push(line) } else { complaints.push(line) }
-        } else if is_known {
             complaints.push(format!(
-                "{}: {} holds its limit; take it out of KNOWN_ABOVE in {}",
+                "{}: {} is above the limit of {}",
                 row.name,
                 shown(median),
-                file!()
+                shown(must)
             ));
         }
         match saved.get(row.name) {
@@ -128,13 +98,13 @@ fn judge(figures: &[Figure], saved: &Saved, known: &[&str]) -> Findings {
             Some(_) => {}
         }
     }
-    findings
+    complaints
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows;
     use super::*;
+    use crate::bench::rows;
     use crate::bench::stats::Quoted;
 
     fn figure(median: f64) -> Figure {
@@ -154,22 +124,10 @@ mod tests {
     #[test]
     fn worse_by_more_than_two_percent_or_above_the_limit_is_a_complaint() {
         let saved = |median| Saved::from([("hvc-psci-version".to_owned(), median)]);
-        let complaints = |figures: &[Figure], saved: &Saved| judge(figures, saved, &[]).complaints;
-        assert!(complaints(&[figure(71.4)], &saved(70.0)).is_empty());
-        assert!(complaints(&[figure(60.0)], &saved(70.0)).is_empty());
-        assert_eq!(complaints(&[figure(71.5)], &saved(70.0)).len(), 1);
-        assert!(complaints(&[figure(101.0)], &saved(101.0))[0].contains("limit of 100"));
-        assert!(complaints(&[figure(70.0)], &Saved::new())[0].contains("not among"));
-    }
-
-    #[test]
-    fn a_known_excess_is_told_must_not_grow_and_ends() {
-        let saved = Saved::from([("hvc-psci-version".to_owned(), 101.0)]);
-        let judge = |median| judge(&[figure(median)], &saved, &["hvc-psci-version"]);
-        assert!(judge(101.0).known[0].contains("101 is above the limit of 100"));
-        assert_eq!(judge(101.0).complaints.len(), 0);
-        assert!(judge(104.0).complaints[0].contains("more than 2 %"));
-        assert!(judge(100.0).complaints[0].contains("holds its limit"));
-        assert_eq!(judge(100.0).known.len(), 0);
+        assert!(compare(&[figure(71.4)], &saved(70.0)).is_empty());
+        assert!(compare(&[figure(60.0)], &saved(70.0)).is_empty());
+        assert_eq!(compare(&[figure(71.5)], &saved(70.0)).len(), 1);
+        assert!(compare(&[figure(101.0)], &saved(101.0))[0].contains("limit of 100"));
+        assert!(compare(&[figure(70.0)], &Saved::new())[0].contains("not among"));
     }
 }
