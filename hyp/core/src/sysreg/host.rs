@@ -9,7 +9,7 @@ pub const ID_REGISTERS: usize = 32;
 /// The AArch64 feature registers that mean something to Postern; the value is the index into
 /// [`HostId::registers`], `(CRm - 4) * 8 + Op2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
+#[repr(u8)]
 pub enum IdRegister {
     /// ID_AA64PFR0_EL1.
     Pfr0 = 0,

@@ -9,26 +9,26 @@ use super::host::{HostId, ID_REGISTERS, IdRegister};
 use crate::vgic::GicVersion;
 
 /// ID_AA64PFR0_EL1.GIC: system registers of the GIC's CPU interface.
-const PFR0_GIC: u32 = 24;
+const PFR0_GIC: u8 = 24;
 
 /// How a field of the machine becomes a field of the view.
 #[derive(Clone, Copy)]
 enum Rule {
     /// The smaller of the machine's value and this.
-    Most(u64),
+    Most(u8),
     /// The same for a field in which 0xf stands for "not there" (a signed field; `most` is not
     /// negative).
-    MostSigned(u64),
+    MostSigned(u8),
     /// This value, whatever the machine says.
-    Fixed(u64),
+    Fixed(u8),
 }
 
 use IdRegister::{Dfr0, Isar0, Isar1, Isar2, Mmfr0, Mmfr1, Mmfr2, Mmfr4, Pfr0, Pfr1};
 use Rule::{Fixed, Most, MostSigned};
 
-/// Register, lowest bit, rule.
+/// Register, lowest bit, rule: four bytes each.
 #[rustfmt::skip]
-const FIELDS: &[(IdRegister, u32, Rule)] = &[
+const FIELDS: &[(IdRegister, u8, Rule)] = &[
     // EL0 to EL3: AArch64 only.
     (Pfr0, 0, Most(1)), (Pfr0, 4, Most(1)), (Pfr0, 8, Most(1)), (Pfr0, 12, Most(1)),
     // FP and AdvSIMD with half precision.
@@ -83,12 +83,12 @@ pub(super) fn id_view(host: &HostId, ipa_bits: u32, gic: GicVersion) -> [u64; ID
             // Its CPU interface is in memory.
             continue;
         }
+        let shift = u32::from(shift);
         let machine = host.field(register, shift);
         let value = match rule {
-            Rule::Most(most) => machine.min(most),
             Rule::MostSigned(_) if machine >= 8 => 0xf,
-            Rule::MostSigned(most) => machine.min(most),
-            Rule::Fixed(value) => value,
+            Rule::Most(most) | Rule::MostSigned(most) => machine.min(most.into()),
+            Rule::Fixed(value) => value.into(),
         };
         put(register, shift, value);
     }
