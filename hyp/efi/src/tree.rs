@@ -40,11 +40,16 @@ const RNG_SEED: usize = BOOTARGS + b"bootargs\0".len();
 const DEVICE_TYPE: usize = RNG_SEED + b"rng-seed\0".len();
 const REG: usize = DEVICE_TYPE + b"device_type\0".len();
 
-/// Bytes of the header, its first word, and the versions that it names.
+/// The beginnings of nodes: token, name, padding.
+const CHOSEN: &[u8] = b"\0\0\0\x01chosen\0\0";
+const MEMORY: &[u8] = b"\0\0\0\x01memory\0\0";
+
+/// Bytes of the header.
 const HEADER: usize = 40;
-const MAGIC: usize = 0xd00d_feed;
-const VERSION: usize = 17;
-const LAST_COMPATIBLE: usize = 16;
+/// Where the header has the size of the tree and behind it where its three blocks are.
+const PLACES: usize = 4;
+/// Where it has the sizes of two of them.
+const SIZES: usize = 32;
 
 /// Bytes of a memory reservation; zeros end the list of them.
 const RESERVATION: usize = 16;
@@ -71,8 +76,8 @@ pub fn write(
 ) -> Result<usize, RewriteError> {
     let Ok(header) = Header::read(old) else { return Err(RewriteError::Tree) };
     let old_strings = header.strings();
-    // The header is known last.
-    let mut out = Out { bytes: out, at: HEADER, names: old_strings.len(), value: 0, error: None };
+    let mut out = Out { bytes: out, at: 0, names: old_strings.len(), value: 0, error: None };
+    out.put(old.get(..HEADER).unwrap_or_default());
     out.put(header.reservation_bytes());
     out.put(&[0; RESERVATION]);
     let structure = out.at;
@@ -80,11 +85,12 @@ pub fn write(
     let strings = out.at;
     out.put(old_strings);
     out.put(NAMES);
-    let size = mem::replace(&mut out.at, 0);
-    for number in [MAGIC, size, structure, strings, HEADER, VERSION, LAST_COMPATIBLE] {
-        out.number(number);
-    }
-    out.word(header.boot_cpu());
+    let size = mem::replace(&mut out.at, PLACES);
+    out.number(size);
+    out.number(structure);
+    out.number(strings);
+    out.number(HEADER);
+    out.at = SIZES;
     out.number(size.saturating_sub(strings));
     out.number(strings.saturating_sub(structure));
     out.error.map_or(Ok(size), Err)
@@ -126,7 +132,7 @@ fn copy(header: Header<'_>, old: &[u8], facts: &Facts<'_>, memory: &[PaRange], o
                 in_chosen = false;
                 if depth == 0 {
                     if !has_chosen {
-                        out.begin(b"chosen");
+                        out.put(CHOSEN);
                         out.chosen(facts, None, None);
                         out.word(END_NODE);
                     }
@@ -187,7 +193,7 @@ impl Out<'_> {
     }
 
     fn memory(&mut self, banks: &[PaRange], address_cells: u32, size_cells: u32) {
-        self.begin(b"memory");
+        self.put(MEMORY);
         self.property(DEVICE_TYPE);
         self.put(b"memory\0");
         self.end_property();

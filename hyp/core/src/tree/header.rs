@@ -11,8 +11,6 @@ const HEADER_SIZE: usize = 40;
 const VERSION: u32 = 17;
 /// Last version that a version 17 reader may still read.
 const LAST_COMPATIBLE: u32 = 17;
-/// Where the header has the boot CPU's number.
-const BOOT_CPU_AT: usize = 28;
 /// Bytes of one memory reservation: address and size.
 const RESERVATION_SIZE: usize = 16;
 
@@ -110,12 +108,6 @@ impl<'a> Header<'a> {
     #[must_use]
     pub fn strings(&self) -> &'a [u8] {
         self.blocks.strings
-    }
-
-    /// The boot CPU's number.
-    #[must_use]
-    pub fn boot_cpu(&self) -> u32 {
-        be32_at(self.blob, BOOT_CPU_AT).unwrap_or(0)
     }
 
     /// The bytes of the memory reservation block, without its terminator.

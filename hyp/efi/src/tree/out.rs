@@ -21,7 +21,6 @@ pub enum RewriteError {
 }
 
 // Devicetree Specification v0.4, 5.4.1 "Lexical structure".
-const BEGIN_NODE: u32 = 1;
 pub(super) const END_NODE: u32 = 2;
 const PROP: u32 = 3;
 pub(super) const END: u32 = 9;
@@ -68,19 +67,6 @@ impl Out<'_> {
         }
     }
 
-    fn pad(&mut self) {
-        while !self.at.is_multiple_of(4) && self.error.is_none() {
-            self.put(&[0]);
-        }
-    }
-
-    pub(super) fn begin(&mut self, name: &[u8]) {
-        self.word(BEGIN_NODE);
-        self.put(name);
-        self.put(&[0]);
-        self.pad();
-    }
-
     /// Begins a property whose name is so far behind the first of the new ones; its value follows.
     pub(super) fn property(&mut self, name: usize) {
         self.word(PROP);
@@ -94,7 +80,8 @@ impl Out<'_> {
         let end = mem::replace(&mut self.at, self.value.saturating_sub(8));
         self.number(end.saturating_sub(self.value));
         self.at = end;
-        self.pad();
+        // Up to the next token, which begins at a word.
+        self.put([0; 3].get(..end.wrapping_neg() % 4).unwrap_or_default());
     }
 
     /// A number of so many cells.
