@@ -116,7 +116,10 @@ pub(crate) fn image_range() -> Range<Pa> {
 }
 
 /// Why a range cannot be mapped.
+///
+/// As wide as an address, so that a result with one or the other is two registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum MapError {
     /// EL2's map has no room left for it.
     NoRoom,

@@ -18,7 +18,11 @@ use crate::stage2::{Level, PageState};
 use crate::sync::Ordering;
 
 /// Why tables were not changed. Of which address it is, the caller knows.
+///
+/// As wide as an address, so that a result with one or the other is two registers, and the errors that
+/// this one is part of are whole words.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
 pub enum EditError {
     /// The address is above the IPA size.
     #[error("the address is above the VM's address space")]

@@ -178,7 +178,10 @@ pub struct Seed<'a> {
 }
 
 /// A part that Postern needs and the machine does not have, with the remedy.
+///
+/// As wide as an address, so that a result with one or the other is two registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[repr(u64)]
 pub enum MachineError {
     /// No memory node.
     #[error("device tree lists no memory; add /memory nodes with a reg property")]
