@@ -21,14 +21,9 @@ fn range((base, size): (u64, u64)) -> PaRange {
 /// The tree in `blob`, rewritten.
 pub(super) fn write(blob: &[u8]) -> Result<Vec<u8>, RewriteError> {
     let banks = BANKS.map(range);
-    let facts = Facts {
-        memory: &banks,
-        bundle: range(BUNDLE),
-        words: b"postern.log=debug",
-        seed: &[7; 32],
-    };
+    let facts = Facts { bundle: range(BUNDLE), words: b"postern.log=debug", seed: &[7; 32] };
     let mut new = vec![0xa5; room(blob.len(), &facts)];
-    let size = hyp_efi::tree::write(blob, &facts, &mut new)?;
+    let size = hyp_efi::tree::write(blob, &facts, &banks, &mut new)?;
     new.truncate(size);
     Ok(new)
 }
