@@ -49,8 +49,12 @@ fn every_piece_is_asked_about() {
         let fault = Fault { va: Va(0x7000_0000 | ipa & 0xfff), ..data(TRANSLATION, ipa) };
         let span = Span::new(&fault, fault.va.0, bytes, None, |_| Some(Ipa(next))).unwrap();
         let step = usize::try_from(width.bytes()).unwrap();
-        admit(vm, &fault, &span, (0..bytes).step_by(step).map(|at| (at, width)))
-            .map_err(|denied| (denied.va.0 - fault.va.0, denied.ipa.0, denied.reason))
+        admit(vm, &fault, &span, (0..bytes).step_by(step).map(|at| (at, width))).map_err(|denied| {
+            // What the guest is told of: the same fault, at that piece.
+            let piece = denied.narrow(&fault);
+            assert_eq!(Fault { va: fault.va, ipa: fault.ipa, ..piece }, fault);
+            (piece.va.0 - fault.va.0, piece.ipa.0, denied.reason)
+        })
     };
     let (word, double) = (Width::Word, Width::Double);
     assert_eq!(denied(&enrolled, DEVICE, 64, 0, word), Ok(()));
