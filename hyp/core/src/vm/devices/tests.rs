@@ -9,6 +9,7 @@ use crate::esr::{Cause, Width};
 use crate::events::Reason;
 use crate::fault::{Fault, Kind, Verdict, judge};
 use crate::features::Features;
+use crate::memory::Populated;
 use crate::psci::Start;
 use crate::testing::vm::{self, CONSOLE, DEVICE, GIC, PRE_GUARDED, RAM};
 use crate::vgic::GicVersion;
@@ -19,6 +20,26 @@ fn machine(word: u64) -> Vm<&'static crate::testing::FakeMachine, vm::Yield> {
     let space = Arc::into_inner(vm::Vm::new(word).space).unwrap();
     let start = Start { entry: RAM, context: 0, big_endian: false };
     Vm::new(space, Features::empty(), 1, GicVersion::V3, 5, start)
+}
+
+/// What a fault for another reason finds: a page that is mapped by now, for these uses.
+#[test]
+fn memory_may_be_written_and_executed_and_a_device_not_executed() {
+    let vm = machine(PROTECTED);
+    assert_eq!(vm.leaf(Ipa(RAM), Use::Read), LeafState::Absent);
+    assert_eq!(vm.space.populate(Ipa(RAM), || false), Ok(Populated::Mapped));
+    vm.space.guard_map(Ipa(DEVICE), None).unwrap();
+    for (page, needed, state) in [
+        (RAM, Use::Read, LeafState::Permits),
+        (RAM, Use::Write, LeafState::Permits),
+        (RAM, Use::Fetch, LeafState::Permits),
+        (DEVICE, Use::Read, LeafState::Permits),
+        (DEVICE, Use::Write, LeafState::Permits),
+        (DEVICE, Use::Fetch, LeafState::Denies),
+        (CONSOLE, Use::Read, LeafState::Absent),
+    ] {
+        assert_eq!(vm.leaf(Ipa(page), needed), state, "{page:#x} {needed:?}");
+    }
 }
 
 /// Row 72: the guest's tables may put any page behind the distributor's first one.
