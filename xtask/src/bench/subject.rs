@@ -12,9 +12,9 @@ use toml::{Table, Value};
 use super::output::Output;
 use crate::qemu::{Boot, Ending, Keyboard, Machine, Memory, Model, Session, watch_for_stop};
 use crate::run::console::Lines;
-use crate::run::preset;
 use crate::setup::Qemu;
 use crate::setup::exec::command_line;
+use crate::vm_desc::preset;
 use crate::{build, bundle, workspace};
 
 /// The time that a run may take; it takes a second or two.

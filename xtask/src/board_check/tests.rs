@@ -203,7 +203,7 @@ fn what_a_bundle_needs_is_compared_with_what_is_there() {
     let bundle = |words: &str| {
         let mut words: toml::Table = words.parse().unwrap();
         words.insert("kernel".into(), kernel.path().to_str().unwrap().into());
-        crate::bundle::build(&[crate::run::preset::describe(words).unwrap()]).unwrap().bytes
+        crate::bundle::build(&[crate::vm_desc::preset::describe(words).unwrap()]).unwrap().bytes
     };
     let report = |bundle: &[u8]| {
         let tree = board(&[[0, 0x2000_0000]], true, Vec::new());

@@ -20,9 +20,8 @@ use hyp_abi::bundle::MAX_TREE;
 use hyp_abi::vm_type;
 
 use crate::payload::Payload;
-use crate::run::{VmOptions, preset};
 use crate::units::shown_size;
-use crate::vm_desc::{self, VmDesc};
+use crate::vm_desc::{self, VmDesc, VmOptions, preset};
 use crate::workspace;
 use guest_tree::Platform;
 use placement::Layout;

@@ -5,12 +5,10 @@ mod attended;
 pub mod console;
 mod gdb;
 mod machine;
-pub mod preset;
 mod recording;
 mod selection;
 mod supplies;
 mod terminal;
-mod vm_options;
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,11 +18,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 pub use machine::{Needs, Words};
-pub use preset::What;
 pub use recording::{DENY, RecordOptions, TRACE_ALL, beside};
 pub use selection::{Selected, Selection};
 pub use supplies::Supplies;
-pub use vm_options::VmOptions;
 
 use crate::image::via::{self, Via};
 use crate::qemu::{Boot, Firmware, Model};

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::Supplies;
 use super::advice::advice;
-use super::{Supplies, VmOptions, What, preset};
 use crate::bundle::{self, Bundle};
 use crate::setup::say;
-use crate::vm_desc::{self, VmDesc};
+use crate::vm_desc::{self, VmDesc, VmOptions, What, preset};
 
 /// VMs, in one of several ways.
 #[derive(Debug, clap::Args)]

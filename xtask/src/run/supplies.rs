@@ -6,11 +6,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum as _;
 
-use super::preset::{Files, What};
 use crate::board::Board;
 use crate::image::via::Via;
 use crate::qemu::{Model, TreeSource};
 use crate::setup::{self, Emulator, FETCHED, Qemu, QemuChoice};
+use crate::vm_desc::What;
+use crate::vm_desc::preset::Files;
 use crate::{build, guest};
 
 /// Emulator and payloads of this machine; each payload is made once, when it is first asked for.

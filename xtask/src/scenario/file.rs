@@ -21,10 +21,11 @@ use super::script::Step;
 use super::tap;
 use crate::image::via::Via;
 use crate::qemu::Model;
-use crate::run::preset::Files;
-use crate::run::{What, Words, preset};
+use crate::run::Words;
 use crate::setup::Emulator;
 use crate::units::parse_size;
+use crate::vm_desc::What;
+use crate::vm_desc::preset::{self, Files};
 
 /// One run to be made.
 #[derive(Debug)]

@@ -25,9 +25,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::Hypervisor;
 use crate::qemu::{stop_asked, watch_for_stop};
-use crate::run::{Supplies, preset};
+use crate::run::Supplies;
 use crate::setup::QemuChoice;
-use crate::vm_desc::VmDesc;
+use crate::vm_desc::{VmDesc, preset};
 use crate::{build, workspace};
 use file::Scenario;
 use matrix::Row;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
+use super::Dialect;
 use crate::units::{self, parse_size};
-use crate::vm_desc::Dialect;
 
 /// What a page has, and the guard works with.
 const PAGE: u64 = 4096;

@@ -21,6 +21,9 @@
 //! insecure-entropy = false
 //! ```
 
+mod options;
+pub mod preset;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +33,9 @@ use hyp_abi::bundle::{
 };
 use hyp_abi::vplatform::MAX_VCPUS;
 use serde::{Deserialize, Deserializer};
+
+pub use options::VmOptions;
+pub use preset::What;
 
 use crate::units::parse_size;
 
@@ -268,7 +274,7 @@ mod tests {
 
     #[test]
     fn everything_in_the_head_of_this_file_is_understood() {
-        let source = include_str!("vm_desc.rs");
+        let source = include_str!("mod.rs");
         let text: String = source
             .lines()
             .skip_while(|line| *line != "//! ```toml")

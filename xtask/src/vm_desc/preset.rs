@@ -7,7 +7,7 @@ use clap::ValueEnum as _;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::vm_desc::{Dialect, VmDesc};
+use super::{Dialect, VmDesc};
 
 /// A payload that the project can make by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
