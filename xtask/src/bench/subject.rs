@@ -3,14 +3,15 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 use super::output::Output;
-use crate::qemu::{Boot, Ending, Keyboard, Machine, Memory, Model, Session, watch_for_stop};
+use crate::qemu::{
+    Boot, Ending, Keyboard, Machine, Memory, Model, Session, Typist, watch_for_stop,
+};
 use crate::run::console::Lines;
 use crate::setup::Qemu;
 use crate::setup::exec::command_line;
@@ -155,12 +156,10 @@ impl Laboratory {
                 }
             }
         };
-        let mut command = machine.command(boot, Keyboard::Plain);
-        // QEMU remarks that nothing is to be waited for when the guest ends.
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let command = machine.command(boot, Keyboard::Plain);
         let mut cutter = Lines::default();
         let mut lines = Vec::new();
-        let ending = Session::start(&mut command, Some(LIMIT))?.run(|piece| {
+        let ending = Session::start(&command, Typist::Nobody, Some(LIMIT))?.run(|piece| {
             lines.extend(cutter.feed(piece));
             Ok(Vec::new())
         })?;

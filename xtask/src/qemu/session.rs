@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::tether::tethered;
 use crate::run::console::Lines;
 use crate::setup::exec::{self, command_line};
 
@@ -27,7 +28,19 @@ pub enum Ending {
     Interrupted,
 }
 
-/// A QEMU at work. Dropping it ends it.
+/// Who types on the console. What a QEMU prints comes to us; with a person its error output goes where
+/// ours does, else to us as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typist {
+    /// Whoever has our standard input.
+    Person,
+    /// Nobody.
+    Nobody,
+    /// The answers of what listens to the output.
+    Script,
+}
+
+/// A QEMU at work. Dropping it ends it, and so does the end of the thread that started it.
 #[derive(Debug)]
 pub struct Session {
     child: Child,
@@ -39,14 +52,22 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts `command`, whose output goes to us; `limit` counts from now.
+    /// Starts `command`, of which program, arguments, folder and environment count; `limit` counts
+    /// from now.
     ///
     /// # Errors
     ///
     /// The program cannot be started.
-    pub fn start(command: &mut Command, limit: Option<Duration>) -> Result<Self> {
-        let mut child = command
+    pub fn start(command: &Command, typist: Typist, limit: Option<Duration>) -> Result<Self> {
+        let (input, errors) = match typist {
+            Typist::Person => (Stdio::inherit(), Stdio::inherit()),
+            Typist::Nobody => (Stdio::null(), Stdio::piped()),
+            Typist::Script => (Stdio::piped(), Stdio::piped()),
+        };
+        let mut child = tethered(command)
+            .stdin(input)
             .stdout(Stdio::piped())
+            .stderr(errors)
             .spawn()
             .with_context(|| format!("could not start {}", command_line(command)))?;
         let (sender, output) = mpsc::channel();
@@ -190,7 +211,8 @@ mod tests {
     #[test]
     fn output_and_status_arrive() {
         let mut seen = Vec::new();
-        let session = Session::start(&mut shell("echo one; echo two; exit 7"), None).unwrap();
+        let command = shell("echo one; echo two; exit 7");
+        let session = Session::start(&command, Typist::Nobody, None).unwrap();
         let ending = session
             .run(|piece| {
                 seen.extend_from_slice(piece);
@@ -203,10 +225,10 @@ mod tests {
 
     #[test]
     fn answers_are_typed() {
-        let mut command = shell("echo ready; read word; echo got $word");
-        command.stdin(Stdio::piped());
+        let command = shell("echo ready; read word; echo got $word");
         let mut seen = Vec::new();
-        let session = Session::start(&mut command, Some(Duration::from_secs(20))).unwrap();
+        let session =
+            Session::start(&command, Typist::Script, Some(Duration::from_secs(20))).unwrap();
         let ending = session
             .run(|piece| {
                 seen.extend_from_slice(piece);
@@ -220,8 +242,8 @@ mod tests {
     #[test]
     fn a_machine_that_stays_on_ends_at_its_last_line() {
         let begun = Instant::now();
-        let session =
-            Session::start(&mut shell("echo first; echo LAST 2; exec sleep 60"), None).unwrap();
+        let command = shell("echo first; echo LAST 2; exec sleep 60");
+        let session = Session::start(&command, Typist::Nobody, None).unwrap();
         let ending = session.until_line("LAST").run(|_| Ok(Vec::new())).unwrap();
         assert!(matches!(ending, Ending::Exited(_)), "{ending:?}");
         assert!(begun.elapsed() < Duration::from_secs(20));
@@ -230,11 +252,9 @@ mod tests {
     #[test]
     fn a_hang_ends_at_the_limit_and_keeps_its_output() {
         let mut seen = Vec::new();
-        let session = Session::start(
-            &mut shell("echo begun; exec sleep 60"),
-            Some(Duration::from_millis(500)),
-        )
-        .unwrap();
+        let command = shell("echo begun; exec sleep 60");
+        let session =
+            Session::start(&command, Typist::Nobody, Some(Duration::from_millis(500))).unwrap();
         let begun = Instant::now();
         let ending = session
             .run(|piece| {

@@ -1,6 +1,7 @@
 //! A run that somebody watches: everything the console says goes to standard output at once.
 
 use std::io::{Write, stdout};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hyp_abi::exit;
 
 use super::console::{LastWord, Lines};
 use super::terminal::Terminal;
-use crate::qemu::{Boot, Ending, Keyboard, Machine, Session, watch_for_stop};
+use crate::qemu::{Boot, Ending, Keyboard, Machine, Session, Typist, watch_for_stop};
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 
@@ -32,12 +33,12 @@ pub fn run(
     watch_for_stop()?;
     let terminal = Terminal::remember();
     let keyboard = terminal.keyboard();
-    let mut command = machine.command(boot, keyboard);
+    let command = machine.command(boot, keyboard);
     eprintln!("[xtask] {}", command_line(&command));
     if keyboard == Keyboard::Terminal {
         eprintln!("[xtask] Ctrl-A x ends the run");
     }
-    let mut session = Session::start(&mut command, limit)?;
+    let mut session = Session::start(&command, Typist::Person, limit)?;
     if !machine.model.switches_off {
         session = session.until_line(exit::EXIT_PREFIX);
     }
@@ -103,6 +104,14 @@ fn status(
             );
             exit::BAD_INPUT
         }
+        (Ending::Exited(status), None) if status.signal().is_some() => {
+            eprintln!(
+                "[xtask] QEMU was killed ({status}), which nothing in the machine can do: a fault of \
+                 QEMU's, somebody's `kill`, or a host without memory (see `dmesg`; less with `--mem` \
+                 and `--ram`)"
+            );
+            exit::HYP_FAILED
+        }
         (Ending::Exited(status), None) => {
             eprintln!(
                 "[xtask] QEMU ended ({status}) without Postern's last line `{} CODE`: EL2 died \
@@ -117,7 +126,6 @@ fn status(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
     use super::*;

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -18,7 +17,7 @@ use super::reserve;
 use super::script::Script;
 use crate::bundle;
 use crate::image::via;
-use crate::qemu::{Boot, Firmware, Keyboard, Memory, Session};
+use crate::qemu::{Boot, Firmware, Keyboard, Memory, Session, Typist};
 use crate::run::console::Lines;
 use crate::run::{DENY, Needs, TRACE_ALL};
 use crate::setup::exec::command_line;
@@ -176,9 +175,7 @@ fn attempt(
         true => Some(Recorded::prepare(&mut machine, &kernel)?),
         false => None,
     };
-    let mut command = machine.command(boot, Keyboard::Plain);
-    let keyboard = if scenario.script.is_empty() { Stdio::null() } else { Stdio::piped() };
-    command.stdin(keyboard).stderr(Stdio::piped());
+    let command = machine.command(boot, Keyboard::Plain);
 
     let mut out =
         File::create(log).with_context(|| format!("could not write {}", log.display()))?;
@@ -186,7 +183,8 @@ fn attempt(
     let mut cutter = Lines::default();
     let mut lines = Vec::new();
     let mut script = Script::new(&scenario.script);
-    let mut session = Session::start(&mut command, Some(scenario.limit))?;
+    let typist = if scenario.script.is_empty() { Typist::Nobody } else { Typist::Script };
+    let mut session = Session::start(&command, typist, Some(scenario.limit))?;
     if scenario.stays_on || !machine.model.switches_off {
         session = session.until_line(EXIT_PREFIX);
     }
