@@ -1,6 +1,9 @@
 //! Postern's one command-line face: `cargo xtask --help`.
 #![expect(unreachable_pub, reason = "a program has no users: `pub` means the other modules")]
 
+#[macro_use]
+mod output;
+
 mod audit;
 mod bench;
 mod board;
