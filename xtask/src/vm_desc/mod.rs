@@ -24,20 +24,24 @@
 mod options;
 pub mod preset;
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use hyp_abi::bundle::{
     DIALECT_LIST_2021, DIALECT_PKVM, MAX_NAME, MAX_VMS, SMC_SERVE, SMC_UNDEFINED,
 };
-use hyp_abi::vplatform::MAX_VCPUS;
+use hyp_abi::vm_type::{DEFAULT_IPA_BITS, MIN_IPA_BITS};
+use hyp_abi::vplatform::{MAX_VCPUS, RAM_BASE};
+use hyp_core::vm_type::MAX_IPA_BITS;
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 pub use options::VmOptions;
 pub use preset::What;
 
-use crate::units::parse_size;
+use crate::units::{parse_size, shown_size};
 
 /// Numbering of the guard calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -155,8 +159,22 @@ fn default_mem() -> u64 {
 }
 
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let text = String::deserialize(from)?;
-    parse_size(&text).map_err(serde::de::Error::custom)
+    from.deserialize_str(Size)
+}
+
+/// Reads a size.
+struct Size;
+
+impl Visitor<'_> for Size {
+    type Value = u64;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a size in quotation marks, such as \"512M\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+        parse_size(text).map_err(E::custom)
+    }
 }
 
 /// The whole file.
@@ -182,6 +200,7 @@ impl VmDesc {
     ///
     /// Names the key that is wrong and what it may be.
     pub fn check(&self) -> Result<()> {
+        let bits = if self.ipa_bits == 0 { DEFAULT_IPA_BITS } else { self.ipa_bits.into() };
         if self.name.is_empty() || self.name.len() > MAX_NAME || !self.name.chars().all(is_plain) {
             bail!("name: take 1 to {MAX_NAME} letters, digits, `-`, `_` or `.`");
         }
@@ -190,6 +209,21 @@ impl VmDesc {
         }
         if self.mem == 0 || !self.mem.is_multiple_of(2 << 20) {
             bail!("mem: {} bytes are not a multiple of 2 MiB, as a VM's memory must be", self.mem);
+        }
+        if !(MIN_IPA_BITS..=MAX_IPA_BITS).contains(&bits) {
+            bail!("ipa-bits: {bits} bits are not possible; take {MIN_IPA_BITS} to {MAX_IPA_BITS}");
+        }
+        let room = (1 << bits) - RAM_BASE;
+        if self.mem > room {
+            bail!(
+                "mem: {} are more than a VM with addresses of {bits} bits can have, {}; give less, \
+                 or more ipa-bits in a description",
+                shown_size(self.mem),
+                shown_size(room)
+            );
+        }
+        if self.protected && self.guard == Some(false) {
+            bail!("guard: a protected VM always has the guard; leave `guard = false` out");
         }
         for range in &self.guarded {
             let pages = range.base.is_multiple_of(4096) && range.size.is_multiple_of(4096);
@@ -220,7 +254,9 @@ pub fn read(path: &Path) -> Result<Vec<VmDesc>> {
 
 /// The VMs that `text` describes, with paths that count from `folder`.
 fn parse(text: &str, folder: &Path) -> Result<Vec<VmDesc>> {
-    let Manifest { vm: mut vms } = toml::from_str(text).context("cannot be understood")?;
+    let Manifest { vm: mut vms } = toml::from_str(text).map_err(|error| {
+        anyhow!("cannot be understood: {error}to do: correct it; docs/running.md has an example")
+    })?;
     if !(1..=MAX_VMS).contains(&vms.len()) {
         bail!("{} [[vm]] tables: describe 1 to {MAX_VMS} VMs", vms.len());
     }
@@ -316,12 +352,20 @@ mod tests {
     fn what_is_wrong_is_named() {
         let error = |text: &str| format!("{:#}", parse(text, Path::new("")).unwrap_err());
         let vm = |rest: &str| error(&format!("[[vm]]\nkernel = 'k'\n{rest}"));
-        assert!(error("").contains("vm"));
+        assert!(error("").contains("missing field `vm`"));
+        assert!(error("[vm]\nkernel = 'k'").contains("\nto do: "));
         assert!(error("vm = []").contains("1 to 8"));
         assert!(error("[[vm]]\nname = 'x'").contains("kernel"));
         assert!(vm("memory = '1M'").contains("memory"));
         assert!(vm("mem = '1M'").contains("2 MiB"));
         assert!(vm("mem = 'lots'").contains("lots"));
+        assert!(vm("mem = 64").contains("a size in quotation marks"));
+        assert!(vm("mem = '1024G'").contains("40 bits can have, 1023 GiB"));
+        assert!(vm("mem = '4G'\nipa-bits = 32").contains("32 bits can have, 3 GiB"));
+        assert!(vm("mem = '18446744073707454464'").contains("ipa-bits"));
+        assert!(vm("ipa-bits = 31").contains("32 to 48"));
+        assert!(vm("ipa-bits = 49").contains("32 to 48"));
+        assert!(vm("protected = true\nguard = false").contains("always has the guard"));
         assert!(vm("cpus = 9").contains("1 to 8"));
         assert!(vm("dialect = 'klingon'").contains("klingon"));
         assert!(vm("name = 'a b'").contains("letters"));
