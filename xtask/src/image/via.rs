@@ -49,13 +49,13 @@ impl Via {
 ///
 /// # Errors
 ///
-/// There is no U-Boot for it, or not one that can do this; the message says what would do.
+/// There is no firmware for it, or not one that can do this; the message says what would do.
 pub fn board_of(model: &Model, via: Via) -> Result<Board> {
     let with: Vec<_> = MODELS.iter().filter(|model| model.u_boot.is_some()).collect();
     let names: Vec<_> = with.iter().map(|model| model.name).collect();
     let board = model.u_boot.with_context(|| {
         format!(
-            "there is a U-Boot for QEMU's machines {} only, not for {}: leave --via out",
+            "there is firmware for QEMU's machines {} only, not for {}: leave --via out",
             names.join(" and "),
             model.name
         )

@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long)]
     ghost: bool,
     /// Stop after this many seconds, with exit status 124.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Wait for gdb on this port before the first instruction, and say how to start gdb; see
     /// docs/debugging.md.
@@ -64,16 +64,16 @@ pub struct MachineOptions {
     machine: String,
     /// Version of the interrupt controller of `virt`, 2 or 3; other machines have their own
     /// [default: 3].
-    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(2..=3))]
+    #[arg(long, allow_negative_numbers = true, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: Option<u8>,
     /// QEMU's CPU model for `virt`; other machines have their own [default: cortex-a72].
     #[arg(long, value_name = "MODEL")]
     cpu: Option<String>,
     /// CPUs of the machine [default: as many as the VMs need].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
     smp: Option<u32>,
     /// RAM of the machine [default: what the VMs need and some more].
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", value_parser = parse_size)]
     ram: Option<u64>,
     /// Words for Postern itself, such as `postern.log=debug`.
     #[arg(long, default_value = "", value_name = "WORDS", hide_default_value = true)]
@@ -114,10 +114,12 @@ impl MachineOptions {
 ///
 /// Anything that keeps the run from starting.
 pub fn command(options: &Options) -> Result<u8> {
+    // What can fail without anything being built fails now, not after minutes of building a guest.
     let words = options.machine.words()?;
+    let board = options.machine.via.map(|way| via::board_of(words.model, way)).transpose()?;
+    options.record.check()?;
     let supplies = Supplies::new(options.machine.qemu.clone());
     if !matches!(options.machine.qemu, Some(QemuChoice::Program(_))) {
-        // What takes rights or the network fails now, not after minutes of building a guest.
         supplies.emulator(words.model, None)?;
     }
     let (bundle, needs) = match options.selection.bundle(&supplies)? {
@@ -151,10 +153,9 @@ pub fn command(options: &Options) -> Result<u8> {
         arguments: &arguments,
         via: None,
     };
-    let disk = match options.machine.via {
+    let disk = match options.machine.via.zip(board) {
         None => None,
-        Some(way) => {
-            let board = via::board_of(machine.model, way)?;
+        Some((way, board)) => {
             if options.machine.ram.is_none() && !machine.model.has_fixed_ram() {
                 machine.ram = via::ram(machine.ram, fs::metadata(bundle.path())?.len());
             }

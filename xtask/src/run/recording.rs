@@ -1,6 +1,6 @@
 //! What is kept of a run beside its console: the trace, the guard report.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -57,12 +57,37 @@ impl RecordOptions {
         all.join(" ")
     }
 
+    /// Finds what is wrong before anything is built. Files that are there already keep what is in them.
+    ///
+    /// # Errors
+    ///
+    /// Symbols that cannot be read or that nothing needs, or a file that cannot be written.
+    pub fn check(&self) -> Result<()> {
+        if let Some(path) = &self.symbols {
+            ensure!(
+                self.is_recording(),
+                "--symbols is for --trace and --guard-report; give one of them"
+            );
+            Names::open(path)?;
+        }
+        for path in self.files() {
+            let file = File::options().append(true).create(true).open(path);
+            file.with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// All that is to be written.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.trace.iter().chain(&self.guard_report)
+    }
+
     /// Gets ready to record `machine`, which runs `kernel` if that is known; `None` if nothing is to
     /// be recorded.
     ///
     /// # Errors
     ///
-    /// Symbols that cannot be read, or a file that cannot be written.
+    /// Symbols that cannot be read.
     pub fn prepare(
         &self,
         machine: &mut Machine,
@@ -70,15 +95,7 @@ impl RecordOptions {
         el2: &Path,
     ) -> Result<Option<Prepared<'_>>> {
         if !self.is_recording() {
-            ensure!(
-                self.symbols.is_none(),
-                "--symbols is for --trace and --guard-report; give one of them"
-            );
             return Ok(None);
-        }
-        // What cannot be written is found before the run and not after it.
-        for path in self.trace.iter().chain(&self.guard_report) {
-            fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
         }
         let guest = match &self.symbols {
             Some(path) => Some(Names::open(path)?),
@@ -114,7 +131,7 @@ impl Prepared<'_> {
     ///
     /// # Errors
     ///
-    /// A file cannot be written.
+    /// Files cannot be written; all others are.
     pub fn finish(self, status: u8) -> Result<u8> {
         let read = match self.recorder.finish() {
             Ok(read) => read,
@@ -127,15 +144,20 @@ impl Prepared<'_> {
         if let Some(shortcoming) = recording.shortcoming() {
             eprintln!("[xtask] {shortcoming}");
         }
+        let mut failures = Vec::new();
+        let mut told = |written: Result<()>, what: &str, path: &Path| match written {
+            Ok(()) => eprintln!("[xtask] {what} in {}", path.display()),
+            Err(error) => failures.push(format!("{error:#}")),
+        };
         for path in &self.options.trace {
-            recording.write(path)?;
-            eprintln!("[xtask] trace: {} records in {}", recording.records.len(), path.display());
+            let what = format!("trace: {} records", recording.records.len());
+            told(recording.write(path), &what, path);
         }
         let report = Report::new(&recording);
         for path in &self.options.guard_report {
-            report.write(path)?;
-            eprintln!("[xtask] guard report: {} in {}", report.summary(), path.display());
+            told(report.write(path), &format!("guard report: {}", report.summary()), path);
         }
+        ensure!(failures.is_empty(), "{}", failures.join("\nerror: "));
         Ok(status)
     }
 }
@@ -179,6 +201,24 @@ mod tests {
             assert_eq!(options.boot_words("x"), words);
         }
         assert_eq!(options(false, false, true).boot_words(""), "postern.deny=unguarded");
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_found_before_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join("old");
+        fs::write(&old, "kept").unwrap();
+        let mut options = options(false, false, false);
+        options.symbols = Some(old.clone());
+        let refused = |options: &RecordOptions| format!("{:#}", options.check().unwrap_err());
+        assert!(refused(&options).contains("--guard-report"));
+        options.trace = vec![old.clone()];
+        assert!(refused(&options).contains("System.map"));
+        options.symbols = None;
+        options.check().unwrap();
+        assert_eq!(fs::read_to_string(&old).unwrap(), "kept");
+        options.guard_report = vec![folder.path().to_owned()];
+        assert!(refused(&options).contains("cannot write"));
     }
 
     #[test]

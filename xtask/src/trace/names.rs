@@ -60,14 +60,15 @@ impl Names {
             let kernel = kernel(of);
             return Ok(Self { source: Source::Elf(Box::new(Symbolizer::open(path)?)), kernel });
         }
-        let text = String::from_utf8_lossy(&bytes);
-        let map = parse_map(&text).with_context(|| {
+        let neither = || {
             format!(
                 "{} is neither an ELF file nor a System.map, whose lines are like \
                  `ffff800080010000 T _stext`",
                 path.display()
             )
-        })?;
+        };
+        let text = str::from_utf8(&bytes).with_context(neither)?;
+        let map = parse_map(text).with_context(neither)?;
         let of = |name: &str| map.iter().find(|(_, symbol)| symbol == name).map(|(at, _)| *at);
         Ok(Self { kernel: kernel(of), source: Source::Map(map) })
     }
