@@ -43,9 +43,15 @@ pub enum Command {
         stop it; 2 wrong arguments or bad input, such as a damaged tree.")]
     BoardCheck(Box<board_check::Options>),
     /// Boot the hypervisor under QEMU, its console on this terminal.
-    #[command(after_help = "Exit status: 0 the guest powered off; 1 it crashed or broke a rule \
+    #[command(after_help = "Examples:\n  \
+        cargo xtask run                             the demonstration\n  \
+        cargo xtask run linux                       Linux as a protected VM, to a shell\n  \
+        cargo xtask run --kernel FILE --protected   a payload of your own\n  \
+        cargo xtask run linux -- -d int -D qemu.log a word to QEMU\n\n\
+        docs/running.md explains all of it.\n\n\
+        Exit status: 0 the guest powered off; 1 it crashed, cannot get any further, or broke a rule \
         that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \
-        limit.")]
+        limit; 130 interrupted.")]
     Run(Box<run::Options>),
     /// Run the scenarios of `tests/scenarios` under QEMU, with a verdict line for each.
     QemuTest(scenario::Options),

@@ -23,7 +23,7 @@ mod upkeep;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::build;
 pub use binary::Report;
@@ -49,7 +49,7 @@ pub fn command(options: &Options) -> Result<u8> {
         Some(elf) => elf.clone(),
         None => build::hypervisor()?.elf,
     };
-    let report = check(&elf, options.save)?;
+    let report = check(&elf, options.save).with_context(|| elf.display().to_string())?;
     report.lines.iter().for_each(|line| println!("{line}"));
     report.breaches.iter().for_each(|breach| println!("FAIL {breach}"));
     println!("{} checks passed, {} failed", report.checks, report.breaches.len());

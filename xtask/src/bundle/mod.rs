@@ -72,7 +72,7 @@ pub fn command(options: &Options) -> Result<()> {
     };
     bundle.write(&path)?;
     println!(
-        "{}: {}; needs {} CPUs and {} of RAM",
+        "{}: {}; needs {} CPU(s) and {} of RAM",
         workspace::shown(&path),
         shown_size(u64::try_from(bundle.bytes.len())?),
         bundle.cpus,

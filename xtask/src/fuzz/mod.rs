@@ -59,13 +59,13 @@ pub struct Options {
     #[arg(value_name = "TARGET", value_parser = parse_target)]
     targets: Vec<Target>,
     /// How long it may take, all targets together.
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "60")]
     time: NonZero<u32>,
     /// Choose the same random numbers again [default: others each time; they are printed].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
     seed: Option<NonZero<u32>>,
     /// How many targets run at once [default: the number of CPUs].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT")]
     jobs: Option<NonZero<usize>>,
     /// Give one target one file, show what it says, and nothing else.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["time", "seed", "jobs"])]

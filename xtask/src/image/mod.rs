@@ -70,7 +70,7 @@ pub fn command(options: &Options) -> Result<()> {
         Selected::Given(path) => (given_bundle(&path)?, String::new()),
         Selected::Made(bundle) => {
             let ram = shown_size(ram(bundle.machine_ram, u64::try_from(bundle.bytes.len())?));
-            (bundle.bytes, format!("; needs {} CPUs and {ram} of RAM", bundle.cpus))
+            (bundle.bytes, format!("; needs {} CPU(s) and {ram} of RAM", bundle.cpus))
         }
     };
     let image = read(&build::hypervisor()?.image)?;

@@ -21,10 +21,10 @@ use tool::Verdict;
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// How many of all possible changes are tried.
-    #[arg(long, value_name = "NUMBER", default_value_t = 300)]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER", default_value_t = 300)]
     sample: usize,
     /// Chooses the sample. A change keeps its place in the order when code around it is edited.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
     /// Only changes whose name, such as `hyp/core/src/esr.rs:67:5: replace …`, contains this.
     #[arg(long, value_name = "TEXT")]
@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long)]
     list: bool,
     /// Changes that are tried at the same time.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER", default_value_t = 1)]
     jobs: usize,
 }
 

@@ -81,7 +81,9 @@ impl Header {
         let have = u64::try_from(bytes.len())?;
         let need = match sections_end(bytes) {
             Some(end) => end,
-            None if bytes.starts_with(b"MZ") => bail!("it is cut short inside its PE header"),
+            None if bytes.starts_with(b"MZ") => {
+                bail!("it is cut short inside its PE header; fetch or build it again")
+            }
             None => self.image_size / LEAST_PART,
         };
         if have < need {

@@ -53,7 +53,7 @@ pub struct Options {
     #[arg(long, conflicts_with = "all")]
     matrix: bool,
     /// Scenarios that run at the same time [default: one per host CPU].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
     jobs: Option<NonZero<usize>>,
     /// The emulator: a program's path, or `bookworm-backports` or `trixie-backports` for a newer
     /// one that is fetched and lies beside the system's [default: `system`, which is

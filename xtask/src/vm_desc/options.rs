@@ -26,13 +26,13 @@ pub struct VmOptions {
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
     /// What the random stream of `hostile` is made from; short for `--append hostile.seed=NUMBER`.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
     seed: Option<u64>,
     /// vCPUs, 1 to 8 [default: 1].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
     cpus: Option<u32>,
     /// RAM of the VM [default: 256M, or what a payload that needs no file is known to need].
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", value_parser = parse_size)]
     mem: Option<u64>,
     /// Make it a protected VM.
     #[arg(long)]
@@ -51,10 +51,10 @@ pub struct VmOptions {
     #[arg(long, value_name = "FILE")]
     dtb: Option<PathBuf>,
     /// Where in the guest's memory an `Image` or raw binary goes.
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    #[arg(long, allow_negative_numbers = true, value_name = "ADDRESS", value_parser = parse_address)]
     load_addr: Option<i64>,
     /// Where in the guest's memory the device tree goes.
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    #[arg(long, allow_negative_numbers = true, value_name = "ADDRESS", value_parser = parse_address)]
     dtb_addr: Option<i64>,
     /// Let a protected VM run on a machine without a source of entropy: its random numbers are no
     /// secret then.
@@ -111,7 +111,9 @@ impl VmOptions {
 
 fn path(path: Option<&Path>) -> Result<Option<Value>> {
     let Some(path) = path else { return Ok(None) };
-    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    let text = path.to_str().with_context(|| {
+        format!("the file name {path:?} is not UTF-8; give the file another name")
+    })?;
     Ok(Some(Value::String(text.to_owned())))
 }
 
