@@ -94,7 +94,8 @@ fn play(runs: &[Run], limit: Duration) -> Result<Tally> {
             .args(*packages)
             .arg("--")
             .args(*tests)
-            // Property tests ask for the folder that they are in; tests leave to the end of the program what they make for ever.
+            // Property tests ask for the folder that they are in; tests leave to the end of the
+            // program what they make for ever.
             .env("MIRIFLAGS", "-Zmiri-disable-isolation -Zmiri-ignore-leaks")
             .env("PROPTEST_CASES", "4")
             .env_remove("RUSTUP_TOOLCHAIN")

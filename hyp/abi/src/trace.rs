@@ -72,8 +72,9 @@ pub enum Kind {
     /// An HVC or SMC. Function in 31:0, low half of the answer in x1 in 63:32; x1; x2; x3; answer
     /// in x0. Where the call does not return, the answer is 0.
     Call = 16,
-    /// Who called the function of the record before it on the same CPU, which has the same PC: x30, then return addresses from the guest's
-    /// stack, innermost first, zeroes behind. There may be a second one with more of them.
+    /// Who called the function of the record before it on the same CPU, which has the same PC: x30,
+    /// then return addresses from the guest's stack, innermost first, zeroes behind. There may be a
+    /// second one with more of them.
     Callers = 17,
     /// An access was refused. IPA; VA; reason in 7:0, kind of access in 15:8, bytes in 23:16;
     /// ESR_EL2.

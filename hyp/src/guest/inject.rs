@@ -32,7 +32,8 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
     inject(vcpu, exception);
 }
 
-/// Makes the guest take the external abort of `access`, whose page at `ipa` is not guarded, and records it. The caller has asked [`stuck::is_fresh`].
+/// Makes the guest take the external abort of `access`, whose page at `ipa` is not guarded, and records
+/// it. The caller has asked [`stuck::is_fresh`].
 #[inline]
 pub(crate) fn refuse_unguarded(vcpu: &Vcpu, ipa: Ipa, access: PlainAccess) {
     if events::is_news(Reason::Unguarded) {

@@ -14,8 +14,9 @@ use crate::space::{RANGE, Space, Trap};
 const ENOUGH_TABLES: u64 = 256 - 3;
 
 impl Space {
-    /// `vcpu` is told `answer`, about to go on or to have a change made. Where that is not explained, some other vCPU may be in
-    /// the middle of what explains it: the caller waits for the writer lock once and asks again.
+    /// `vcpu` is told `answer`, about to go on or to have a change made. Where that is not explained,
+    /// some other vCPU may be in the middle of what explains it: the caller waits for the writer lock
+    /// once and asks again.
     ///
     /// # Errors
     ///

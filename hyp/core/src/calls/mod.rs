@@ -2,8 +2,8 @@
 //!
 //! All calls take the same short road, known and unknown ones: one match over the identifier, no
 //! lock unless the service itself needs one. What needs more than a constant is a function of its
-//! own that is never inlined, so that the road saves no registers for it. x0 to x3 are always written, x4 and up never. The
-//! services' own errors become wire codes here and nowhere else.
+//! own that is never inlined, so that the road saves no registers for it. x0 to x3 are always
+//! written, x4 and up never. The services' own errors become wire codes here and nowhere else.
 
 mod arch;
 mod psci;
