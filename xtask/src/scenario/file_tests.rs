@@ -25,6 +25,17 @@ const FILE: &str = r#"
 "#;
 
 #[test]
+fn the_example_in_the_manual_is_understood() {
+    let manual = include_str!("../../../docs/running.md");
+    let mut examples = manual.split("```toml\n").filter_map(|text| text.split("```").next());
+    let example = examples.find(|text| text.starts_with("summary")).unwrap();
+    let found = parse("file", example, Path::new("folder")).unwrap();
+    let [scenario] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((scenario.script.len(), scenario.machine.banks.len()), (1, 2));
+    assert_eq!(scenario.expect.rows.len(), 18);
+}
+
+#[test]
 fn cases_are_laid_over_the_file() {
     let found = parse("file", FILE, Path::new("folder")).unwrap();
     let [small, large] = &found[..] else { panic!("{found:?}") };

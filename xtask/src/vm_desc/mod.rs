@@ -328,6 +328,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_the_manual_is_understood() {
+        let manual = include_str!("../../../docs/running.md");
+        let mut examples = manual.split("```toml\n").filter_map(|text| text.split("```").next());
+        let example = examples.find(|text| text.starts_with("[[vm]]")).unwrap();
+        let vms = parse(example, Path::new("")).unwrap();
+        assert_eq!((vms.len(), vms[0].name.as_str(), vms[0].cpus), (1, "linux", 4));
+    }
+
+    #[test]
     fn one_line_is_enough() {
         let vms = parse("[[vm]]\nkernel = '/k'", Path::new("folder")).unwrap();
         assert_eq!(vms, [VmDesc::new(PathBuf::from("/k"))]);

@@ -34,6 +34,7 @@ const RULES: &[(&str, Check)] = &[
     ("no path of one machine", text::machine_paths),
     ("no registry named in the tree", text::registries),
     ("links between documents lead somewhere", text::links),
+    ("where documents have a debugger stop is a function", text::breakpoints),
     ("each row of the ABI is shown or excused", conformance::rows),
     ("the conformance guest runs in every configuration", conformance::matrix),
     ("each promise names what defends it", promises),

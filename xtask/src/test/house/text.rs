@@ -57,6 +57,41 @@ fn exists(files: &Files, path: &str) -> bool {
     files.0.iter().any(|file| file.path == path || file.path.starts_with(&folder))
 }
 
+/// A function that a document has gdb stop at is in the file of the module that it names, or, without
+/// a module, a label of the assembly.
+pub fn breakpoints(files: &Files) -> Vec<String> {
+    let Ok(place) = Regex::new(r"\bbreak (?:\w+::)?((?:\w+::)*)(\w+)(?:`|$)") else {
+        return vec!["bad pattern".to_owned()];
+    };
+    let mut breaches = Vec::new();
+    for file in files.0.iter().filter(|file| file.path.ends_with(".md")) {
+        for (index, line) in file.text.lines().enumerate() {
+            for found in place.captures_iter(line) {
+                if !is_there(files, &found[1], &found[2]) {
+                    breaches.push(breach(file, index, &format!("no {}{}", &found[1], &found[2])));
+                }
+            }
+        }
+    }
+    breaches
+}
+
+/// Whether `function` is in the file of `modules`, each with `::` behind it.
+fn is_there(files: &Files, modules: &str, function: &str) -> bool {
+    if modules.is_empty() {
+        let label = format!("{function}:");
+        return files.0.iter().any(|file| {
+            file.path.ends_with(".s") && file.text.lines().any(|line| line.trim_end() == label)
+        });
+    }
+    let stem = modules.trim_end_matches("::").replace("::", "/");
+    let [own, folder] = [format!("/src/{stem}.rs"), format!("/src/{stem}/mod.rs")];
+    let head = format!("fn {function}(");
+    files.0.iter().any(|file| {
+        (file.path.ends_with(&own) || file.path.ends_with(&folder)) && file.code.contains(&head)
+    })
+}
+
 /// `target` as seen from the file `from`, from the root of the tree.
 fn resolve(from: &str, target: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
@@ -97,5 +132,23 @@ mod tests {
             ("docs/a.md", "[up](../README.md#top) [side](b.md)"),
         ]);
         assert_eq!(links(&files), ["README.md:1: no gone.md", "docs/a.md:1: no b.md"]);
+    }
+
+    #[test]
+    fn a_debugger_stops_at_functions_that_are_there() {
+        let files = Files::of(&[
+            ("a.md", "| `break boot_entry` | `break hyp::a::b::run` | `break hyp::a::go` |"),
+            (
+                "b.md",
+                "(gdb) break hyp::a::gone\n`break hyp::run`, `break other` and a break in prose",
+            ),
+            ("hyp/src/boot.s", "boot_entry:\n"),
+            ("hyp/src/a/b.rs", "fn run() {}"),
+            ("hyp/src/a/mod.rs", "fn go() {} // fn gone()"),
+        ]);
+        assert_eq!(
+            breakpoints(&files),
+            ["b.md:1: no a::gone", "b.md:2: no run", "b.md:2: no other"]
+        );
     }
 }
