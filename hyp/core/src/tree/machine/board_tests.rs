@@ -3,6 +3,7 @@
 use super::tests::{blob, cells, node, range};
 use super::*;
 use crate::addr::Pa;
+use dtoolkit::model::DeviceTreeProperty;
 use std::vec::Vec;
 
 /// ZynqMP: the root has cells of its own, the bus passes addresses on unchanged, frames of the GIC
@@ -249,4 +250,50 @@ fn raspberry_pi_4() {
         interrupt: None,
     };
     assert_eq!(machine.console, Some(console));
+}
+
+/// The root names a power controller whose interrupts a GIC takes, as i.MX 8M's does; boards write
+/// the GIC's own `interrupt-parent` down, leave it out, or have none anywhere. The binding has one
+/// reading: `interrupts` of a primary GIC is the maintenance interrupt (`arm,gic.yaml`).
+#[test]
+fn the_interrupt_of_a_gic_is_its_maintenance_interrupt() {
+    let v2 = cells([0x1000, 0x1000, 0x2000, 0x2000, 0x4000, 0x2000, 0x6000, 0x2000]);
+    let v3 = cells([0x1_0000, 0x1_0000, 0x8_0000, 0x4_0000]);
+    for (compatible, reg) in [(&b"arm,gic-400\0"[..], &v2), (b"arm,gic-v3\0", &v3)] {
+        for of_root in [Some(1), Some(9), None] {
+            for own in [Some(1), None] {
+                let mut gic = node(
+                    "interrupt-controller@1000",
+                    [
+                        ("compatible", compatible),
+                        ("#interrupt-cells", &cells([3])),
+                        ("interrupts", &cells([1, 9, 4])),
+                        ("phandle", &cells([1])),
+                        ("reg", reg),
+                    ],
+                    std::vec![],
+                );
+                let cell = cells([1]);
+                let mut root =
+                    node("", [("#address-cells", &cell[..]), ("#size-cells", &cell)], std::vec![]);
+                for (parent, of) in [(own, &mut gic), (of_root, &mut root)] {
+                    if let Some(parent) = parent {
+                        let value = cells([parent]);
+                        of.add_property(DeviceTreeProperty::new_unchecked(
+                            "interrupt-parent",
+                            value,
+                        ));
+                    }
+                }
+                root.add_child(gic);
+                let blob = blob(root);
+                let maintenance = match Machine::from_tree(&blob).unwrap().gic {
+                    Some(Gic::V2(gic)) => gic.maintenance,
+                    Some(Gic::V3(gic)) => gic.maintenance,
+                    None => None,
+                };
+                assert_eq!(maintenance, Some(25), "{of_root:?} {own:?}");
+            }
+        }
+    }
 }
