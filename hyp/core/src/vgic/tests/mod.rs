@@ -1,5 +1,6 @@
 mod delivery;
 mod fake;
+mod fields;
 mod late;
 mod machine;
 mod oracle;
