@@ -1,7 +1,7 @@
 //! Registers with a field for each interrupt: whose they are, which bits count, and how little is
 //! done for what is often done (IHI0069, sections 12.9 to 12.11).
 
-use super::super::{Kicks, Read, SentTo, SgiRegister};
+use super::super::{Kicks, Read, SentTo, SgiRegister, vmcr};
 use super::machine::{Machine, SGI_FRAME};
 use crate::esr::Width;
 
@@ -154,4 +154,115 @@ fn an_spi_made_active_binds_no_other() {
     assert!(m.cpus[1].has_interrupt() && !m.cpus[0].has_interrupt());
     assert_eq!(m.acknowledge(1), 40);
     assert_eq!(m.dist_read(0, ISACTIVER + 4), 0b11 << 8);
+}
+
+/// Clearing what is not pending, or activating what is active, has no effect (IHI0069,
+/// GICD_ICPENDR and GICD_ISACTIVER): the end still belongs to the interrupt that was acknowledged, not
+/// to more urgent ones that software made active, though there is one list register for all.
+#[test]
+fn an_end_is_of_the_acknowledged_interrupt_after_any_write_to_it() {
+    for register in [ICPENDR, ISACTIVER] {
+        for (first, is_private) in [(40, false), (20, true)] {
+            let mut m = Machine::started(1, 1);
+            let bits = 0b111 << (first & 31);
+            let write = |m: &mut Machine, offset: u64, value: u64| {
+                if is_private {
+                    m.redist_write(0, 0, SGI_FRAME + offset, value);
+                } else {
+                    m.dist_write(0, offset + 4, value);
+                }
+            };
+            let word = 0x400 + first;
+            for (n, priority) in [(0, 0xa0), (1, 0x20), (2, 0x30)] {
+                if is_private {
+                    m.redist_write_as(0, 0, SGI_FRAME + word + n, Width::Byte, priority);
+                } else {
+                    m.dist_write_as(0, word + n, Width::Byte, priority);
+                }
+            }
+            write(&mut m, ISPENDR, 1 << (first & 31));
+            assert_eq!(u64::from(m.acknowledge(0)), first);
+            write(&mut m, register, 1 << (first & 31));
+            write(&mut m, ISACTIVER, 0b110 << (first & 31));
+            let active = |m: &mut Machine| {
+                if is_private {
+                    m.redist_read(0, 0, SGI_FRAME + ISACTIVER)
+                } else {
+                    m.dist_read(0, ISACTIVER + 4)
+                }
+            };
+            assert_eq!(active(&mut m), bits);
+            m.end(0, u32::try_from(first).unwrap());
+            assert_eq!(active(&mut m), bits & (bits << 1), "{first} {register:#x}");
+        }
+    }
+}
+
+/// A timer that is pending is of the priority that was written last, whoever wrote it.
+#[test]
+fn a_priority_counts_for_what_is_pending() {
+    for writer in 0..2 {
+        let mut m = Machine::started(2, 4);
+        m.redist_write(writer, 0, SGI_FRAME + 0x418, 0xa0a0_a0a0);
+        m.timer(0, 27, true);
+        m.cpus[0].pmr = 0x80;
+        assert!(!m.cpus[0].has_interrupt());
+        m.redist_write_as(writer, 0, SGI_FRAME + 0x41b, Width::Byte, 0x20);
+        assert_eq!(m.acknowledge(0), 27, "written by {writer}");
+    }
+}
+
+/// Active and pending: it comes again after its end, whoever made it pending.
+#[test]
+fn what_is_made_pending_while_active_comes_after_the_end() {
+    for writer in 0..2 {
+        for intid in [5, 20] {
+            let mut m = Machine::started(2, 4);
+            for _ in 0..2 {
+                m.redist_write(writer, 0, SGI_FRAME + ISPENDR, 1 << intid);
+                assert_eq!(m.acknowledge(0), intid);
+                assert_eq!(m.redist_read(writer, 0, SGI_FRAME + ISACTIVER), 1 << intid);
+                m.redist_write(writer, 0, SGI_FRAME + ISPENDR, 1 << intid);
+                assert!(!m.cpus[0].has_interrupt());
+                m.end(0, intid);
+                assert_eq!(m.acknowledge(0), intid, "made pending by {writer}");
+                m.end(0, intid);
+                assert!(!m.cpus[0].has_interrupt());
+            }
+        }
+    }
+}
+
+/// With separate deactivation the guest may deactivate what it made active without ever acknowledging
+/// it, though there was no list register left for it.
+#[test]
+fn what_waits_and_is_made_active_can_be_deactivated() {
+    let mut m = Machine::started(1, 1);
+    m.cpus[0].vmcr |= vmcr::VEOIM;
+    m.redist_write(0, 0, SGI_FRAME + ISPENDR, 0b11 << 20);
+    m.redist_write(0, 0, SGI_FRAME + ISACTIVER, 1 << 21);
+    // Without a look in between, which would bring everything up to date.
+    m.deactivate(0, 21);
+    assert_eq!(m.redist_read(0, 0, SGI_FRAME + ISACTIVER), 0);
+    assert_eq!(m.redist_read(0, 0, SGI_FRAME + ISPENDR), 0b11 << 20);
+}
+
+/// What comes again while it is active has the priority that was written in between.
+#[test]
+fn a_priority_written_while_active_counts_from_the_next_time_on() {
+    for (before, after) in [(0x40, 0xa0), (0xa0, 0x40)] {
+        let mut m = Machine::started(1, 4);
+        let set = |m: &mut Machine, priority: u64| {
+            m.redist_write_as(0, 0, SGI_FRAME + 0x405, Width::Byte, priority);
+        };
+        set(&mut m, before);
+        m.sgi(0, SgiRegister::Sgi1, 5 << 24 | 1);
+        assert_eq!(m.acknowledge(0), 5);
+        assert_eq!(m.redist_read(0, 0, SGI_FRAME + ISACTIVER), 1 << 5);
+        set(&mut m, after);
+        m.sgi(0, SgiRegister::Sgi1, 5 << 24 | 1);
+        m.end(0, 5);
+        m.cpus[0].pmr = 0x80;
+        assert_eq!(m.cpus[0].has_interrupt(), after < 0x80, "{before:#x} {after:#x}");
+    }
 }
