@@ -19,15 +19,18 @@ use crate::drivers::virtual_interface::VirtualInterface;
 /// The access behind `fault` was not described by the hardware. Emulates it if the instruction is
 /// one that can be, else the guest takes an abort.
 pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
-    let is_aarch32 = inject::is_aarch32(sysreg::spsr_el2());
-    let instruction = if is_aarch32 { None } else { read_instruction(vcpu).and_then(insn::decode) };
-    let outcome = match instruction {
-        Some(instruction) => carry_out(vcpu, fault, &instruction),
-        None => Err(undecodable(fault)),
+    let outcome = if inject::is_aarch32(sysreg::spsr_el2()) {
+        Err(undecodable(fault))
+    } else {
+        match read_instruction(vcpu).map(insn::decode) {
+            Some(Some(instruction)) => carry_out(vcpu, fault, &instruction),
+            Some(None) => Err(undecodable(fault)),
+            None => Ok(false),
+        }
     };
     match outcome {
         Ok(true) => advance(),
-        // Another CPU has to answer first; nothing was changed.
+        // Another CPU has to answer first, or took the instruction away; nothing was changed.
         Ok(false) => {}
         Err(denied) => {
             let fault = denied.narrow(fault);
@@ -148,7 +151,9 @@ fn piece(
     Some(state.vm.emulate(state.index, device, &access, value, &Here, &mut iface))
 }
 
-/// The instruction at the guest's PC; `None` where its page went away meanwhile.
+/// The instruction at the guest's PC; `None` where its page, or a table that leads to it, went away
+/// meanwhile, be it for the moment in which another CPU splits the block around it. Fetching it again
+/// brings either back, or the guest takes what it has coming.
 fn read_instruction(vcpu: &Vcpu) -> Option<u32> {
     let pc = sysreg::elr_el2();
     let ipa = ipa_from_par(cpu::translate_el1(pc, false), pc)?;

@@ -34,6 +34,15 @@ pub(crate) fn dsb() {
     unsafe { asm!("dsb sy", "isb", options(nostack)) };
 }
 
+/// Makes every CPU fetch the 8 bytes at `at`, a multiple of 8 in RAM, as they were stored.
+pub(crate) fn synchronize_code(at: u64) {
+    // SAFETY: maintenance by address, which changes no data; an address that is not mapped aborts.
+    unsafe {
+        asm!("dc cvau, {0}", "dsb ish", "ic ivau, {0}", "dsb ish", "isb", in(reg) at,
+            options(nostack));
+    }
+}
+
 /// Sleeps for ever; for CPUs that firmware refused to switch off.
 pub(crate) fn park() -> ! {
     loop {

@@ -52,7 +52,7 @@ pub(crate) struct Piece {
 impl Piece {
     /// The code at `code`, in a file of its own, whose instruction under test is `offset` bytes
     /// further on. It keeps to the rules of `probe.S`.
-    pub(super) const fn at(code: u64, offset: u64) -> Self {
+    pub(crate) const fn at(code: u64, offset: u64) -> Self {
         Self { code, at: code + offset }
     }
 }

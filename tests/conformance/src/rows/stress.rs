@@ -21,6 +21,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("X1", Kinds::VM, "interrupts between calls and aborts change no register", ticking),
     Row::smp("X2", Kinds::VM, "vCPUs populate one block of memory at once", population),
     Row::smp("X3", Kinds::VM, "calls, aborts and guard changes on every vCPU at once", everything),
+    Row::smp(
+        "X4",
+        Kinds::NORMAL_GUARD,
+        "an undescribed access whose code another vCPU shares a neighbour of",
+        code_on_the_move,
+    ),
 ];
 
 fn ticking(check: &mut Check, config: &Config) {
@@ -159,4 +165,46 @@ fn everything(check: &mut Check, config: &Config) {
         (0..60).map(|round| one_round(config, round)).sum()
     };
     together(config, job, |_, wrong| check.eq("things that went wrong", wrong.unwrap_or(1), 0));
+}
+
+/// What [`code_on_the_move`] does to the block of this round is done.
+static IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Where the code of this round lies.
+fn code_at(config: &Config) -> u64 {
+    config.untouched_page(ROUND.load(Ordering::Acquire))
+}
+
+/// CPU 0 shares a page, for which the host may have to map the block around it anew, while the
+/// others run code from there whose instructions the host has to read.
+fn code_on_the_move(check: &mut Check, config: &Config) {
+    let pair = probe::load_pair();
+    let code = probe::run(probe::load64(), pair.at, 0).x[Probe::DATUM];
+    Gic::set_up(config);
+    for round in 8..16 {
+        ROUND.store(round, Ordering::Release);
+        IS_SHARED.store(false, Ordering::Release);
+        let at = code_at(config);
+        let _ = probe::run(probe::store64(), at, code);
+        cpu::synchronize_code(at);
+        let job: smp::Job = |config| {
+            let at = code_at(config);
+            line_up(config.cpu_count());
+            if gic::this_cpu() == 0 {
+                let answer = call0(pkvm::MEM_SHARE, [at + PAGE, 0, 0]);
+                IS_SHARED.store(true, Ordering::Release);
+                return answer;
+            }
+            let mut caught = 0;
+            let mut is_last = false;
+            while !is_last {
+                is_last = IS_SHARED.load(Ordering::Acquire);
+                let got = probe::run(probe::Piece::at(at, 0), config.gicd + gic::IPRIORITYR, 0);
+                caught += u64::from(got.is_caught());
+            }
+            caught
+        };
+        together(config, job, |_, answer| check.eq("answer, aborts", answer.unwrap_or(1), 0));
+        check.eq("UNSHARE", call0(pkvm::MEM_UNSHARE, [at + PAGE, 0, 0]), 0);
+    }
 }
