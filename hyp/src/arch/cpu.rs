@@ -60,13 +60,26 @@ pub(crate) fn is_interrupt_pending() -> bool {
 /// PAR_EL1 as the guest's stage 1 leaves it for an access to `va` at EL1 (AT S1E1R, S1E1W). The
 /// guest's own PAR_EL1 is put back.
 pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
+    translate(va, is_write, false)
+}
+
+/// The same at EL0 if `is_user` (AT S1E0R, S1E0W).
+pub(crate) fn translate(va: u64, is_write: bool, is_user: bool) -> u64 {
     let guest = sysreg::par_el1();
-    if is_write {
-        // SAFETY: AT writes PAR_EL1 only, which is put back below.
-        unsafe { asm!("at s1e1w, {}", in(reg) va, options(nostack, preserves_flags)) };
-    } else {
-        // SAFETY: as above.
-        unsafe { asm!("at s1e1r, {}", in(reg) va, options(nostack, preserves_flags)) };
+    macro_rules! at {
+        ($operation:literal) => {
+            // SAFETY: AT writes PAR_EL1 only, which is put back below.
+            unsafe {
+                asm!(concat!("at ", $operation, ", {}"), in(reg) va,
+                     options(nostack, preserves_flags));
+            }
+        };
+    }
+    match (is_user, is_write) {
+        (false, false) => at!("s1e1r"),
+        (false, true) => at!("s1e1w"),
+        (true, false) => at!("s1e0r"),
+        (true, true) => at!("s1e0w"),
     }
     super::barrier::isb();
     let par = sysreg::par_el1();

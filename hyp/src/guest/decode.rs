@@ -64,7 +64,9 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
     let mut registers = GuestRegisters::new(&mut vcpu.frame, transfer.is_vector());
     let start = instruction.address.resolve(&registers);
     let is_write = direction != Some(Direction::Read);
-    let translate = |va: Va| ipa_from_par(cpu::translate_el1(va.get(), is_write), va.get());
+    // The page that faulted has passed the guest's own stage 1. The other one has to, too.
+    let is_user = inject::is_from_el0(sysreg::spsr_el2());
+    let translate = |va: Va| ipa_from_par(cpu::translate(va.get(), is_write, is_user), va.get());
     let span = Span::new(fault, start, transfer.bytes(), direction, translate)
         .ok_or_else(|| undecodable(fault))?;
     admit(vcpu.state.vm, fault, &span, transfer.pieces())?;

@@ -24,12 +24,15 @@ const BLOCK: u64 = 0b01;
 pub const TABLE: u64 = 0b11;
 const ACCESSED: u64 = 1 << 10;
 const INNER_SHAREABLE: u64 = 0b11 << 8;
-const USER: u64 = 1 << 6;
+/// Of a block or page that EL0 may use.
+pub const USER: u64 = 1 << 6;
 /// Of a block or page that cannot be written to.
 pub const READ_ONLY: u64 = 1 << 7;
 const PXN: u64 = 1 << 53;
 const UXN: u64 = 1 << 54;
 const DEVICE: u64 = BLOCK | ACCESSED | PXN | UXN;
+/// Of a page of a device.
+pub const DEVICE_PAGE: u64 = DEVICE | TABLE;
 /// Of a block of Normal write-back memory.
 pub const NORMAL: u64 = BLOCK | ACCESSED | INNER_SHAREABLE | (1 << 2) | UXN;
 const UNCACHED: u64 = BLOCK | ACCESSED | INNER_SHAREABLE | (2 << 2) | UXN;

@@ -8,6 +8,7 @@ use guest_runtime::mmu::{self, GIB, TABLE, Tables};
 pub(crate) use guest_runtime::mmu::{NORMAL_WINDOW, USER_WINDOW};
 
 use super::sysreg;
+use crate::config::PAGE;
 
 /// VA of a region whose tables lie at an IPA of the test's choice; see [`remote`].
 const REMOTE_WINDOW: u64 = 40 << 39;
@@ -15,7 +16,7 @@ const REMOTE_WINDOW: u64 = 40 << 39;
 // In .bss, whose stale cache lines boot.S has dropped: written with the MMU off.
 // SAFETY: boot.S takes the address by this name, and no other symbol has it.
 #[unsafe(no_mangle)]
-static TABLES: Tables<{ mmu::FREE + 2 }> = Tables::new();
+static TABLES: Tables<{ mmu::FREE + 3 }> = Tables::new();
 
 /// Fills the tables; `ram` is base and size of RAM as the tree says.
 pub(crate) fn build(ram: (u64, u64)) {
@@ -38,6 +39,17 @@ pub(crate) fn remote(level: usize, ipa: u64) -> u64 {
     TABLES.set(L2, 0, ipa | TABLE);
     flush();
     REMOTE_WINDOW + REMOTE_OFFSET
+}
+
+/// A VA at which two pages follow each other: the one at `user`, which EL0 may use, and the one at
+/// `kernel`, which it may not; both of a device. [`forget_remote`] takes them away.
+pub(crate) fn neighbours(user: u64, kernel: u64) -> u64 {
+    const L3: usize = mmu::FREE + 2;
+    let va = remote(3, TABLES.address(L3));
+    TABLES.set(L3, 4, user | mmu::DEVICE_PAGE | mmu::USER);
+    TABLES.set(L3, 5, kernel | mmu::DEVICE_PAGE);
+    flush();
+    va & !(PAGE - 1)
 }
 
 /// No walk comes to such a table any more.

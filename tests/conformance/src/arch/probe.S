@@ -304,6 +304,9 @@ piece user_load32
 piece user_store32
     str     w9, [x8]
     svc     #0
+piece user_load_pair
+    ldp     x9, x10, [x8]
+    svc     #0
 piece user_branch
     br      x8
     .balign 4096

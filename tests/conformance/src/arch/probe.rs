@@ -79,6 +79,7 @@ macro_rules! pieces {
                 pub(super) fn user();
                 pub(super) fn user_load32();
                 pub(super) fn user_store32();
+                pub(super) fn user_load_pair();
                 pub(super) fn user_branch();
                 pub(super) fn probe_run(code: u64, probe: *mut super::Probe);
             }
@@ -199,6 +200,8 @@ pub(crate) enum User {
     Load32,
     /// Stores 32 bits.
     Store32,
+    /// Loads two times 64 bits.
+    LoadPair,
     /// Jumps to the address.
     Branch,
 }
@@ -206,13 +209,19 @@ pub(crate) enum User {
 /// Runs one EL0 instruction at the IPA `ipa`; second: the VA of that instruction.
 #[must_use]
 pub(crate) fn run_user(what: User, ipa: u64) -> (Probe, u64) {
+    run_user_at(what, ipa + mmu::USER_WINDOW)
+}
+
+/// The same at the address `va`.
+#[must_use]
+pub(crate) fn run_user_at(what: User, va: u64) -> (Probe, u64) {
     let code = match what {
         User::Load32 => symbols::user_load32 as *const () as u64,
         User::Store32 => symbols::user_store32 as *const () as u64,
+        User::LoadPair => symbols::user_load_pair as *const () as u64,
         User::Branch => symbols::user_branch as *const () as u64,
     } + mmu::USER_WINDOW;
-    let mut probe =
-        Probe { x: [ipa + mmu::USER_WINDOW, 0, 0, 0, code, 0, 0, 0], ..Probe::default() };
+    let mut probe = Probe { x: [va, 0, 0, 0, code, 0, 0, 0], ..Probe::default() };
     // SAFETY: as in `run`; EL0 code ends in an exception, which the vectors report.
     unsafe { symbols::probe_run(symbols::user as *const () as u64, &raw mut probe) };
     (probe, code)

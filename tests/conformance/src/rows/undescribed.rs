@@ -5,7 +5,7 @@ use hyp_abi::esr;
 
 use crate::arch::mmio::Io;
 use crate::arch::mmu;
-use crate::arch::probe::{self, Piece, Probe};
+use crate::arch::probe::{self, Piece, Probe, User};
 use crate::arch::twins::{self, Twin};
 use crate::config::{Config, Kinds, PAGE};
 use crate::gic::{self, Gic};
@@ -107,11 +107,35 @@ pub(crate) const ROWS: &[Row] = &[
         }
         registers.restore();
     }),
+    Row::new(
+        "D7",
+        Kinds::ANY_NORMAL,
+        "a user program's pair, half of it the kernel's",
+        |check, config| {
+            let _ = Gic::set_up(config);
+            // The second page is of a device, too.
+            let va = mmu::neighbours(config.uart, config.gicd);
+            let (alone, _) = probe::run_user_at(User::LoadPair, va + PAGE - 16);
+            let (got, at) = probe::run_user_at(User::LoadPair, va + PAGE - 8);
+            let (theirs, _) = probe::run_user_at(User::LoadPair, va + PAGE);
+            mmu::forget_remote();
+            check.eq("its own page: ESR_EL1.EC", alone.esr >> 26, SVC64);
+            check.eq("the kernel's page: ESR_EL1", theirs.esr, esr::DATA_EL0 | PERMISSION_3);
+            // Stage 1 would say so if it were asked; a host that answers for it may say that it cannot.
+            check.one_of("ESR_EL1", got.esr, &[esr::DATA_EL0 | PERMISSION_3, esr::SEA_DATA_EL0]);
+            check.eq("vector", got.vector, 0x400);
+            check.eq("ELR_EL1", got.elr, at);
+            check.eq("x9", got.x[Probe::DATUM], 0);
+        },
+    ),
 ];
 
+/// A permission fault at the last level.
+const PERMISSION_3: u64 = 0x0f;
 /// Exception classes of ESR_EL1.
 const ILLEGAL_STATE: u64 = 0x0e;
 const SVC32: u64 = 0x11;
+const SVC64: u64 = 0x15;
 
 fn undescribed() -> [Piece; 7] {
     let [word, byte, pair] = twins::exclusives();
