@@ -118,7 +118,7 @@ fn check_held(instance: &Instance) {
 
 fn reset(instance: &Instance) {
     info!("VM {} resets", instance.description.name);
-    if let Err(error) = ghost::reset(&instance.vm, || instance.vm.reset()) {
+    if let Err(error) = ghost::reset(&instance.vm, || instance.vm.reset(&Here)) {
         fail(HYP_FAILED, format_args!("VM {}: reset: {error}", instance.description.name));
     }
     events::forget();

@@ -102,10 +102,16 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     /// # Errors
     ///
     /// Those of [`AddressSpace::reset`].
-    pub fn reset(&self) -> Result<(), EditError> {
+    pub fn reset(&self, shell: &impl Shell) -> Result<(), EditError> {
         self.space.reset()?;
+        // Another CPU may serve the terminal meanwhile: what its interrupt line was before is
+        // forgotten with the interrupt controller, and not raised in the new one.
+        let mut uart = self.uart.lock();
+        *uart = Pl011::new();
         self.gic.reset();
-        *self.uart.lock() = Pl011::new();
+        drop(uart);
+        // The one before may have been full.
+        shell.receive_again();
         self.power.reset();
         Ok(())
     }

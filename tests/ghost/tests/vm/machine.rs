@@ -194,7 +194,7 @@ impl Machine {
 
     pub(crate) fn reset(&self) {
         self.tell(|judge| judge.begin(0, Cause::Reset));
-        self.vm.reset().unwrap();
+        self.vm.reset(&Cpu { machine: self, vcpu: 0 }).unwrap();
         self.tell(|judge| judge.abandon(0));
         self.vm.space.table_use();
     }

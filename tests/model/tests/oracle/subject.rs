@@ -148,7 +148,7 @@ impl<'m> Subject<'m> {
             }
             Outcome::SystemReset => {
                 self.stop(Stop::Reset);
-                self.vm.reset().unwrap();
+                self.vm.reset(&Cpu::default()).unwrap();
                 self.vm.start();
                 self.vm.life.restart();
                 self.big_endian.fill(false);

@@ -307,3 +307,51 @@ fn a_redistributor_is_the_vcpus_own() {
     assert_ne!(bench.read(EmulatedKind::Redistributors, place) & 1 << 3, 0);
     assert_eq!(bench.read(EmulatedKind::Redistributors, 0x1_0100) & 1 << 3, 0);
 }
+
+/// A byte that arrives while the last vCPU out resets the VM, on another CPU.
+#[test]
+fn a_byte_that_arrives_at_a_reset_leaves_no_line_up() {
+    const ISPENDR1: u64 = 0x204;
+    let mut bench = Bench::new(GicVersion::V3);
+    bench.drivers(0);
+    for (vcpu, cpu) in bench.cpus.iter_mut().enumerate() {
+        let _ = bench.vm.gic.vcpu_off(vcpu, cpu);
+    }
+    let Bench { vm, cpus: [cpu, _], desk, .. } = &mut bench;
+    std::thread::scope(|scope| {
+        let mut bytes = b"x".iter().copied();
+        let mut resetting = None;
+        let mut receive = || {
+            // Until the interrupt controller is new, if it does not wait for the console.
+            resetting.get_or_insert_with(|| {
+                scope.spawn(|| vm.reset(&Desk::default()).unwrap());
+                let mut other = Lists { lrs: [ListRegister::EMPTY; 4], hcr: 0 };
+                let is_new = |other: &mut Lists| {
+                    let control = vm.gic.dist_read(1, CTLR, Width::Word, other);
+                    matches!(control, Read::Value(value) if value & 3 == 0)
+                };
+                let begin = std::time::Instant::now();
+                while !is_new(&mut other) && begin.elapsed().as_millis() < 100 {
+                    std::thread::yield_now();
+                }
+            });
+            bytes.next()
+        };
+        vm.serve_console(0, &mut receive, desk, cpu);
+    });
+    assert_eq!(bench.read(EmulatedKind::Console, MIS), 0);
+    assert_eq!(bench.read(EmulatedKind::Distributor, ISPENDR1) & CONSOLE_BIT, 0);
+}
+
+#[test]
+fn a_console_that_was_full_is_listened_to_after_a_reset() {
+    let mut bench = Bench::new(GicVersion::V3);
+    bench.drivers(0);
+    // Without FIFOs one is enough; a second waits in the terminal.
+    assert!(!bench.receive(0, b"xx"));
+    assert_eq!(bench.desk.received_again.get(), 0);
+    bench.vm.reset(&bench.desk).unwrap();
+    assert_eq!(bench.desk.received_again.get(), 1);
+    bench.receive(0, b"y");
+    assert_eq!(bench.read(EmulatedKind::Console, DR), u64::from(b'y'));
+}
