@@ -1,6 +1,6 @@
 //! Loads and stores without a syndrome in a normal VM: the instruction is read and decoded.
 
-use hyp_core::addr::Va;
+use hyp_core::addr::{Ipa, Va};
 use hyp_core::esr::{Access, Direction, Width};
 use hyp_core::events::Reason;
 use hyp_core::fault::{Denied, Fault, FaultView, Span, admit, ipa_from_par};
@@ -30,7 +30,7 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
     };
     match outcome {
         Ok(true) => advance(),
-        // Another CPU has to answer first, or took the instruction away; nothing was changed.
+        // Another CPU has to answer first, or changed the instruction; nothing was done.
         Ok(false) => {}
         Err(denied) => {
             let fault = denied.narrow(fault);
@@ -49,6 +49,11 @@ fn undecodable(fault: &Fault) -> Denied {
 
 /// `Ok(false)` where the guest has to execute the instruction once more.
 fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Result<bool, Denied> {
+    // The guest's own stage 1 has let pass what faulted, and is asked about what did not.
+    let is_user = inject::is_from_el0(sysreg::spsr_el2());
+    let translate = |va: Va, is_write| {
+        ipa_from_par(cpu::translate(va.get(), is_write, is_user), va.get()).map(Ipa::page)
+    };
     let (transfer, direction) = match &instruction.effect {
         Effect::Nothing => return Ok(true),
         Effect::Exclusive => {
@@ -58,16 +63,17 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
         }
         Effect::Load(transfer) => (transfer, Some(Direction::Read)),
         Effect::Store(transfer) => (transfer, Some(Direction::Write)),
-        // Faults as a load or as a store.
+        // Faults as a load or as a store: what faulted may have been a load of what may not be
+        // written, before another CPU changed the instruction.
+        Effect::Atomic(_) if translate(fault.va, true) != Some(fault.ipa.page()) => {
+            return Ok(false);
+        }
         Effect::Atomic(atomic) => (&atomic.old, None),
     };
     let mut registers = GuestRegisters::new(&mut vcpu.frame, transfer.is_vector());
     let start = instruction.address.resolve(&registers);
     let is_write = direction != Some(Direction::Read);
-    // The page that faulted has passed the guest's own stage 1. The other one has to, too.
-    let is_user = inject::is_from_el0(sysreg::spsr_el2());
-    let translate = |va: Va| ipa_from_par(cpu::translate(va.get(), is_write, is_user), va.get());
-    let span = Span::new(fault, start, transfer.bytes(), direction, translate)
+    let span = Span::new(fault, start, transfer.bytes(), direction, |va| translate(va, is_write))
         .ok_or_else(|| undecodable(fault))?;
     admit(vcpu.state.vm, fault, &span, transfer.pieces())?;
 

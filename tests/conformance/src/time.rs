@@ -27,3 +27,12 @@ pub(crate) fn wait_until(milliseconds: u64, mut condition: impl FnMut() -> bool)
 pub(crate) fn sleep(milliseconds: u64) {
     let _ = wait_until(milliseconds, || false);
 }
+
+/// Lets `microseconds` pass.
+pub(crate) fn pause(microseconds: u64) {
+    let start = sysreg::cntvct();
+    let limit = ticks(microseconds) / 1000;
+    while sysreg::cntvct().wrapping_sub(start) < limit {
+        core::hint::spin_loop();
+    }
+}

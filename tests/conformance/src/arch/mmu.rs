@@ -52,6 +52,12 @@ pub(crate) fn neighbours(user: u64, kernel: u64) -> u64 {
     va & !(PAGE - 1)
 }
 
+/// A VA at which the page at `ipa`, a device's, can be read and not written. [`forget_remote`] takes it
+/// away.
+pub(crate) fn read_only(ipa: u64) -> u64 {
+    neighbours(0, ipa | mmu::READ_ONLY) + PAGE
+}
+
 /// No walk comes to such a table any more.
 pub(crate) fn forget_remote() {
     TABLES.set(mmu::L0, 40, 0);

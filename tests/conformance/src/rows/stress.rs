@@ -8,7 +8,7 @@ use hyp_abi::vplatform::{MAX_VCPUS, VTIMER_INTID};
 use hyp_abi::{psci, smccc, trng};
 
 use crate::arch::probe::{self, Probe};
-use crate::arch::{cpu, registers, sysreg};
+use crate::arch::{cpu, mmu, registers, sysreg};
 use crate::config::{Config, Kinds, PAGE};
 use crate::gic::{self, Gic};
 use crate::hyper::call0;
@@ -26,6 +26,12 @@ pub(crate) const ROWS: &[Row] = &[
         Kinds::NORMAL_GUARD,
         "an undescribed access whose code another vCPU shares a neighbour of",
         code_on_the_move,
+    ),
+    Row::smp(
+        "X5",
+        Kinds::ANY_NORMAL,
+        "a load of what cannot be written that becomes an atomic under the host's hands",
+        code_that_changes,
     ),
 ];
 
@@ -207,4 +213,53 @@ fn code_on_the_move(check: &mut Check, config: &Config) {
         together(config, job, |_, answer| check.eq("answer, aborts", answer.unwrap_or(1), 0));
         check.eq("UNSHARE", call0(pkvm::MEM_UNSHARE, [at + PAGE, 0, 0]), 0);
     }
+}
+
+/// Where [`code_that_changes`] lies, and what it loads from.
+static CODE: AtomicU64 = AtomicU64::new(0);
+static DATA: AtomicU64 = AtomicU64::new(0);
+
+/// CPU 0 makes an LDADD of an LDP and back while the others execute it, on a page that their tables do
+/// not let them write to. The host may read the one instruction for a fault of the other.
+fn code_that_changes(check: &mut Check, config: &Config) {
+    const LDADD_W11_W10_X8: u64 = 0xb82b_010a;
+    const ADDEND: u64 = 0x0808_0808;
+    const FLIPS: u32 = 3000;
+    let io = Gic::set_up(config).dist;
+    let register = gic::IPRIORITYR + 64;
+    io.write32(register, 0);
+    let pair = probe::load_pair();
+    let code = probe::run(probe::load64(), pair.at, 0).x[Probe::DATUM];
+    let at = config.far_page(0);
+    let _ = probe::run(probe::store64(), at, code);
+    cpu::synchronize_code(at);
+    CODE.store(at, Ordering::Release);
+    DATA.store(mmu::read_only(config.gicd) + register, Ordering::Release);
+    IS_SHARED.store(false, Ordering::Release);
+    let job: smp::Job = |config| {
+        let (at, va) = (CODE.load(Ordering::Acquire), DATA.load(Ordering::Acquire));
+        line_up(config.cpu_count());
+        if gic::this_cpu() == 0 {
+            let code = probe::run(probe::load64(), at, 0).x[Probe::DATUM];
+            for n in 0..FLIPS {
+                for word in [LDADD_W11_W10_X8, code & 0xffff_ffff] {
+                    let _ = probe::run(probe::store64(), at, code >> 32 << 32 | word);
+                    cpu::synchronize_code(at);
+                    time::pause(u64::from(n) % 100);
+                }
+            }
+            IS_SHARED.store(true, Ordering::Release);
+            return 0;
+        }
+        let mut loads = 0;
+        while !IS_SHARED.load(Ordering::Acquire) {
+            let got = probe::run_with(probe::Piece::at(at, 0), [va, 0, 0, ADDEND]);
+            loads += u64::from(!got.is_caught());
+        }
+        loads
+    };
+    together(config, job, |_, loads| check.that("it came back", loads.is_some()));
+    mmu::forget_remote();
+    check.eq("GICD_IPRIORITYR", u64::from(io.read32(register)), 0);
+    io.write32(register, 0x0101_0101 * u32::from(gic::DEFAULT_PRIORITY));
 }
