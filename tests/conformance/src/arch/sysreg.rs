@@ -41,6 +41,8 @@ read! {
     id_aa64isar0_el1 = "id_aa64isar0_el1";
     id_aa64isar1_el1 = "id_aa64isar1_el1";
     tcr_el1 = "tcr_el1";
+    icc_ctlr_el1 = "icc_ctlr_el1";
+    icc_pmr_el1 = "icc_pmr_el1";
     icc_hppir1_el1 = "icc_hppir1_el1";
     icc_iar1_el1 = "icc_iar1_el1";
     icc_rpr_el1 = "icc_rpr_el1";

@@ -22,6 +22,12 @@ pub(crate) const ROWS: &[Row] = &[
     .with_gic(3),
     Row::smp("G28", Kinds::ALL, "an SGI names its sender and comes once for each", senders)
         .with_gic(2),
+    Row::smp(
+        "G30",
+        Kinds::ALL,
+        "an SPI is deactivated by another CPU than took it (EOImode 1)",
+        deactivated_elsewhere,
+    ),
 ];
 
 const ROUNDS: usize = 200;
@@ -153,4 +159,32 @@ fn senders(check: &mut Check, config: &Config) {
     }
     check.eq("senders", seen, 0b11);
     check.eq("nothing more", ack_nothing(), SPURIOUS);
+}
+
+fn deactivated_elsewhere(check: &mut Check, config: &Config) {
+    const SPI: u32 = 56;
+    let gic = Gic::set_up(config);
+    gic::split_end(true);
+    gic.set(gic::ISENABLER, SPI);
+    gic.route(SPI, config.affinity(0));
+    gic.set(gic::ISPENDR, SPI);
+    check.eq("IAR", ack(), u64::from(SPI));
+    end(u64::from(SPI));
+    check.that("active after the drop", gic.bit(gic::ISACTIVER, SPI));
+    let there = smp::run_on(config, 1, |config| {
+        let gic = Gic::of_this_cpu(config);
+        gic.set_up_cpu();
+        gic::split_end(true);
+        gic::dir(u64::from(SPI));
+        gic::split_end(false);
+        u64::from(gic.bit(gic::ISACTIVER, SPI))
+    });
+    check.eq("active, seen there", there.unwrap_or(u64::MAX), 0);
+    check.that("inactive, seen here", !gic.bit(gic::ISACTIVER, SPI));
+    gic.set(gic::ISPENDR, SPI);
+    check.eq("IAR again", ack(), u64::from(SPI));
+    end(u64::from(SPI));
+    gic::dir(u64::from(SPI));
+    check.that("inactive at the end", !gic.bit(gic::ISACTIVER, SPI));
+    gic::split_end(false);
 }

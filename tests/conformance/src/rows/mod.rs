@@ -3,6 +3,7 @@
 mod cpu_view;
 pub(crate) mod faults;
 mod gic;
+mod gic_common;
 mod gic_smp;
 mod guard;
 mod psci;
@@ -22,7 +23,7 @@ use crate::tap::Row;
 
 /// Every group. What a reset undoes is looked at first; the guard's group leaves GIC and console
 /// guarded, which the groups behind it need.
-pub(crate) fn all(config: &Config) -> [&'static [Row]; 17] {
+pub(crate) fn all(config: &Config) -> [&'static [Row]; 18] {
     [
         reset::rows(config),
         smccc::ROWS,
@@ -36,6 +37,7 @@ pub(crate) fn all(config: &Config) -> [&'static [Row]; 17] {
         walks::ROWS,
         undescribed::ROWS,
         gic::ROWS,
+        gic_common::ROWS,
         gic_smp::ROWS,
         timer::ROWS,
         uart::ROWS,
