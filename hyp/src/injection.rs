@@ -13,6 +13,7 @@
 //! | `interrupts` | an interrupt that nobody handles, from a line that stays high |
 //! | `spi` | the same of a shared interrupt, from a line that does not |
 //! | `spurious` | an interrupt is withdrawn before it is acknowledged, after each other one |
+//! | `no-tds` | the GICv3 has no trap for ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS), as older CPUs |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
 use core::fmt;
@@ -46,6 +47,7 @@ mod kind {
     pub(super) const SPI: u8 = 8;
     pub(super) const SPURIOUS: u8 = 9;
     pub(super) const CONSOLE_LINE: u8 = 10;
+    pub(super) const NO_TDS: u8 = 11;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -84,6 +86,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("serror-el2", _) => (kind::SERROR_AT_EL2, Ok(0)),
         ("spi", _) => (kind::SPI, Ok(0)),
         ("spurious", _) => (kind::SPURIOUS, Ok(0)),
+        ("no-tds", _) => (kind::NO_TDS, Ok(0)),
         ("console-line", _) => (kind::CONSOLE_LINE, Ok(0)),
         _ => (kind::NOTHING, Ok(0)),
     };
@@ -173,6 +176,11 @@ pub(crate) fn was_served() {
     if is(kind::SPURIOUS) {
         pmu::raise_line();
     }
+}
+
+/// Whether ICH_VTR_EL2.TDS is to be taken for 0.
+pub(crate) fn hides_separate_trap() -> bool {
+    is(kind::NO_TDS)
 }
 
 /// Whether the line of the console's interrupt stays high.

@@ -34,6 +34,10 @@ pub(crate) const fn was_spurious() {}
 
 pub(crate) const fn was_served() {}
 
+pub(crate) const fn hides_separate_trap() -> bool {
+    false
+}
+
 pub(crate) const fn holds_console_line() -> bool {
     false
 }

@@ -1,5 +1,7 @@
 //! The virtual CPU interface: list registers by index.
 
+use hyp_core::vgic::VirtualCommon;
+
 use super::sysreg;
 use super::sysreg::fields::ich_vtr;
 use super::{low_half, word};
@@ -66,6 +68,20 @@ pub(crate) fn priority_bits() -> u32 {
 /// Preemption bits, which give the number of active-priority registers (ICH_VTR_EL2.PREbits).
 fn preemption_bits() -> u32 {
     low_half(ich_vtr::PREbits.read(sysreg::ich_vtr_el2())) + 1
+}
+
+/// What the registers that both groups share are made of.
+pub(crate) fn common() -> VirtualCommon {
+    let bits = preemption_bits();
+    let mut active = [low_half(sysreg::ich_ap0r0_el2() | sysreg::ich_ap1r0_el2()), 0, 0, 0];
+    if bits >= 6 {
+        active[1] = low_half(sysreg::ich_ap0r1_el2() | sysreg::ich_ap1r1_el2());
+    }
+    if bits >= 7 {
+        active[2] = low_half(sysreg::ich_ap0r2_el2() | sysreg::ich_ap1r2_el2());
+        active[3] = low_half(sysreg::ich_ap0r3_el2() | sysreg::ich_ap1r3_el2());
+    }
+    VirtualCommon { vtr: sysreg::ich_vtr_el2(), vmcr: sysreg::ich_vmcr_el2(), active }
 }
 
 /// Empties the interface of this CPU: no list register, no active priority, interface disabled.

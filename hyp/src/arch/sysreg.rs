@@ -377,6 +377,14 @@ read! {
     ich_vtr_el2 = ICH_VTR_EL2;
     ich_hcr_el2 = ICH_HCR_EL2;
     ich_vmcr_el2 = ICH_VMCR_EL2;
+    ich_ap0r0_el2 = ICH_AP0R0_EL2;
+    ich_ap0r1_el2 = ICH_AP0R1_EL2;
+    ich_ap0r2_el2 = ICH_AP0R2_EL2;
+    ich_ap0r3_el2 = ICH_AP0R3_EL2;
+    ich_ap1r0_el2 = ICH_AP1R0_EL2;
+    ich_ap1r1_el2 = ICH_AP1R1_EL2;
+    ich_ap1r2_el2 = ICH_AP1R2_EL2;
+    ich_ap1r3_el2 = ICH_AP1R3_EL2;
     ich_lr0_el2 = ICH_LR0_EL2;
     ich_lr1_el2 = ICH_LR1_EL2;
     ich_lr2_el2 = ICH_LR2_EL2;

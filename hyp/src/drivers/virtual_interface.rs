@@ -8,6 +8,7 @@ use super::registers::gicv2::Hypervisor;
 use super::{gicv2, gicv3};
 use crate::arch::sysreg::fields::{cntv_ctl, ich_vtr_more};
 use crate::arch::{barrier, ich, low_half, sysreg};
+use crate::injection;
 
 /// The list registers and what belongs to them, of whatever CPU calls. Made anew in each trap: then
 /// which of the two it is costs one predictable branch for each operation.
@@ -40,11 +41,13 @@ impl CpuInterface for VirtualInterface {
     }
 
     #[inline]
-    fn can_trap_deactivation(&self) -> bool {
+    fn deactivation_trap(&self) -> u64 {
+        let has_tds =
+            || ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2()) && !injection::hides_separate_trap();
         match self {
-            Self::V3 => ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2()),
-            // GICV_DIR is not mapped into guests.
-            Self::V2(_) => true,
+            Self::V3 if has_tds() => hcr::TDIR,
+            Self::V3 => hcr::TC,
+            Self::V2(_) => 0,
         }
     }
 
@@ -89,8 +92,8 @@ impl CpuInterface for VirtualInterface {
     fn set_hcr(&mut self, value: u64) {
         match self {
             Self::V3 => sysreg::set_ich_hcr_el2(value),
-            // GICH_HCR has no bits above 31, and no TDIR: GICV_DIR is never the guest's.
-            Self::V2(gich) => gich.set_control(low_half(value & !hcr::TDIR)),
+            // GICH_HCR has no bits above 31.
+            Self::V2(gich) => gich.set_control(low_half(value)),
         }
     }
 

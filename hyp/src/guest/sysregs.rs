@@ -1,13 +1,13 @@
 //! Applies the answers to trapped system registers.
 
-use hyp_core::esr::SysRegAccess;
+use hyp_core::esr::{Direction, SysRegAccess};
 use hyp_core::sysreg::Answer;
 use hyp_core::vgic::SentTo;
 
 use super::shell::Here;
 use super::tracing;
 use super::vcpu::Vcpu;
-use crate::arch::low_half;
+use crate::arch::{ich, low_half, sysreg};
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 
@@ -57,6 +57,16 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) -> bool {
         }
         Answer::Ignored => return true,
         Answer::Undefined => return false,
+        Answer::Common(which) => {
+            let common = ich::common();
+            match access.direction {
+                Direction::Read => vcpu.frame.set(register, common.read(which)),
+                Direction::Write => {
+                    sysreg::set_ich_vmcr_el2(common.written(which, vcpu.frame.get(register)));
+                }
+            }
+            return true;
+        }
         Answer::Sgi(which) => vm.gic.sgi(index, which, vcpu.frame.get(register), &mut iface),
         Answer::Deactivate => {
             let intid = low_half(vcpu.frame.get(register)) & 0xff_ffff;

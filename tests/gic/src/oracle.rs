@@ -34,9 +34,6 @@ pub struct Oracle {
     /// List registers never run out, so that interrupts may be made active and deactivated in any
     /// order: a vCPU whose list registers are full tells of ends only their number.
     has_room: bool,
-    /// Deactivations trap where interrupts are left without a list register. Where they cannot, as with
-    /// some GICv3, a guest that separates them from ends must not have more than there are.
-    has_trap: bool,
     /// What was compared so far.
     pub counts: Counts,
 }
@@ -57,7 +54,6 @@ impl Oracle {
             machine: Machine::new(setting.choices()),
             constants: BTreeMap::new(),
             has_room,
-            has_trap: setting.is_v2 || setting.traps_deactivation,
             counts: Counts::default(),
         };
         for vcpu in 0..setting.vcpus {
@@ -122,17 +118,12 @@ impl Oracle {
                 (interface.group0, interface.group1) = (group0, group1);
                 // With interrupts under way that is unpredictable (IHI 0069, ICC_CTLR_EL1).
                 if interface.taken.is_empty() {
-                    interface.is_split = is_split && (self.has_room || self.has_trap);
+                    interface.is_split = is_split;
                 }
                 self.machine.cpus[vcpu].set_up(mask, group0, group1, interface.is_split);
                 self.machine.settle()?;
             }
-            Event::Acknowledge(vcpu) => {
-                let is_split = self.gic.interfaces.get(&vcpu).is_some_and(|i| i.is_split);
-                if !is_split || self.has_trap || self.gic.actives() < ROOM {
-                    self.acknowledge(vcpu)?;
-                }
-            }
+            Event::Acknowledge(vcpu) => self.acknowledge(vcpu)?,
             Event::End(vcpu) => {
                 if let Some(taken) = self.gic.end(vcpu) {
                     self.machine.cpus[vcpu].end(taken.id.number, taken.sender);
@@ -140,11 +131,7 @@ impl Oracle {
                 }
             }
             Event::Deactivate(vcpu, n) => {
-                let mut dropped = self.gic.dropped(vcpu);
-                if !self.has_trap {
-                    let own = self.gic.interfaces.get(&vcpu).map(|i| &i.taken);
-                    dropped.retain(|taken| own.is_some_and(|own| own.contains(taken)));
-                }
+                let dropped = self.gic.dropped(vcpu);
                 if let Some(taken) = dropped.get(n) {
                     self.gic.deactivate(taken.id);
                     self.machine.deactivate(vcpu, taken.id.number, taken.sender)?;

@@ -18,7 +18,7 @@ pub struct Setting {
     pub vcpus: usize,
     /// 1 to 16.
     pub list_registers: usize,
-    /// The hardware can trap deactivations.
+    /// The hardware can trap deactivations alone (ICH_VTR_EL2.TDS).
     pub traps_deactivation: bool,
     /// The hardware counts ends that only drop the priority.
     pub counts_drops: bool,

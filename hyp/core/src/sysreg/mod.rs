@@ -14,7 +14,7 @@ pub use trap::TrapControls;
 
 use crate::esr::{Direction, SysReg, SysRegAccess};
 use crate::features::Features;
-use crate::vgic::{GicVersion, SgiRegister};
+use crate::vgic::{CommonRegister, GicVersion, SgiRegister};
 
 /// What becomes of a trapped MRS, MSR or system instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,10 @@ pub enum Answer {
     /// A software-generated interrupt: hand the value written to the virtual GIC and step on.
     Sgi(SgiRegister),
     /// ICC_DIR_EL1: hand the interrupt's number, bits 23:0 of the value written, to the virtual
-    /// GIC and step on. Traps only while active interrupts are left without a list register.
+    /// GIC and step on.
     Deactivate,
+    /// Another register of the GIC's CPU interface: read it from, or write it to, the virtual one.
+    Common(CommonRegister),
 }
 
 /// The system registers as one VM's vCPUs see them.
@@ -55,17 +57,27 @@ mod named {
     pub(super) const REVIDR_EL1: SysReg = SysReg::new(3, 0, 0, 0, 6);
     pub(super) const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
     pub(super) const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
+    pub(super) const ICC_PMR_EL1: SysReg = SysReg::new(3, 0, 4, 6, 0);
     pub(super) const ICC_DIR_EL1: SysReg = SysReg::new(3, 0, 12, 11, 1);
+    pub(super) const ICC_RPR_EL1: SysReg = SysReg::new(3, 0, 12, 11, 3);
     pub(super) const ICC_SGI1R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 5);
     pub(super) const ICC_ASGI1R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 6);
     pub(super) const ICC_SGI0R_EL1: SysReg = SysReg::new(3, 0, 12, 11, 7);
+    pub(super) const ICC_CTLR_EL1: SysReg = SysReg::new(3, 0, 12, 12, 4);
     pub(super) const ICC_SRE_EL1: SysReg = SysReg::new(3, 0, 12, 12, 5);
 
     /// Whether `register` is one of the ICC_* above.
     pub(super) const fn is_gic(register: SysReg) -> bool {
         matches!(
             register,
-            ICC_DIR_EL1 | ICC_SGI1R_EL1 | ICC_ASGI1R_EL1 | ICC_SGI0R_EL1 | ICC_SRE_EL1
+            ICC_PMR_EL1
+                | ICC_DIR_EL1
+                | ICC_RPR_EL1
+                | ICC_SGI1R_EL1
+                | ICC_ASGI1R_EL1
+                | ICC_SGI0R_EL1
+                | ICC_CTLR_EL1
+                | ICC_SRE_EL1
         )
     }
 
@@ -135,6 +147,9 @@ impl CpuView {
             (named::ICC_SGI0R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi0),
             (named::ICC_ASGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Asgi1),
             (named::ICC_DIR_EL1, Direction::Write) => Answer::Deactivate,
+            (named::ICC_CTLR_EL1, _) => Answer::Common(CommonRegister::Ctlr),
+            (named::ICC_PMR_EL1, _) => Answer::Common(CommonRegister::Pmr),
+            (named::ICC_RPR_EL1, Direction::Read) => Answer::Common(CommonRegister::Rpr),
             (named::ICC_SRE_EL1, Direction::Read) => Answer::Value(ICC_SRE_FIXED),
             (named::ICC_SRE_EL1, Direction::Write) => Answer::Ignored,
             (named::REVIDR_EL1, Direction::Read) => Answer::Value(self.revidr),

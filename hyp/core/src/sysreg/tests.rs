@@ -298,10 +298,27 @@ fn a_gicv2_has_no_system_registers() {
     let view = CpuView::new(&everything(), features(false), 40, GicVersion::V2);
     assert_eq!(view.id(IdRegister::Pfr0) >> 24 & 0xf, 0);
     assert_eq!(self::view(&everything(), false).id(IdRegister::Pfr0) >> 24 & 0xf, 1);
-    // ICC_DIR, ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R, ICC_SRE.
-    for (crm, op2) in [(11, 1), (11, 5), (11, 6), (11, 7), (12, 5)] {
-        let register = SysReg::new(3, 0, 12, crm, op2);
+    // ICC_PMR; ICC_DIR, ICC_RPR, ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R, ICC_CTLR, ICC_SRE.
+    let others = [(11, 1), (11, 3), (11, 5), (11, 6), (11, 7), (12, 4), (12, 5)]
+        .map(|(crm, op2)| SysReg::new(3, 0, 12, crm, op2));
+    for register in others.into_iter().chain([SysReg::new(3, 0, 4, 6, 0)]) {
         assert_eq!(view.answer(&write(register)), Answer::Undefined);
         assert_eq!(view.answer(&read(register)), Answer::Undefined);
     }
+}
+
+/// IHI0069, ICH_HCR_EL2.TC names what traps; 12.2 says which of it may be read and which written.
+#[test]
+fn what_both_groups_share_traps_as_a_whole() {
+    let view = view(&everything(), true);
+    let [pmr, dir, rpr, ctlr] = [(4, 6, 0), (12, 11, 1), (12, 11, 3), (12, 12, 4)]
+        .map(|(crn, crm, op2)| SysReg::new(3, 0, crn, crm, op2));
+    for (register, common) in [(pmr, CommonRegister::Pmr), (ctlr, CommonRegister::Ctlr)] {
+        assert_eq!(view.answer(&read(register)), Answer::Common(common));
+        assert_eq!(view.answer(&write(register)), Answer::Common(common));
+    }
+    assert_eq!(view.answer(&read(rpr)), Answer::Common(CommonRegister::Rpr));
+    assert_eq!(view.answer(&write(rpr)), Answer::Undefined);
+    assert_eq!(view.answer(&read(dir)), Answer::Undefined);
+    assert_eq!(view.answer(&write(dir)), Answer::Deactivate);
 }

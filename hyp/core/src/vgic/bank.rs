@@ -69,7 +69,7 @@ pub(super) struct Bank {
     pub(super) has_spilled: bool,
     /// The list register that each live interrupt is in.
     slot_of: [u8; 32],
-    /// ICH_HCR_EL2 as written last, but for TDIR.
+    /// ICH_HCR_EL2 as written last, but for the trap of deactivations.
     pub(super) hcr: u64,
     /// A bit for each list register while the vCPU runs, else none.
     pub(super) implemented: u32,

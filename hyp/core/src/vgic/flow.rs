@@ -119,7 +119,7 @@ impl Flow<'_> {
             return Kicks::NONE;
         }
         iface.set_hcr(value & !(hcr::EOI_COUNT_MASK << hcr::EOI_COUNT_SHIFT));
-        if iface.vmcr() & vmcr::VEOIM != 0 && iface.can_trap_deactivation() {
+        if iface.vmcr() & vmcr::VEOIM != 0 {
             // Deactivations trap and come by `deactivate`; what was counted are end-of-interrupt
             // writes that only dropped the priority.
             return Kicks::NONE;
@@ -253,12 +253,12 @@ impl Flow<'_> {
             };
         }
         // With separate deactivation the order is the guest's choice, and the write traps.
-        if spilled && (enabled & vmcr::VEOIM == 0 || !iface.can_trap_deactivation()) {
+        if spilled && enabled & vmcr::VEOIM == 0 {
             value |= hcr::LRENPIE;
         }
         if value != self.bank.hcr {
             self.bank.hcr = value;
-            iface.set_hcr(value | trap(iface));
+            iface.set_hcr(value | iface.deactivation_trap());
         }
     }
 
@@ -277,13 +277,6 @@ impl Flow<'_> {
     fn private_priority(&self, n: u32) -> u16 {
         self.bank.priority.get(index(n)).copied().map_or(0, u16::from)
     }
-}
-
-/// ICH_HCR_EL2.TDIR, where the hardware has it. It costs a guest nothing that deactivates with the end
-/// of an interrupt. One that does so apart may do it in any order, and for an SPI on any CPU, of which
-/// the list registers here could not tell.
-pub(super) fn trap(iface: &impl CpuInterface) -> u64 {
-    if iface.can_trap_deactivation() { hcr::TDIR } else { 0 }
 }
 
 /// Bit 8 of a rank: the group is off at the CPU interface, so it cannot be taken now.

@@ -217,6 +217,9 @@ pub mod hcr {
     pub const VGRP1EIE: u64 = 1 << 6;
     /// Maintenance interrupt while group 1 is disabled.
     pub const VGRP1DIE: u64 = 1 << 7;
+    /// Trap accesses at EL1 to what both groups share: ICC_CTLR_EL1, ICC_DIR_EL1, ICC_PMR_EL1,
+    /// ICC_RPR_EL1 and the registers that send SGIs.
+    pub const TC: u64 = 1 << 10;
     /// Trap writes of ICC_DIR_EL1.
     pub const TDIR: u64 = 1 << 14;
     /// Lowest bit of the count of deactivations that met no list register.
@@ -242,8 +245,10 @@ pub mod vmcr {
 pub trait CpuInterface {
     /// Implemented list registers, 1 to 16.
     fn list_registers(&self) -> usize;
-    /// Whether writes of ICC_DIR_EL1 can be trapped (ICH_VTR_EL2.TDS), or those of GICV_DIR are.
-    fn can_trap_deactivation(&self) -> bool;
+    /// The bits of ICH_HCR_EL2 that make the guest's deactivations trap: [`hcr::TDIR`] where the
+    /// hardware has it (ICH_VTR_EL2.TDS), else [`hcr::TC`]; 0 for a GICv2, whose GICV_DIR is not
+    /// mapped into guests.
+    fn deactivation_trap(&self) -> u64;
     /// List register `n`, below [`Self::list_registers`].
     fn read_lr(&self, n: usize) -> ListRegister;
     /// Replaces list register `n`, below [`Self::list_registers`].

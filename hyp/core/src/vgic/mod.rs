@@ -22,6 +22,7 @@
 
 mod bank;
 mod bits;
+mod common;
 mod dist;
 mod dist_v2;
 mod fields;
@@ -38,6 +39,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
+pub use common::{CommonRegister, VirtualCommon};
 pub use kicks::Kicks;
 pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
@@ -219,7 +221,9 @@ impl<R: RelaxStrategy> Vgic<R> {
             bank.hcr = hcr::EN;
             bank.implemented = implemented(iface);
         }
-        iface.set_hcr(hcr::EN | flow::trap(iface));
+        // Always: a guest that deactivates apart from the end of an interrupt may do so in any order,
+        // and for an SPI on any CPU, of which the list registers here could not tell.
+        iface.set_hcr(hcr::EN | iface.deactivation_trap());
         cpu.asked.store(0, Ordering::Release);
         self.online.fetch_or(member(vcpu), Ordering::AcqRel);
         self.resync(vcpu, iface)

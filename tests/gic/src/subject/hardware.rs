@@ -129,7 +129,7 @@ impl Hardware {
 
     /// Writes DIR; `false` if that traps. A GICv2's is never the guest's.
     pub fn write_dir(&mut self, intid: u32, sender: usize) -> bool {
-        if self.features.is_v2 || self.hcr & hcr::TDIR != 0 {
+        if self.features.is_v2 || self.hcr & (hcr::TDIR | hcr::TC) != 0 {
             return false;
         }
         self.deactivate(claim(intid, sender));
@@ -215,8 +215,12 @@ impl CpuInterface for Hardware {
         self.list.len()
     }
 
-    fn can_trap_deactivation(&self) -> bool {
-        self.features.is_v2 || self.features.traps_deactivation
+    fn deactivation_trap(&self) -> u64 {
+        match (self.features.is_v2, self.features.traps_deactivation) {
+            (true, _) => 0,
+            (false, true) => hcr::TDIR,
+            (false, false) => hcr::TC,
+        }
     }
 
     fn read_lr(&self, n: usize) -> ListRegister {
@@ -238,7 +242,7 @@ impl CpuInterface for Hardware {
     }
 
     fn set_hcr(&mut self, value: u64) {
-        self.hcr = if self.features.is_v2 { value & !hcr::TDIR } else { value };
+        self.hcr = value;
     }
 
     fn vmcr(&self) -> u64 {

@@ -32,8 +32,8 @@ impl CpuInterface for Interface {
     fn list_registers(&self) -> usize {
         self.lrs.len()
     }
-    fn can_trap_deactivation(&self) -> bool {
-        true
+    fn deactivation_trap(&self) -> u64 {
+        0
     }
     fn read_lr(&self, n: usize) -> ListRegister {
         self.lrs[n]

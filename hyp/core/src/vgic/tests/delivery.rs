@@ -209,7 +209,7 @@ fn one_list_register_serves_ninety_interrupts_in_order_of_priority() {
     }
     assert_eq!(priorities.len(), 78);
     assert!(priorities.is_sorted());
-    assert_eq!(m.cpus[0].hcr, hcr::EN, "no maintenance interrupt is left on");
+    assert_eq!(m.cpus[0].hcr, hcr::EN | hcr::TDIR, "no maintenance interrupt is left on");
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub(super) struct FakeCpu {
     pub(super) pmr: u8,
     /// Active priorities: group 1?, priority.
     active_priorities: Vec<(bool, u8)>,
-    pub(super) can_trap_dir: bool,
+    /// ICH_VTR_EL2.TDS.
+    pub(super) has_tds: bool,
     /// Timer lines and physically active PPIs, by INTID.
     pub(super) lines: u32,
     pub(super) physical_active: u32,
@@ -38,7 +39,7 @@ impl FakeCpu {
             vmcr: 0,
             pmr: 0,
             active_priorities: Vec::new(),
-            can_trap_dir: version == GicVersion::V2,
+            has_tds: true,
             lines: 0,
             physical_active: 0,
             writes: 0,
@@ -102,7 +103,7 @@ impl FakeCpu {
 
     /// ICC_DIR_EL1. `false` if the write traps instead.
     pub(super) fn write_dir(&mut self, intid: u32) -> bool {
-        if self.is_v2 || self.hcr & hcr::TDIR != 0 {
+        if self.is_v2 || self.hcr & (hcr::TDIR | hcr::TC) != 0 {
             return false;
         }
         self.deactivate(intid);
@@ -162,8 +163,12 @@ impl CpuInterface for FakeCpu {
         self.lrs.len()
     }
 
-    fn can_trap_deactivation(&self) -> bool {
-        self.can_trap_dir
+    fn deactivation_trap(&self) -> u64 {
+        match (self.is_v2, self.has_tds) {
+            (true, _) => 0,
+            (false, true) => hcr::TDIR,
+            (false, false) => hcr::TC,
+        }
     }
 
     fn read_lr(&self, n: usize) -> ListRegister {
@@ -198,7 +203,7 @@ impl CpuInterface for FakeCpu {
     }
 
     fn set_hcr(&mut self, value: u64) {
-        self.hcr = if self.is_v2 { value & !hcr::TDIR } else { value };
+        self.hcr = value;
     }
 
     fn vmcr(&self) -> u64 {

@@ -50,15 +50,9 @@ impl Machine {
         machine
     }
 
-    /// The vCPU starts anew on a CPU that can trap deactivations, and separates them from ends.
+    /// The vCPU separates deactivations from ends (EOImode).
     pub(super) fn split(&mut self, vcpu: usize) {
-        let cpu = &mut self.cpus[vcpu];
-        self.kicked |= self.vgic.vcpu_off(vcpu, cpu);
-        cpu.can_trap_dir = true;
-        self.kicked |= self.vgic.vcpu_on(vcpu, cpu);
-        cpu.open();
-        cpu.vmcr |= vmcr::VEOIM;
-        self.settle();
+        self.cpus[vcpu].vmcr |= vmcr::VEOIM;
     }
 
     /// With a GICv2: both groups on, everything in group 0, enabled and sent to the first vCPU.

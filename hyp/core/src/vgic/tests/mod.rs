@@ -1,3 +1,4 @@
+mod common;
 mod delivery;
 mod fake;
 mod fields;
