@@ -24,12 +24,28 @@ use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
 const HEAP_SIZE: u64 = if cfg!(feature = "ghost") { 16 << 20 } else { 1 << 20 };
 /// Values of the boot argument `log`. A table, because the compiler makes a comparison with what it knows
 /// into a row of its own instructions.
-static LEVELS: [(&str, LevelFilter); 4] = [
+static LEVELS: [(&str, LevelFilter); 5] = [
     ("error", LevelFilter::Error),
     ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
     ("debug", LevelFilter::Debug),
     ("trace", LevelFilter::Trace),
 ];
+/// Names of the boot arguments of this image.
+static ARGUMENTS: &[&str] = &[
+    "log",
+    "protected",
+    "trace",
+    "deny",
+    "poison",
+    "crash",
+    #[cfg(feature = "inject")]
+    "inject",
+    #[cfg(feature = "ghost")]
+    "ghost",
+];
+/// Those that are `on` or `off`.
+static SWITCHES: &[&str] = &["protected", "poison"];
 /// Bytes of a UART's registers that are mapped at most; none has more.
 const UART_SIZE: u64 = 1 << 16;
 
@@ -105,6 +121,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     machine::note_cpu();
     start_cpus(&machine);
     describe(&memory);
+    check_arguments(&machine);
     trace::init(machine.boot_argument("trace"), &mut memory);
     let mut crash = None;
     if let Some(how) = machine.boot_argument("crash") {
@@ -125,11 +142,41 @@ fn provoke(how: &str) -> usize {
     boot_main as *const () as usize
 }
 
+/// Ends if a boot argument means nothing: somebody relies on what it was to do.
+fn check_arguments(machine: &Machine<'_>) {
+    if let Some(word) = machine.unknown_boot_argument(ARGUMENTS) {
+        fail(
+            BAD_INPUT,
+            format_args!(
+                "{word}: this image has no such boot argument; it has postern.log=, protected=, \
+                 trace=, deny=, poison= and crash="
+            ),
+        );
+    }
+    if let Some(Err(name)) = level(machine) {
+        fail(
+            BAD_INPUT,
+            format_args!("postern.log={name}: write error, warn, info, debug or trace"),
+        );
+    }
+    for switch in SWITCHES {
+        if let Some(value) = machine.boot_argument(switch)
+            && !matches!(value, "on" | "off")
+        {
+            fail(BAD_INPUT, format_args!("postern.{switch}={value}: write on or off"));
+        }
+    }
+}
+
+/// How much the boot argument `log` lets through, or its value if that is no level.
+fn level<'a>(machine: &Machine<'a>) -> Option<Result<LevelFilter, &'a str>> {
+    let name = machine.boot_argument("log")?;
+    let known = LEVELS.iter().find(|(known, _)| *known == name);
+    Some(known.map(|(_, level)| *level).ok_or(name))
+}
+
 fn start_console(machine: &Machine<'_>) {
-    let level = machine
-        .boot_argument("log")
-        .and_then(|name| LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level));
-    console::init(level.unwrap_or(LevelFilter::Info));
+    console::init(level(machine).and_then(Result::ok).unwrap_or(LevelFilter::Info));
     let Some(console) = machine.console else { return };
     let (base, size) = (console.registers.base(), console.registers.size());
     if let Ok(mapped) = mm::el2_map::device(base, size.min(UART_SIZE))

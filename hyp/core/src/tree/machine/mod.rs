@@ -123,6 +123,17 @@ impl<'a> Machine<'a> {
         self.bootargs.split_ascii_whitespace().filter_map(value).next_back()
     }
 
+    /// The first boot argument that begins with `postern.` and is none of these names with a value.
+    #[must_use]
+    pub fn unknown_boot_argument(&self, known: &[&str]) -> Option<&'a str> {
+        let is_unknown = |word: &&'a str| {
+            let own = word.strip_prefix("postern.");
+            let name = |own: &'a str| own.split_once('=').map(|(name, _)| name);
+            own.is_some_and(|own| !name(own).is_some_and(|name| known.contains(&name)))
+        };
+        self.bootargs.split_ascii_whitespace().find(is_unknown)
+    }
+
     /// How to call firmware's PSCI.
     ///
     /// # Errors

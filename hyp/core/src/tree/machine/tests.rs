@@ -270,8 +270,20 @@ fn a_board_with_buses_and_aliases() {
     assert_eq!(machine.timers.hyp_physical, None);
     assert_eq!(machine.boot_argument("log"), Some("debug"));
     assert_eq!(machine.boot_argument("protected"), None);
+    assert_eq!(machine.unknown_boot_argument(&["log", "logs"]), None);
+    assert_eq!(machine.unknown_boot_argument(&["log"]), Some("postern.logs=1"));
     assert_eq!(machine.initrd, Some(range(0x0800_0000, 0x0100_0000)));
     assert_eq!(machine.psci(), Err(MachineError::NoPsci));
+}
+
+#[test]
+fn a_boot_argument_without_a_value_is_unknown() {
+    let bare = |bootargs| Machine { bootargs, ..Machine::default() };
+    let unknown = |bootargs| bare(bootargs).unknown_boot_argument(&["log"]);
+    assert_eq!(unknown("console=x postern.log=x postern.log"), Some("postern.log"));
+    for fine in ["", "postern", "log=1 nopostern.x=1", "postern.log="] {
+        assert_eq!(unknown(fine), None, "{fine}");
+    }
 }
 
 /// A one-node change to a tree that is otherwise fine.
