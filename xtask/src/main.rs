@@ -69,7 +69,8 @@ fn ended(status: Result<u8>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(exit::BAD_INPUT)
+            let told_to_stop = qemu::stop_asked();
+            ExitCode::from(if told_to_stop { qemu::INTERRUPTED } else { exit::BAD_INPUT })
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::board::Board;
 use crate::setup::Qemu;
 use model::Sound;
 pub use model::{MODELS, Model, TreeSource};
-pub use session::{Ending, Session, Typist, stop_asked, watch_for_stop};
+pub use session::{Ending, INTERRUPTED, Session, Typist, stop_asked, watch_for_stop};
 
 /// The machine to emulate.
 #[derive(Debug, Clone)]

@@ -14,6 +14,9 @@ use super::tether::tethered;
 use crate::run::console::Lines;
 use crate::setup::exec::{self, command_line};
 
+/// Exit status after Ctrl-C or a kill, as shells have it: 128 + SIGINT.
+pub const INTERRUPTED: u8 = 130;
+
 /// How often a quiet run looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -175,8 +178,8 @@ fn stop_flag() -> &'static Arc<AtomicBool> {
     FLAG.get_or_init(Arc::default)
 }
 
-/// From now on Ctrl-C and a polite kill end running sessions before this program ends, so that no
-/// emulator stays behind.
+/// From now on Ctrl-C and a polite kill end running sessions before this program ends with
+/// [`INTERRUPTED`], so that no emulator stays behind.
 ///
 /// # Errors
 ///
@@ -186,9 +189,13 @@ pub fn watch_for_stop() -> Result<()> {
         [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
     {
         // The second one kills at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(stop_flag()))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop_flag())))
-            .context("could not prepare for Ctrl-C")?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            INTERRUPTED.into(),
+            Arc::clone(stop_flag()),
+        )
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop_flag())))
+        .context("could not prepare for Ctrl-C")?;
     }
     Ok(())
 }

@@ -10,12 +10,9 @@ use hyp_abi::exit;
 
 use super::console::{LastWord, Lines};
 use super::terminal::Terminal;
-use crate::qemu::{Boot, Ending, Keyboard, Machine, Session, Typist, watch_for_stop};
+use crate::qemu::{Boot, Ending, INTERRUPTED, Keyboard, Machine, Session, Typist, watch_for_stop};
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
-
-/// Exit status after Ctrl-C or a kill, as shells have it: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
 
 /// Boots and waits for the end; the answer is the exit status that belongs to it. `hear` is told
 /// each line of the console.

@@ -210,6 +210,10 @@ fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
             scope.spawn(|| {
                 while let Some(scenario) = next(&queue) {
                     let outcome = perform::perform(&scenario, &bench);
+                    // How a run went that was stopped says nothing.
+                    if stop_asked() {
+                        break;
+                    }
                     let row = matrix::row(&scenario, &outcome, &bench.supplies);
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.1.extend(row);
