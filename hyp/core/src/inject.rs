@@ -193,6 +193,17 @@ pub const fn may_be_big_endian(sctlr_el1: u64) -> bool {
     sctlr_el1 & (sctlr::E0E | sctlr::EE) != 0
 }
 
+/// Whether the guest's CPACR_EL1 lets it use vector registers where it is (FPEN, bits 21:20). Without
+/// floating point it reads as zero.
+#[must_use]
+pub const fn has_vectors(pstate: u64, cpacr_el1: u64) -> bool {
+    match (cpacr_el1 >> 20) & 3 {
+        0b11 => true,
+        0b01 => !is_from_el0(pstate),
+        _ => false,
+    }
+}
+
 /// The state in which the guest takes `exception`.
 #[inline(always)]
 #[must_use]

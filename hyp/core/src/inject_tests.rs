@@ -174,3 +174,19 @@ proptest! {
         prop_assert_eq!(taken.pstate & (1 << 20 | 1 << 21 | 3 << 10), 0);
     }
 }
+
+#[test]
+fn vector_registers_are_for_whom_the_guest_lets_use_them() {
+    const EL0T: u64 = 0x3c0;
+    const EL1T: u64 = 0x3c4;
+    const EL1H: u64 = 0x3c5;
+    for (enable, at_el0, at_el1) in
+        [(0b00, false, false), (0b01, false, true), (0b10, false, false), (0b11, true, true)]
+    {
+        // Bits around the field do not count.
+        for cpacr in [enable << 20, enable << 20 | 1 << 28 | 3 << 16] {
+            assert_eq!(has_vectors(EL0T, cpacr), at_el0, "{enable}");
+            assert_eq!([EL1T, EL1H].map(|el1| has_vectors(el1, cpacr)), [at_el1; 2], "{enable}");
+        }
+    }
+}

@@ -237,6 +237,7 @@ write_missing! {
 // EL1 and EL0, the guest's.
 read! {
     sctlr_el1 = SCTLR_EL1;
+    cpacr_el1 = CPACR_EL1;
     tcr_el1 = TCR_EL1;
     ttbr0_el1 = TTBR0_EL1;
     ttbr1_el1 = TTBR1_EL1;

@@ -70,6 +70,10 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
         }
         Effect::Atomic(atomic) => (&atomic.old, None),
     };
+    // Nor may it have come to name vector registers that whoever faulted may not use.
+    if transfer.is_vector() && !inject::has_vectors(sysreg::spsr_el2(), sysreg::cpacr_el1()) {
+        return Ok(false);
+    }
     let mut registers = GuestRegisters::new(&mut vcpu.frame, transfer.is_vector());
     let start = instruction.address.resolve(&registers);
     let is_write = direction != Some(Direction::Read);

@@ -30,6 +30,7 @@ probe_run:
     mov     x4, #-1                 // no exception
     mov     x5, #0
 1:  msr     tpidrro_el0, xzr
+    msr     cpacr_el1, x22
     msr     sctlr_el1, x20
     isb
     stp     x8, x9, [x19]
@@ -109,6 +110,18 @@ piece load_simd
     .arch_extension fp
     ldr     d0, [x8]
     ret
+// v0 to and from x9.
+piece set_v0
+    fmov    d0, x9
+    ret
+piece get_v0
+    fmov    x9, d0
+    ret
+// Goes on at x11 without vector registers.
+piece without_vectors
+    msr     cpacr_el1, xzr
+    isb
+    br      x11
 piece load_writeback
     ldr     w9, [x8], #4
     ret

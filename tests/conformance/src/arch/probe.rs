@@ -111,6 +111,12 @@ pieces! {
     load32_zero_register, load32_zero_register;
     load_pair, load_pair;
     load_simd, load_simd;
+    /// v0 from x9.
+    set_v0, set_v0;
+    /// v0 to x9.
+    get_v0, get_v0;
+    /// Goes on at x11 without vector registers.
+    without_vectors, without_vectors;
     load_writeback, load_writeback;
     store8, store8;
     store16, store16;

@@ -31,7 +31,13 @@ pub(crate) const ROWS: &[Row] = &[
         "X5",
         Kinds::ANY_NORMAL,
         "a load of what cannot be written that becomes an atomic under the host's hands",
-        code_that_changes,
+        load_becomes_atomic,
+    ),
+    Row::smp(
+        "X6",
+        Kinds::ANY_NORMAL,
+        "a load that becomes one of a vector register under the host's hands, these being off",
+        load_becomes_vector,
     ),
 ];
 
@@ -215,51 +221,83 @@ fn code_on_the_move(check: &mut Check, config: &Config) {
     }
 }
 
-/// Where [`code_that_changes`] lies, and what it loads from.
+/// Code that changes: where it lies, what it loads from, and what stands there by turns.
 static CODE: AtomicU64 = AtomicU64::new(0);
 static DATA: AtomicU64 = AtomicU64::new(0);
+static OTHER: AtomicU64 = AtomicU64::new(0);
 
-/// CPU 0 makes an LDADD of an LDP and back while the others execute it, on a page that their tables do
-/// not let them write to. The host may read the one instruction for a fault of the other.
-fn code_that_changes(check: &mut Check, config: &Config) {
-    const LDADD_W11_W10_X8: u64 = 0xb82b_010a;
-    const ADDEND: u64 = 0x0808_0808;
-    const FLIPS: u32 = 3000;
-    let io = Gic::set_up(config).dist;
-    let register = gic::IPRIORITYR + 64;
-    io.write32(register, 0);
+/// Lays an LDP out that loads from `va`, for [`flip`] to change into `other` and back.
+fn lay_out(config: &Config, other: u64, va: u64) {
     let pair = probe::load_pair();
     let code = probe::run(probe::load64(), pair.at, 0).x[Probe::DATUM];
     let at = config.far_page(0);
     let _ = probe::run(probe::store64(), at, code);
     cpu::synchronize_code(at);
     CODE.store(at, Ordering::Release);
-    DATA.store(mmu::read_only(config.gicd) + register, Ordering::Release);
+    DATA.store(va, Ordering::Release);
+    OTHER.store(other, Ordering::Release);
     IS_SHARED.store(false, Ordering::Release);
+}
+
+/// Changes the instruction and back, often, while others run it: the host may read the one for a
+/// fault of the other.
+fn flip() {
+    const FLIPS: u64 = 3000;
+    let (at, other) = (CODE.load(Ordering::Acquire), OTHER.load(Ordering::Acquire));
+    let code = probe::run(probe::load64(), at, 0).x[Probe::DATUM];
+    for n in 0..FLIPS {
+        for word in [other, code & 0xffff_ffff] {
+            let _ = probe::run(probe::store64(), at, code >> 32 << 32 | word);
+            cpu::synchronize_code(at);
+            time::pause(n % 100);
+        }
+    }
+    IS_SHARED.store(true, Ordering::Release);
+}
+
+/// The LDP may load from where the LDADD may not store.
+fn load_becomes_atomic(check: &mut Check, config: &Config) {
+    const LDADD_W11_W10_X8: u64 = 0xb82b_010a;
+    const ADDEND: u64 = 0x0808_0808;
+    let io = Gic::set_up(config).dist;
+    let register = gic::IPRIORITYR + 64;
+    io.write32(register, 0);
+    lay_out(config, LDADD_W11_W10_X8, mmu::read_only(config.gicd) + register);
     let job: smp::Job = |config| {
-        let (at, va) = (CODE.load(Ordering::Acquire), DATA.load(Ordering::Acquire));
         line_up(config.cpu_count());
         if gic::this_cpu() == 0 {
-            let code = probe::run(probe::load64(), at, 0).x[Probe::DATUM];
-            for n in 0..FLIPS {
-                for word in [LDADD_W11_W10_X8, code & 0xffff_ffff] {
-                    let _ = probe::run(probe::store64(), at, code >> 32 << 32 | word);
-                    cpu::synchronize_code(at);
-                    time::pause(u64::from(n) % 100);
-                }
-            }
-            IS_SHARED.store(true, Ordering::Release);
+            flip();
             return 0;
         }
-        let mut loads = 0;
+        let piece = probe::Piece::at(CODE.load(Ordering::Acquire), 0);
         while !IS_SHARED.load(Ordering::Acquire) {
-            let got = probe::run_with(probe::Piece::at(at, 0), [va, 0, 0, ADDEND]);
-            loads += u64::from(!got.is_caught());
+            let _ = probe::run_with(piece, [DATA.load(Ordering::Acquire), 0, 0, ADDEND]);
         }
-        loads
+        0
     };
-    together(config, job, |_, loads| check.that("it came back", loads.is_some()));
+    together(config, job, |_, answer| check.eq("it came back", answer.unwrap_or(1), 0));
     mmu::forget_remote();
     check.eq("GICD_IPRIORITYR", u64::from(io.read32(register)), 0);
     io.write32(register, 0x0101_0101 * u32::from(gic::DEFAULT_PRIORITY));
+}
+
+/// The vector registers are not for whoever runs the LDP.
+fn load_becomes_vector(check: &mut Check, config: &Config) {
+    const LDR_S0_X8: u64 = 0xbd40_0100;
+    Gic::set_up(config);
+    lay_out(config, LDR_S0_X8, config.gicd + gic::IPRIORITYR + 64);
+    let job: smp::Job = |config| {
+        line_up(config.cpu_count());
+        if gic::this_cpu() == 0 {
+            flip();
+            return 0;
+        }
+        let (at, va) = (CODE.load(Ordering::Acquire), DATA.load(Ordering::Acquire));
+        let _ = probe::run(probe::set_v0(), 0, 0);
+        while !IS_SHARED.load(Ordering::Acquire) {
+            let _ = probe::run_with(probe::without_vectors(), [va, 0, 0, at]);
+        }
+        probe::run(probe::get_v0(), 0, 1).x[Probe::DATUM]
+    };
+    together(config, job, |_, v0| check.eq("v0", v0.unwrap_or(1), 0));
 }
