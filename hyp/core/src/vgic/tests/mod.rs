@@ -1,4 +1,5 @@
 mod common;
+mod crowd;
 mod delivery;
 mod fake;
 mod fields;
