@@ -78,6 +78,27 @@ fn a_trapped_register_read() {
     assert_eq!(std::format!("{:?}", access.register), "S3_0_C0_C4_0");
 }
 
+/// ISS of a data abort (Arm ARM DDI 0487, ESR_EL2): ISV 24, SAS 23:22, SSE 21, SRT 20:16, FnV 10, CM 8,
+/// S1PTW 7, WnR 6, DFSC 5:0.
+#[test]
+fn a_plain_access_is_a_described_translation_fault() {
+    let store = 1 << 24 | 2 << 22 | 3 << 16 | 1 << 6;
+    for level in 0..4 {
+        let plain = PlainAccess::from_iss(store | 0x04 | level).unwrap();
+        assert_eq!(
+            (plain.direction(), plain.width(), plain.register()),
+            (Direction::Write, Width::Word, 3)
+        );
+    }
+    for odd in [1 << 24, 1 << 21, 1 << 10, 1 << 8, 1 << 7] {
+        assert_eq!(PlainAccess::from_iss((store | 0x07) ^ odd), None, "{odd:#x}");
+    }
+    // Access flag, permission, external, external on a walk, alignment, another level.
+    for status in [0x08, 0x0c, 0x0f, 0x10, 0x15, 0x17, 0x21, 0x2b] {
+        assert_eq!(PlainAccess::from_iss(store | status), None, "{status:#x}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_syndrome_panics(esr: u64) {
