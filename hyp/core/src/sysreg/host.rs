@@ -120,12 +120,6 @@ impl HostId {
         self.field(IdRegister::Pfr0, 44) != 0
     }
 
-    /// System registers of a GICv3 or later.
-    #[must_use]
-    pub fn has_gic_registers(&self) -> bool {
-        self.field(IdRegister::Pfr0, 24) != 0
-    }
-
     /// What the hardware does to PSTATE when EL1 takes an exception.
     #[must_use]
     pub fn pstate_features(&self) -> PstateFeatures {
