@@ -34,6 +34,8 @@ use hyp_abi::bundle::{
 };
 use hyp_abi::vm_type::{DEFAULT_IPA_BITS, MIN_IPA_BITS};
 use hyp_abi::vplatform::{MAX_VCPUS, RAM_BASE};
+use hyp_core::addr::BLOCK_2M;
+use hyp_core::memory::MARK_TABLES;
 use hyp_core::vm_type::MAX_IPA_BITS;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -95,6 +97,14 @@ pub struct Guarded {
     /// Bytes.
     #[serde(deserialize_with = "size")]
     pub size: u64,
+}
+
+impl Guarded {
+    /// Tables that the marks take, one for each block of 2 MiB.
+    fn tables(&self) -> u64 {
+        let end = self.base.saturating_add(self.size);
+        end.div_ceil(BLOCK_2M).saturating_sub(self.base / BLOCK_2M)
+    }
 }
 
 /// One VM.
@@ -234,6 +244,14 @@ impl VmDesc {
                     range.size
                 );
             }
+        }
+        let tables: u64 = self.guarded.iter().map(Guarded::tables).sum();
+        // At least one more is above them.
+        if tables >= MARK_TABLES {
+            bail!(
+                "guarded: these ranges lie in {tables} blocks of 2 MiB, and there may be marks in fewer \
+                 than {MARK_TABLES}: guard fewer pages, or pages closer together"
+            );
         }
         Ok(())
     }
@@ -379,6 +397,8 @@ mod tests {
         assert!(vm("dialect = 'klingon'").contains("klingon"));
         assert!(vm("name = 'a b'").contains("letters"));
         assert!(vm("guarded = [{ base = 1, size = '4K' }]").contains("pages"));
+        assert!(vm("guarded = [{ base = 0, size = '1G' }]").contains("512 blocks"));
+        assert!(vm("guarded = [{ base = 4096, size = '510M' }]").contains("256 blocks"));
         assert!(vm("[[vm]]\nkernel = 'k'").contains("two VMs"));
     }
 }
