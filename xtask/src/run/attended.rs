@@ -37,6 +37,10 @@ pub fn run(
     }
     let mut session = Session::start(&command, Typist::Person, limit)?;
     if !machine.model.switches_off {
+        eprintln!(
+            "[xtask] this machine cannot switch itself off: QEMU is stopped at the line {}",
+            exit::EXIT_PREFIX
+        );
         session = session.until_line(exit::EXIT_PREFIX);
     }
 
