@@ -23,7 +23,8 @@ pub(crate) fn watch(vcpu: &Vcpu, has_all: bool) {
         let stacks = [sysreg::sp_el0(), sysreg::sp_el1()];
         has_all.then(|| hyp_core::vm::digest(vcpu.frame.x.iter().chain(&stacks)))
     };
-    let is_stuck = runaway.is_stuck(&moment(), registers);
+    let seconds = || timer::now().checked_div(timer::frequency()).unwrap_or(0);
+    let is_stuck = runaway.is_stuck(&moment(), registers, seconds);
     vcpu.state.runaway.set(runaway);
     if is_stuck {
         condemn(vcpu, format_args!("it takes the same exception again and again"));

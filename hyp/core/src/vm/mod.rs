@@ -12,7 +12,7 @@ mod runaway;
 pub use call::Caller;
 pub use devices::{Device, Emulated};
 pub use life::{Left, Life, Stop};
-pub use runaway::{EXCEPTIONS, LOOKS, Moment, Runaway, digest};
+pub use runaway::{EXCEPTIONS, LOOKS, Moment, PATIENCE, Runaway, digest};
 
 use spin::RelaxStrategy;
 

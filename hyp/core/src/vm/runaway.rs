@@ -11,8 +11,11 @@
 
 use crate::inject;
 
-/// Exceptions in a row after which a vCPU is stuck.
+/// Exceptions in a row after which a vCPU is stuck, if [`PATIENCE`] does not help.
 pub const EXCEPTIONS: u32 = 1000;
+/// How many times the clock's second changes while they go on: another vCPU, or the guest's timer, may
+/// be about to correct the cause.
+pub const PATIENCE: u64 = 2;
 /// Looks in a row after which a vCPU is stuck.
 pub const LOOKS: u32 = 3;
 /// Bytes of one entry of the vector table (Arm ARM, D1.3.1.5).
@@ -58,6 +61,8 @@ pub struct Runaway {
     pc: u64,
     registers: Option<u64>,
     exceptions: u32,
+    /// The second of the exception that was the [`EXCEPTIONS`]th in a row.
+    since: u64,
     looks: u32,
 }
 
@@ -65,19 +70,24 @@ impl Runaway {
     /// Nothing seen yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { pc: 0, registers: None, exceptions: 0, looks: 0 }
+        Self { pc: 0, registers: None, exceptions: 0, since: 0, looks: 0 }
     }
 
     /// The vCPU is about to be made to take a synchronous exception `at` this moment. Whether it
-    /// has taken nothing else [`EXCEPTIONS`] times in a row, each time out of the exception
-    /// before:
+    /// has taken nothing else [`EXCEPTIONS`] times in a row and for [`PATIENCE`] after that, each time
+    /// out of the exception before:
     ///
     /// - at one instruction of its own vector, which is where the exception leads again, or
     /// - at one instruction anywhere in EL1, all registers being the same.
     ///
-    /// `registers` sums up general registers and stack pointers, where they are at hand; it is
-    /// asked only when needed.
-    pub fn is_stuck(&mut self, at: &Moment, registers: impl FnOnce() -> Option<u64>) -> bool {
+    /// `registers` sums up general registers and stack pointers, where they are at hand, and `clock`
+    /// tells seconds; each is asked only when needed.
+    pub fn is_stuck(
+        &mut self,
+        at: &Moment,
+        registers: impl FnOnce() -> Option<u64>,
+        clock: impl FnOnce() -> u64,
+    ) -> bool {
         let is_again = at.pc == self.pc && at.elr_el1 == at.pc && !inject::is_from_el0(at.pstate);
         self.pc = at.pc;
         if !is_again {
@@ -91,7 +101,14 @@ impl Runaway {
             before.is_some() && self.registers == before
         };
         self.exceptions = if is_loop { self.exceptions.saturating_add(1) } else { 0 };
-        self.exceptions >= EXCEPTIONS
+        if self.exceptions < EXCEPTIONS {
+            return false;
+        }
+        let now = clock();
+        if self.exceptions == EXCEPTIONS {
+            self.since = now;
+        }
+        now.saturating_sub(self.since) >= PATIENCE
     }
 
     /// As [`Self::is_stuck`] where the exception before is not the cause of this one, which is
@@ -102,7 +119,7 @@ impl Runaway {
         if pc == self.pc && elr_el1 == pc {
             return false;
         }
-        *self = Self { pc, registers: None, exceptions: 0, looks: self.looks };
+        *self = Self { pc, registers: None, exceptions: 0, since: 0, looks: self.looks };
         true
     }
 
@@ -130,13 +147,36 @@ mod tests {
         Moment { pc, pstate, elr_el1, vbar_el1: VBAR }
     }
 
-    /// After how many exceptions the vCPU is found stuck, if within 5000.
-    fn stuck_after(mut next: impl FnMut(u64) -> (Moment, Option<u64>)) -> Option<u64> {
+    /// After how many exceptions the vCPU is found stuck, if within 5000. Each takes a second, so that
+    /// [`PATIENCE`] adds two.
+    fn stuck_after(next: impl FnMut(u64) -> (Moment, Option<u64>)) -> Option<u64> {
+        stuck_at(next, |n| n)
+    }
+
+    /// The same where the clock shows the second `clock` at the exception of that number.
+    fn stuck_at(
+        mut next: impl FnMut(u64) -> (Moment, Option<u64>),
+        clock: impl Fn(u64) -> u64,
+    ) -> Option<u64> {
         let mut seen = Runaway::new();
         (1..=5000).find(|n| {
             let (moment, registers) = next(*n);
-            seen.is_stuck(&moment, || registers)
+            seen.is_stuck(&moment, || registers, || clock(*n))
         })
+    }
+
+    #[test]
+    fn what_others_may_correct_is_waited_for() {
+        let pc = 0x4020_1000;
+        let caught = |_| (at(pc, pc, EL1H), Some(7));
+        // All in one second, or in two.
+        assert_eq!(stuck_at(caught, |_| 9), None);
+        assert_eq!(stuck_at(caught, |n| 9 + n / 2000), Some(4000));
+        // What came before does not count: the clock runs from the 1000th on.
+        assert_eq!(stuck_at(caught, |n| 9 + n.min(1000)), None);
+        // Corrected in between, it begins anew.
+        let mended = |n| (at(pc, if n == 1500 { 0 } else { pc }, EL1H), Some(7));
+        assert_eq!(stuck_at(mended, |n| n / 400), Some(3200));
     }
 
     #[test]
@@ -148,16 +188,17 @@ mod tests {
         for (pc, elr_el1) in probe.into_iter().cycle().take(40) {
             let moment = at(pc, elr_el1, EL1H);
             if !short.is_fresh(pc, elr_el1) {
-                assert!(!short.is_stuck(&moment, || Some(1)));
+                assert!(!short.is_stuck(&moment, || Some(1), || 0));
             }
-            assert!(!long.is_stuck(&moment, || Some(1)));
+            assert!(!long.is_stuck(&moment, || Some(1), || 0));
             assert_eq!(short, long);
         }
         let moment = at(0x4000, 0x4000, EL1H);
         assert!(short.is_fresh(0x4000, 0));
-        let found = (0..5000)
-            .find(|_| !short.is_fresh(0x4000, 0x4000) && short.is_stuck(&moment, || Some(1)));
-        assert_eq!(found, Some(EXCEPTIONS));
+        let found = (0..5000).find(|n| {
+            !short.is_fresh(0x4000, 0x4000) && short.is_stuck(&moment, || Some(1), || *n)
+        });
+        assert_eq!(found, Some(u64::from(EXCEPTIONS) + PATIENCE));
     }
 
     #[test]
@@ -165,15 +206,15 @@ mod tests {
         for place in [0x200, 0x204, 0x27c] {
             let pc = VBAR + place;
             let found = stuck_after(|n| (at(pc, if n == 1 { 0 } else { pc }, EL1H), Some(n)));
-            assert_eq!(found, Some(1001), "{place:#x}");
-            assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), None)), Some(1001));
+            assert_eq!(found, Some(1003), "{place:#x}");
+            assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), None)), Some(1003));
         }
     }
 
     #[test]
     fn elsewhere_the_registers_decide() {
         let pc = 0x4020_1000;
-        assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), Some(7))), Some(1002));
+        assert_eq!(stuck_after(|_| (at(pc, pc, EL1H), Some(7))), Some(1004));
         // A handler that mends and returns, or that counts its tries.
         assert_eq!(stuck_after(|n| (at(pc, pc, EL1H), Some(n))), None);
         assert_eq!(stuck_after(|n| (at(pc, pc, EL1H), Some(n / 900))), None);

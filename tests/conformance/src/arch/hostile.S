@@ -38,6 +38,20 @@ hostile_return:
     vector_table returning_vectors
     eret
 
+// A piece of probe.S: loads with that handler until it can be done.
+    .text
+    .global load32_patiently
+load32_patiently:
+    mrs     x10, vbar_el1
+    adrp    x11, returning_vectors
+    add     x11, x11, :lo12:returning_vectors
+    msr     vbar_el1, x11
+    isb
+    ldr     w9, [x8]
+    msr     vbar_el1, x10
+    isb
+    ret
+
 // A jump to an address that the guest's own tables forbid, the vectors being there too.
     .text
 hostile_nowhere:

@@ -3,6 +3,8 @@
 
 use core::arch::global_asm;
 
+use super::probe::Piece;
+
 global_asm!(include_str!("hostile.S"));
 
 // SAFETY: `hostile.S` has them; none comes back.
@@ -12,6 +14,12 @@ unsafe extern "C" {
     fn hostile_nowhere(nothing: u64) -> !;
     fn hostile_nowhere_flat(nothing: u64) -> !;
     fn hostile_undefined(nothing: u64) -> !;
+    fn load32_patiently();
+}
+
+/// Loads 32 bits, again and again until there is no exception.
+pub(crate) fn patient_load() -> Piece {
+    Piece::at(load32_patiently as *const () as u64, 0)
 }
 
 /// A way to go wrong.

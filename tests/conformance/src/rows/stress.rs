@@ -8,7 +8,7 @@ use hyp_abi::vplatform::{MAX_VCPUS, VTIMER_INTID};
 use hyp_abi::{psci, smccc, trng};
 
 use crate::arch::probe::{self, Probe};
-use crate::arch::{cpu, mmu, registers, sysreg};
+use crate::arch::{cpu, hostile, mmu, registers, sysreg};
 use crate::config::{Config, Kinds, PAGE};
 use crate::gic::{self, Gic};
 use crate::hyper::call0;
@@ -38,6 +38,12 @@ pub(crate) const ROWS: &[Row] = &[
         Kinds::ANY_NORMAL,
         "a load that becomes one of a vector register under the host's hands, these being off",
         load_becomes_vector,
+    ),
+    Row::smp(
+        "X7",
+        Kinds::GUARD,
+        "a load whose abort handler returns to it until another vCPU has guarded the page",
+        patience,
     ),
 ];
 
@@ -300,4 +306,22 @@ fn load_becomes_vector(check: &mut Check, config: &Config) {
         probe::run(probe::get_v0(), 0, 1).x[Probe::DATUM]
     };
     together(config, job, |_, v0| check.eq("v0", v0.unwrap_or(1), 0));
+}
+
+fn patience(check: &mut Check, config: &Config) {
+    // The last page of the distributor, which nobody else uses now.
+    let (base, size) = config.gic_windows()[0];
+    let page = base + size - PAGE;
+    check.eq("UNMAP", config.unmap(page), 0);
+    DATA.store(page, Ordering::Release);
+    let job: smp::Job = |config| {
+        let page = DATA.load(Ordering::Acquire);
+        line_up(config.cpu_count());
+        if gic::this_cpu() == 0 {
+            time::sleep(200);
+            return config.map(page);
+        }
+        u64::from(probe::run(hostile::patient_load(), page, 0).is_caught())
+    };
+    together(config, job, |_, answer| check.eq("answer", answer.unwrap_or(1), 0));
 }
