@@ -3,7 +3,7 @@
 use hyp_core::esr::{Direction, Exit, SysReg};
 use hyp_core::features::{Dialect, FeatureOptions, Features};
 use hyp_core::sysreg::{Answer, CpuView, HostId, ID_REGISTERS, TrapControls};
-use hyp_core::vgic::{GicVersion, SgiRegister};
+use hyp_core::vgic::{CommonRegister, GicVersion, SgiRegister};
 
 use super::bits;
 use crate::bytes::Bytes;
@@ -76,13 +76,14 @@ pub(super) fn check(esr: u64, bytes: &mut Bytes<'_>) {
     match answer {
         Answer::Value(_) => assert!(is_read),
         Answer::Ignored | Answer::Sgi(_) | Answer::Deactivate => assert!(!is_read),
-        Answer::Undefined => {}
+        Answer::Undefined | Answer::Common(_) => {}
     }
     let [op0, op1, crn, crm, op2] =
         [(21, 20), (16, 14), (13, 10), (4, 1), (19, 17)].map(|(high, low)| bits(esr, high, low));
     let name = (op0, op1, crn, crm, op2);
     let is_v3 = gic == GicVersion::V3;
-    let is_gic = crn == 12 && matches!((crm, op2), (11, 1 | 5 | 6 | 7) | (12, 5));
+    // Those that can trap, of all that the GIC's CPU interface has.
+    let is_gic = matches!((crn, crm, op2), (12, 11, 1 | 3 | 5..=7) | (12, 12, 4 | 5) | (4, 6, 0));
     match name {
         (3, 0, 0, 1..=7, _) => {
             assert_eq!(matches!(answer, Answer::Value(_)), is_read);
@@ -92,7 +93,13 @@ pub(super) fn check(esr: u64, bytes: &mut Bytes<'_>) {
                 identification(index, value, &host, ipa_bits, is_v3);
             }
         }
-        (3, 0, 12, ..) if is_gic && !is_v3 => assert_eq!(answer, Answer::Undefined),
+        (3, 0, ..) if is_gic && !is_v3 => assert_eq!(answer, Answer::Undefined),
+        (3, 0, 12, 12, 4) => assert_eq!(answer, Answer::Common(CommonRegister::Ctlr)),
+        (3, 0, 4, 6, 0) => assert_eq!(answer, Answer::Common(CommonRegister::Pmr)),
+        (3, 0, 12, 11, 3) if is_read => {
+            assert_eq!(answer, Answer::Common(CommonRegister::Rpr));
+        }
+        (3, 0, 12, 11, 3) => assert_eq!(answer, Answer::Undefined),
         (3, 0, 12, 11, 5..=7) if !is_read => {
             let sent = [SgiRegister::Sgi1, SgiRegister::Asgi1, SgiRegister::Sgi0];
             assert_eq!(answer, Answer::Sgi(sent[usize::try_from(op2 - 5).unwrap()]));
