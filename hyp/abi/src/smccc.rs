@@ -36,12 +36,6 @@ impl FunctionId {
         self.0 & Self::CONVENTION_64 != 0
     }
 
-    /// Whether this is a fast call.
-    #[must_use]
-    pub const fn is_fast(self) -> bool {
-        self.0 & Self::FAST != 0
-    }
-
     /// The owning entity, 0 to 63; see [`owner`].
     #[must_use]
     pub const fn owner(self) -> u32 {

@@ -303,9 +303,6 @@ pub const fn advance_aarch32(pc: u64, pstate: u64, is_16bit: bool) -> (u64, u64)
     (pc.wrapping_add(length) & 0xffff_ffff, pstate)
 }
 
-/// The PSTATE of a vCPU that starts: EL1h, all exceptions masked (DEN0022, 6.4).
-pub const START_PSTATE: u64 = spsr::EL1H | spsr::DAIF;
-
 /// The guest's endianness setting, as a vCPU hands it to one that it starts (DEN0022, 6.4.1).
 #[must_use]
 pub const fn starts_big_endian(sctlr_el1: u64) -> bool {

@@ -97,7 +97,7 @@ pub(crate) struct EntryState {
     pub(crate) vpidr: u64,
 }
 
-/// PSTATE of a vCPU that starts: EL1h, DAIF masked.
+/// PSTATE of a vCPU that starts: EL1h, all exceptions masked (DEN0022, 6.4).
 const PSTATE_START: u64 = spsr_el2::M::EL1h.value
     | spsr_el2::D::SET.value
     | spsr_el2::A::SET.value
