@@ -127,6 +127,23 @@ fn an_sgi_or_timer_that_comes_again_is_one_list_register_write() {
     once(&mut m, false);
 }
 
+/// Another vCPU made the SGI active, and its owner has not looked yet: the short road, on which it would
+/// be signalled at once, is not taken.
+#[test]
+fn an_sgi_that_another_made_active_waits() {
+    let mut m = Machine::started(2, 4);
+    m.sgi(0, SgiRegister::Sgi1, 5 << 24 | 1);
+    assert_eq!(m.cpus[0].acknowledge(), 5);
+    m.cpus[0].end(5);
+    let kicks = m.vgic.redist_write(1, SGI_FRAME + ISACTIVER, Width::Word, 1 << 5, &mut m.cpus[1]);
+    assert_eq!(kicks, Kicks::NONE.with(0));
+    assert!(!m.vgic.sgi_to_self(0, 5 << 24 | 1, &mut m.cpus[0]));
+    m.sgi(0, SgiRegister::Sgi1, 5 << 24 | 1);
+    assert!(!m.cpus[0].has_interrupt());
+    m.redist_write(1, 0, SGI_FRAME + 0x380, 1 << 5);
+    assert_eq!(m.acknowledge(0), 5);
+}
+
 /// A level sensitive line is `0b00` and an edge `0b10`, whatever was there before.
 #[test]
 fn a_trigger_is_what_was_written_last() {
