@@ -18,6 +18,10 @@ pub(crate) mod class {
     pub(crate) const SVC: u64 = 0x15;
     /// A trapped system register.
     pub(crate) const REGISTER: u64 = 0x18;
+    /// SVE, switched off by CPACR_EL1.
+    pub(crate) const SVE: u64 = 0x19;
+    /// SME, switched off by CPACR_EL1.
+    pub(crate) const SME: u64 = 0x1d;
     /// A fetch, from EL0.
     pub(crate) const FETCH_EL0: u64 = 0x20;
     /// A fetch, from EL1.

@@ -8,7 +8,7 @@ use crate::arch::code::{SYSTEM_ENCODINGS, System};
 use crate::arch::mmu::USER_WINDOW;
 use crate::arch::shot::{EL0, EL1H, Regime, SCTLR_OFF};
 use crate::cpu::{Cpu, Doing};
-use crate::expect::class;
+use crate::expect::{class, esr};
 use crate::layout::PAGE;
 use crate::random::{Random, low};
 
@@ -149,7 +149,7 @@ fn from_kernel(cpu: &mut Cpu, system: System, but: u32, pstate: u64, regime: Reg
     }
     let is_undefined = !cpu.is_done();
     if is_undefined {
-        cpu.undefined(&doing);
+        refused(cpu, system, &doing);
     } else if matches!(system.fields(), [3, 3, 4, 1, 0] | [3, 0, 4, 1, 0]) && !system.is_read() {
         // SP_EL0 is to change.
         cpu.shot.sp_el0 = cpu.before.1;
@@ -170,6 +170,29 @@ fn from_kernel(cpu: &mut Cpu, system: System, but: u32, pstate: u64, regime: Reg
         }
         _ => {}
     }
+}
+
+/// The instruction must have been undefined, or refused by the guest's own EL1.
+fn refused(cpu: &Cpu, system: System, doing: &Doing<'_>) {
+    match (cpu.class(), system.fields()) {
+        // FEAT_IDST describes undefined reads of the ID space.
+        (class::REGISTER, [3, 0 | 1 | 3, 0, 0..=7, _]) if system.is_read() => {
+            cpu.caught_with(doing, described(system));
+        }
+        // CPACR_EL1.ZEN and SMEN, off in this guest, come before what EL2 traps.
+        (class::SVE, [3, 0, 1, 2, 0]) => cpu.caught_with(doing, esr(class::SVE, 0)),
+        (class::SME, [3, 0, 1, 2, 4 | 6] | [3, 3, 4, 2, 2] | [0, 3, 4, _, 3]) => {
+            cpu.caught_with(doing, esr(class::SME, 0));
+        }
+        _ => cpu.undefined(doing),
+    }
+}
+
+/// The ESR of `system` where it is trapped as a system register (Arm ARM, ISS encoding of EC 0x18).
+fn described(system: System) -> u64 {
+    let [op0, op1, crn, crm, op2] = system.fields();
+    let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | system.register() << 5 | crm << 1;
+    esr(class::REGISTER, u64::from(iss | u32::from(system.is_read())))
 }
 
 fn name(system: System) -> &'static str {
@@ -216,7 +239,7 @@ fn expect(cpu: &Cpu, system: System) -> Expect {
 /// From EL0 what is not for EL0 is undefined or trapped to EL1.
 fn from_user(cpu: &mut Cpu, system: System, but: u32) {
     cpu.fire_in(system.at() + USER_WINDOW, EL0, Regime::Usual);
-    let [op0, op1, crn, crm, op2] = system.fields();
+    let [op0, op1, ..] = system.fields();
     let name = name(system);
     let doing = Doing(format_args!("{name} {:?} at EL0", system.fields()));
     if cpu.is_done() {
@@ -229,12 +252,8 @@ fn from_user(cpu: &mut Cpu, system: System, but: u32) {
         class::UNKNOWN => cpu.undefined(&doing),
         // MSR of DAIF, which emulators do not describe well.
         class::REGISTER if op0 == 0 => cpu.caught(&doing),
-        class::REGISTER => {
-            let iss =
-                op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | system.register() << 5 | crm << 1;
-            let iss = u64::from(iss | u32::from(system.is_read()));
-            cpu.caught_with(&doing, crate::expect::esr(class::REGISTER, iss));
-        }
+        class::REGISTER => cpu.caught_with(&doing, described(system)),
+        class::SME => refused(cpu, system, &doing),
         // Maintenance of an address that EL0 cannot reach.
         class::DATA_EL0 if op0 == 1 => cpu.caught(&doing),
         _ => cpu.fail(&doing, format_args!("an undefined or a trapped instruction")),
