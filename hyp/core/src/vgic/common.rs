@@ -4,6 +4,7 @@
 //! the state of the virtual CPU interface, where the hardware goes on with them.
 
 use super::bits::low;
+use super::lr::vmcr;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,19 +24,17 @@ pub struct VirtualCommon {
     pub vtr: u64,
     /// ICH_VMCR_EL2: what the guest has set.
     pub vmcr: u64,
-    /// A bit for each preemption level that is active, lowest bit of the first word first:
-    /// `ICH_AP0R<n>_EL2` or `ICH_AP1R<n>_EL2`.
+    /// A bit for each preemption level that is active in either group, lowest bit of the first word
+    /// first: the union of `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`.
     pub active: [u32; 4],
 }
 
 /// Fields that ICC_CTLR_EL1 takes over from ICH_VTR_EL2, as first bit there, width, first bit here:
 /// PRIbits, IDbits, SEIS, A3V.
 const OF_VTR: [(u32, u32, u32); 4] = [(29, 3, 8), (23, 3, 11), (22, 1, 14), (21, 1, 15)];
-/// Fields that a guest may write, as bit of ICH_VMCR_EL2, bit of ICC_CTLR_EL1: VCBPR and CBPR, VEOIM and
-/// EOImode.
-const OF_VMCR: [(u32, u32); 2] = [(4, 0), (9, 1)];
-/// Lowest bit of ICH_VMCR_EL2.VPMR, eight bits wide.
-const VPMR: u32 = 24;
+/// Fields that a guest may write, as bit of ICH_VMCR_EL2, bit of ICC_CTLR_EL1: CBPR, EOImode.
+const OF_VMCR: [(u32, u32); 2] =
+    [(vmcr::VCBPR.trailing_zeros(), 0), (vmcr::VEOIM.trailing_zeros(), 1)];
 /// The running priority while nothing is active.
 const IDLE: u64 = 0xff;
 
@@ -56,7 +55,7 @@ impl VirtualCommon {
                     value | field(self.vmcr, from, 1).wrapping_shl(to)
                 })
             }
-            CommonRegister::Pmr => field(self.vmcr, VPMR, 8),
+            CommonRegister::Pmr => field(self.vmcr, vmcr::VPMR_SHIFT, 8),
             CommonRegister::Rpr => self.running_priority(),
         }
     }
@@ -72,7 +71,8 @@ impl VirtualCommon {
                 // PRIbits: the upper ones are there, 5 to 8.
                 let missing = low(7u64.wrapping_sub(field(self.vtr, 29, 3)));
                 let mask = 0xffu64.wrapping_shl(missing) & 0xff;
-                self.vmcr & !0xffu64.wrapping_shl(VPMR) | (value & mask).wrapping_shl(VPMR)
+                self.vmcr & !0xffu64.wrapping_shl(vmcr::VPMR_SHIFT)
+                    | (value & mask).wrapping_shl(vmcr::VPMR_SHIFT)
             }
             CommonRegister::Rpr => self.vmcr,
         }

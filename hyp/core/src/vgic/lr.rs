@@ -235,8 +235,12 @@ pub mod vmcr {
     pub const VENG0: u64 = 1 << 0;
     /// Group 1 enabled by the guest.
     pub const VENG1: u64 = 1 << 1;
+    /// Group 1 takes its preemption from the binary point of group 0 (CBPR).
+    pub const VCBPR: u64 = 1 << 4;
     /// End of interrupt drops the priority only; ICC_DIR_EL1 deactivates.
     pub const VEOIM: u64 = 1 << 9;
+    /// Lowest bit of the priority mask, eight bits wide: not where GICH_VMCR has it.
+    pub const VPMR_SHIFT: u32 = 24;
 }
 
 /// The virtual CPU interface of the physical CPU that runs this code, and what the model needs
