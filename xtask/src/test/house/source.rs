@@ -123,7 +123,7 @@ mod tests {
             ("br\"unsafe\"", false),
             ("'\"' unsafe '\"'", true),
             (r"'\'' unsafe", true),
-            ("fn f<'a>(x: &'a str) { unsafe { } }", true),
+            ("fn f<'a>(x: &'a str, g: unsafe fn()) {}", true),
             ("for\" unsafe\"", false),
         ] {
             assert_eq!(code_only(text).contains("unsafe"), word_is_code, "{text}");
