@@ -10,7 +10,8 @@ const LABELS: f64 = 330.0;
 const PLOT: f64 = 520.0;
 const NUMBERS: f64 = 70.0;
 const LINE: f64 = 22.0;
-const HEAD: f64 = 46.0;
+/// Two lines of words above the plot, and one for the scale.
+const HEAD: f64 = 3.0 * LINE;
 /// Decades of the scale: 10 to 10,000 instructions.
 const DECADES: f64 = 3.0;
 
@@ -32,14 +33,13 @@ pub fn svg(figures: &[Figure]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"8\" y=\"16\" font-weight=\"bold\">Instructions per operation, EL2 included \
-         (logarithmic)</text>\n",
-        height + 8.0
-    );
-    let _ = writeln!(
-        svg,
-        "<text x=\"8\" y=\"34\" fill=\"#555555\">dark: hand-written floor; blue: Postern, median; \
-         | aim; ‖ limit</text>"
+         <text x=\"8\" y=\"{}\" font-weight=\"bold\">Instructions per operation, EL2 included \
+         (logarithmic)</text>\n\
+         <text x=\"8\" y=\"{}\" fill=\"#555555\">dark: hand-written floor; blue: Postern, median; \
+         thin red line: aim; thick one: limit</text>\n",
+        height + 8.0,
+        LINE - 6.0,
+        2.0 * LINE - 6.0
     );
     for decade in [10.0, 100.0, 1000.0, 10_000.0] {
         let x = LABELS + position(decade);
@@ -47,7 +47,7 @@ pub fn svg(figures: &[Figure]) -> String {
             svg,
             "<line x1=\"{x:.1}\" y1=\"{HEAD}\" x2=\"{x:.1}\" y2=\"{height}\" stroke=\"#dddddd\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#888888\">{decade}</text>",
-            HEAD - 4.0
+            HEAD - 6.0
         );
     }
     let mut y = HEAD;
@@ -128,5 +128,15 @@ mod tests {
         assert_eq!(svg.matches("#5b8fd6").count(), shown.count());
         assert!(!svg.contains(rows::all().last().unwrap().title));
         assert_eq!(escaped("a<b&c"), "a&lt;b&amp;c");
+        // Words that reach into the plot and numbers of the scale share no line.
+        let heights_of = |colour: &str| -> Vec<&str> {
+            let texts = svg.split("<text ").filter(|text| text.contains(colour));
+            texts.filter_map(|text| text.split("y=\"").nth(1)?.split('"').next()).collect()
+        };
+        let (words, scale) = (heights_of("#555555"), heights_of("#888888"));
+        assert_eq!((words.len(), scale.len()), (1, 4));
+        assert!(scale.iter().all(|height| {
+            (height.parse::<f64>().unwrap() - words[0].parse::<f64>().unwrap()).abs() >= 12.0
+        }));
     }
 }

@@ -10,6 +10,7 @@ mod image;
 mod measure;
 mod output;
 mod paths;
+mod peers;
 mod rows;
 mod stats;
 mod subject;
@@ -70,6 +71,7 @@ pub fn command(options: &Options) -> Result<u8> {
         let say = |what: &str| eprintln!("[xtask] {what}");
         let parts = [
             ("table", table::markdown(&figures)),
+            ("peers", peers::Peers::read()?.markdown(&figures)),
             ("image", image.markdown()),
             ("paths", paths::write(&laboratory, &figures, say)?),
         ];
