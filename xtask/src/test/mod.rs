@@ -2,6 +2,7 @@
 //! counts. What CI runs; with `--all` everything there is.
 
 mod house;
+mod packages;
 mod progress;
 mod rounds;
 mod stages;

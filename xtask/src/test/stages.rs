@@ -24,6 +24,7 @@ pub const ALL: &[Stage] = &[
     Stage { name: "lints, bare metal", run: bare_metal_lints },
     Stage { name: "documentation", run: documentation },
     Stage { name: "host tests", run: host_tests },
+    Stage { name: "packages", run: super::packages::check },
     Stage { name: "audit of image and unsafe code", run: audit },
 ];
 

@@ -7,6 +7,8 @@ mod source;
 mod text;
 mod tree;
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use files::Files;
@@ -34,6 +36,7 @@ const RULES: &[(&str, Check)] = &[
     ("no path of one machine", text::machine_paths),
     ("no registry named in the tree", text::registries),
     ("links between documents lead somewhere", text::links),
+    ("links to the repository lead somewhere", text::links_home),
     ("where documents have a debugger stop is a function", text::breakpoints),
     ("each row of the ABI is shown or excused", conformance::rows),
     ("the conformance guest runs in every configuration", conformance::matrix),
@@ -46,6 +49,15 @@ fn promises(files: &Files) -> Vec<String> {
     let rules: Vec<&str> = RULES.iter().map(|(rule, _check)| *rule).collect();
     let stages: Vec<&str> = super::stages::ALL.iter().map(|stage| stage.name).collect();
     evidence::claims(files, &rules, &stages)
+}
+
+/// Links of the documents below `root` that lead to nothing there.
+///
+/// # Errors
+///
+/// The files cannot be read.
+pub fn dead_links(root: &Path) -> Result<Vec<String>> {
+    Ok(text::links(&Files::read(root)?))
 }
 
 /// Checks every rule on the checkout.

@@ -37,13 +37,29 @@ fn matching(files: &Files, pattern: &str, what: &str) -> Vec<String> {
 
 /// A relative link in a Markdown file names a file or folder of the tree.
 pub fn links(files: &Files) -> Vec<String> {
+    dead(files, |from, target| (!target.contains("://")).then(|| resolve(from, target)))
+}
+
+/// So does a link to the repository, which a document has that goes elsewhere in a package.
+pub fn links_home(files: &Files) -> Vec<String> {
+    dead(files, |_from, target| {
+        let (_kind, path) = target.strip_prefix(HOME)?.split_once("/main/")?;
+        Some(path.to_owned())
+    })
+}
+
+const HOME: &str = "https://github.com/postern-hypervisor/postern/";
+
+/// Links that lead to no file or folder; `path` says from the document's path and the link where it
+/// leads in the tree, if it does.
+fn dead(files: &Files, path: impl Fn(&str, &str) -> Option<String>) -> Vec<String> {
     let Ok(link) = Regex::new(r"\]\(([^)#\s]+)(#[^)]*)?\)") else { return Vec::new() };
     let mut breaches = Vec::new();
     for file in files.0.iter().filter(|file| file.path.ends_with(".md")) {
         for (index, line) in file.text.lines().enumerate() {
             for found in link.captures_iter(line) {
                 let target = &found[1];
-                if !target.contains("://") && !exists(files, &resolve(&file.path, target)) {
+                if path(&file.path, target).is_some_and(|path| !exists(files, &path)) {
                     breaches.push(breach(file, index, &format!("no {target}")));
                 }
             }
@@ -132,6 +148,15 @@ mod tests {
             ("docs/a.md", "[up](../README.md#top) [side](b.md)"),
         ]);
         assert_eq!(links(&files), ["README.md:1: no gone.md", "docs/a.md:1: no b.md"]);
+    }
+
+    #[test]
+    fn links_to_the_repository_lead_to_files_and_folders() {
+        let text = format!("[a]({HOME}blob/main/docs/a.md) [b]({HOME}tree/main/b) [c]({HOME})");
+        let files = Files::of(&[("docs/a.md", ""), ("b/README.md", &text)]);
+        assert_eq!(links_home(&files), [""; 0]);
+        let files = Files::of(&[("b/README.md", &text)]);
+        assert_eq!(links_home(&files), [format!("b/README.md:1: no {HOME}blob/main/docs/a.md")]);
     }
 
     #[test]
