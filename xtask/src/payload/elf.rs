@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use object::LittleEndian;
-use object::elf::{EM_AARCH64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD};
+use object::elf::{EM_AARCH64, ET_DYN, ET_EXEC, FileHeader64, PT_INTERP, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 /// Segments further apart than this are not joined into one piece.
@@ -46,6 +46,12 @@ pub(super) fn flatten(file: &[u8]) -> Result<Flat> {
     }
     let mut segments = Vec::new();
     for program in header.program_headers(LittleEndian, file).context(cut)? {
+        if program.p_type(LittleEndian) == PT_INTERP {
+            bail!(
+                "it asks for a dynamic loader, and nobody runs one before a guest: compile it with \
+                 -fno-pie and link it with -static -no-pie"
+            );
+        }
         if program.p_type(LittleEndian) != PT_LOAD || program.p_memsz(LittleEndian) == 0 {
             continue;
         }

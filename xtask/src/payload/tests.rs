@@ -182,6 +182,15 @@ fn impossible_elf_files_are_refused() {
 }
 
 #[test]
+fn a_program_for_a_dynamic_loader_is_refused() {
+    let mut program = elf(183, 0x4020_0000, &[(0, 0x4020_0000, 0x4020_0000, 0x400, 0x400)]);
+    assert!(recognize(program.clone()).is_ok());
+    // The type of a segment, PT_INTERP (ELF gABI, "Program Header").
+    put(&mut program, 64, &3_u32.to_le_bytes());
+    assert!(refusal(program).contains("-static -no-pie"));
+}
+
+#[test]
 fn foreign_kernels_are_named() {
     let with = |at: usize, sign: &[u8]| {
         let mut bytes = vec![0x77; 0x400];
