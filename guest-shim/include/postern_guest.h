@@ -43,7 +43,11 @@ extern "C" {
 #define POSTERN_REGION (-103)
 /* A null pointer, an unknown dialect, or a struct that no successful call has filled. */
 #define POSTERN_ARGUMENT (-104)
-/* PSCI 1.0 is not there. */
+/*
+ * From here on down: there is no hypervisor of this ABI.
+ *
+ * PSCI 1.0 is not there.
+ */
 #define POSTERN_NO_PSCI (-110)
 /* SMCCC 1.1 is not there. */
 #define POSTERN_NO_SMCCC (-111)

@@ -13,8 +13,10 @@ int32_t devices_start(const struct board *board, postern_call_fn call, uint32_t 
 	int32_t status = postern_discover(&services, call, dialect);
 
 	/* Not under this kind of hypervisor: devices are just there. */
-	if (status != POSTERN_OK)
+	if (status <= POSTERN_NO_PSCI)
 		return 1;
+	if (status != POSTERN_OK)
+		return status;
 	status = postern_ioremap_init(&hooks, &services, PAGE_SIZE, places,
 				      sizeof(places) / sizeof(places[0]));
 	/* A normal VM without guard: likewise. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Entry at EL1 with the MMU off, where linker/guest.ld puts it, and the exception vectors. */
+/* Entry at EL1 with the MMU off, where guest.ld puts it, and the exception vectors. */
 
 	.section .head, "ax"
 	.global _start
 _start:
-	adrp	x1, _bss_start
-	adrp	x2, _stacks_end
+	adrp	x1, bss_start
+	adrp	x2, stack_end
+	add	x2, x2, :lo12:stack_end
 1:	stp	xzr, xzr, [x1], #16
 	cmp	x1, x2
 	b.lo	1b

@@ -17,6 +17,7 @@
 static bool guarded[16];
 static bool enrolled;
 static bool shared;
+static bool uid_of_another;
 static unsigned int calls;
 static unsigned int failures;
 
@@ -32,7 +33,7 @@ static void fake(uint32_t function, const uint64_t *args, uint64_t *results)
 	case 0x8400000a: break;
 	case 0x80000000: results[0] = 0x10001; break;
 	case 0x8600ff01:
-		results[0] = 0xb66fb428;
+		results[0] = uid_of_another ? 0x8dd2a5a1 : 0xb66fb428;
 		results[1] = 0xe911c52e;
 		results[2] = 0x564bcaa9;
 		results[3] = 0x743a004d;
@@ -144,6 +145,11 @@ int main(void)
 	check("close", devices_close(&board) == POSTERN_OK && !guarded[1] && !guarded[2]);
 	check("share", devices_share(&board) == POSTERN_OK && shared);
 	check("unshare", devices_unshare(&board) == POSTERN_OK && !shared);
+	check("no function to call with", devices_start(&board, NULL, POSTERN_DIALECT_PKVM) ==
+					  POSTERN_ARGUMENT);
+	uid_of_another = true;
+	check("another hypervisor", devices_start(&board, fake, POSTERN_DIALECT_PKVM) == 1);
+	uid_of_another = false;
 	check("the other dialect finds no guard",
 	      devices_start(&board, fake, POSTERN_DIALECT_LIST_2021) == 1);
 	if (failures == 0)

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::workspace::BARE_METAL;
 pub(crate) use boards::{ensure_board_trees, has_board_trees};
 pub(crate) use edk2::ensure_edk2;
 pub(crate) use emulators::{Choice as QemuChoice, Emulator, FETCHED, Qemu};
@@ -45,16 +46,16 @@ const QEMU_PACKAGE: Need = Need::new(QEMU, QEMU_PACKAGE_NAME);
 const OLDEST_QEMU: (u32, u32) = (7, 2);
 
 /// The compiler of guests in C and of Linux.
-const C_COMPILER: &str = "aarch64-linux-gnu-gcc";
+const C_COMPILER: Need = Need::new("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu");
 
-/// Where that program comes from.
-const C_COMPILER_PACKAGE: Need = Need::new(C_COMPILER, "gcc-aarch64-linux-gnu");
+/// What builds guests in C.
+const MAKE: Need = Need::new("make", "make");
 
 /// What building mainline Linux takes beside the native compiler; each is found by its program.
 const KERNEL_TOOLS: [Need; 8] = [
-    C_COMPILER_PACKAGE,
+    C_COMPILER,
     Need::new("gcc", "gcc"),
-    Need::new("make", "make"),
+    MAKE,
     Need::new("flex", "flex"),
     Need::new("bison", "bison"),
     Need::new("bc", "bc"),
@@ -158,13 +159,27 @@ fn version_of(program: &Path) -> Result<((u32, u32), String)> {
     Ok((version, shown.to_owned()))
 }
 
-/// The C compiler for guests, installed when missing; the name to call it by.
+/// The C compiler for guests and make, installed when missing.
 ///
 /// # Errors
-/// If it is missing and cannot be installed.
-pub(crate) fn ensure_c_compiler() -> Result<&'static str> {
-    host::ensure(&[C_COMPILER_PACKAGE], "to build guests written in C")?;
-    Ok(C_COMPILER)
+/// If one is missing and cannot be installed.
+pub(crate) fn ensure_c_tools() -> Result<()> {
+    host::ensure(&[C_COMPILER, MAKE], "to build guests written in C")
+}
+
+/// What building a guest outside of this workspace takes, installed when missing.
+///
+/// # Errors
+/// If something is missing and cannot be installed; or if the target's standard library is built from its
+/// source here, which a guest from outside does not know how to ask for.
+pub(crate) fn ensure_own_guest_tools() -> Result<()> {
+    host::ensure(&[QEMU_PACKAGE, C_COMPILER, MAKE], "to build and run guests of your own")?;
+    match ensure_target()? {
+        toolchain::TargetStd::Installed => Ok(()),
+        built @ toolchain::TargetStd::BuildStd { .. } => {
+            bail!("`rustup target add {BARE_METAL}` is needed: {built}")
+        }
+    }
 }
 
 /// The cross compiler and all else that building Linux takes, installed when missing.
@@ -187,6 +202,7 @@ fn qemu_version(banner: &str) -> Option<((u32, u32), &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace;
 
     #[test]
     fn qemu_banners() {
@@ -194,6 +210,18 @@ mod tests {
         assert_eq!(qemu_version(debian), Some(((7, 2), "7.2.19")));
         assert_eq!(qemu_version("QEMU emulator version 10.0.0-rc1"), Some(((10, 0), "10.0.0-rc1")));
         assert_eq!(qemu_version("no such thing"), None);
+    }
+
+    #[test]
+    fn the_job_for_ci_is_not_root() {
+        let document = workspace::root().join("docs/for-guest-authors.md");
+        let text = std::fs::read_to_string(document).unwrap();
+        let job = text.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let installs =
+            format!("sudo apt-get install --yes --no-install-recommends {QEMU_PACKAGE_NAME}\n");
+        assert!(job.contains(&installs), "{job}");
+        // It wants tools for building Linux, too.
+        assert!(!job.contains("xtask setup"), "{job}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! counts. What CI runs; with `--all` everything there is.
 
 mod house;
+mod own_guests;
 mod packages;
 mod progress;
 mod rounds;

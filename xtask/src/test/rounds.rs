@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::house;
+use super::{house, own_guests};
 use crate::libtest::count;
 use crate::scenario::{self, Tally};
 use crate::setup::{self, exec};
@@ -27,6 +27,7 @@ pub const SHORT: &[Round] = &[
     host("fuzz", fuzz::test_round),
     host("miri", miri::test_round),
     host("rules of the house", rules),
+    emulated("own guests", own_guests::round),
     emulated("scenarios", scenarios),
     emulated("instruction counts", bench::test_round),
 ];
@@ -34,6 +35,7 @@ pub const SHORT: &[Round] = &[
 /// Those of `--all`, the quickest first; what SHORT has is part of them.
 pub const LONG: &[Round] = &[
     host("rules of the house", rules),
+    emulated("own guests", own_guests::round),
     emulated("instruction counts", bench::test_round),
     host("coverage", covered),
     host("fuzz, a minute for each target", fuzz::long_round),
