@@ -18,10 +18,10 @@ use core::fmt;
 
 use guest_shim::Dialect;
 use hyp_abi::smccc::FunctionId;
-use hyp_abi::vendor::{list_2021, pkvm};
+use hyp_abi::vendor::{self, list_2021, pkvm};
 use hyp_abi::vplatform;
 
-use crate::arch::sysreg;
+use crate::arch::{probe, sysreg};
 use crate::endings::Ending;
 use crate::task::Task;
 use crate::{hyper, tree};
@@ -106,7 +106,9 @@ pub(crate) struct Config {
     pub(crate) ram_base: u64,
     /// First address behind RAM.
     pub(crate) ram_end: u64,
-    /// PL011.
+    /// The memory that rows use lies before this: the end of RAM, or of what is free of it.
+    free_end: u64,
+    /// The console's page.
     pub(crate) uart: u64,
     /// GIC distributor.
     pub(crate) gicd: u64,
@@ -132,6 +134,8 @@ impl Config {
                 cpus += 1;
             }
         });
+        let ram_end = ram_base.saturating_add(ram_size);
+        let tree_at = block(dtb.as_ptr() as u64);
         let base = |compatible: &[u8], at, otherwise| {
             tree::reg(dtb, compatible).and_then(|r| tree::cells(r, at, 2)).unwrap_or(otherwise)
         };
@@ -166,8 +170,10 @@ impl Config {
             boot: Boot::First,
             ipa_bits,
             ram_base,
-            ram_end: ram_base + ram_size,
-            uart: base(b"arm,pl011", 0, vplatform::UART_BASE),
+            ram_end,
+            // Some hosts put the tree at the end of RAM.
+            free_end: if ram_end.saturating_sub(FOR_ROWS) < tree_at { tree_at } else { ram_end },
+            uart: tree::console(dtb).map_or(vplatform::UART_BASE, |(base, _)| base) & !(PAGE - 1),
             gicd: base(gic, 0, vplatform::GICD_BASE),
             gicc: tree::reg(dtb, GICV2).and_then(|r| tree::cells(r, 16, 2)),
             gicr: base(b"arm,gic-v3", 16, vplatform::GICR_BASE),
@@ -175,6 +181,26 @@ impl Config {
             affinities,
             cpus,
         }
+    }
+
+    /// What keeps this guest from running here.
+    pub(crate) fn unfit(&self) -> Option<Unfit> {
+        let size = self.ram_end.saturating_sub(self.ram_base);
+        if self.ram_base < GIB || self.ram_end > 512 * GIB || size < LEAST_RAM {
+            return Some(Unfit::Ram(self.ram_base, self.ram_end));
+        }
+        if self.kind == Kinds::BARE {
+            return None;
+        }
+        let got = probe::run_with(probe::hvc0(), [vendor::CALL_UID.0.into(), 0, 0, 0]);
+        let uid =
+            if got.is_caught() { [0; 4] } else { [0, 1, 2, 3].map(|n| got.x[n] & 0xffff_ffff) };
+        (uid != vendor::KVM_UID.map(u64::from)).then_some(Unfit::Host(uid))
+    }
+
+    /// The first byte of the interrupt controller, before which there is no device.
+    pub(crate) fn gic_start(&self) -> u64 {
+        self.gicc.unwrap_or(self.gicr).min(self.gicd)
     }
 
     /// Number of vCPUs.
@@ -240,25 +266,31 @@ impl Config {
         }
     }
 
-    // The last 40 MiB of RAM are for rows; loaders put nothing there if there are 64 MiB.
+    // What lies before `free_end` is for rows; loaders put nothing there if there are 64 MiB.
 
     /// Page `n` (0 to 15) of RAM that nobody uses, all in one block of 2 MiB.
     pub(crate) fn far_page(&self, n: u64) -> u64 {
-        block(self.ram_end - 4 * MIB) + (n + 1) * PAGE
+        block(self.free_end - 4 * MIB) + (n + 1) * PAGE
     }
 
     /// 2 MiB of RAM that nobody uses.
     pub(crate) fn far_block(&self) -> u64 {
-        block(self.ram_end - 6 * MIB)
+        block(self.free_end - 6 * MIB)
     }
 
     /// A page (`n`: 0 to 15) of RAM in a block of 2 MiB that nothing touches but one row.
     pub(crate) fn untouched_page(&self, n: u64) -> u64 {
-        block(self.ram_end - 40 * MIB) + n * 2 * MIB + 5 * PAGE
+        block(self.free_end - FOR_ROWS) + n * 2 * MIB + 5 * PAGE
     }
 }
 
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Bytes of RAM that rows use, at its end.
+const FOR_ROWS: u64 = 40 * MIB;
+/// Bytes of RAM that this guest wants.
+const LEAST_RAM: u64 = 64 * MIB;
 
 /// What Postern's trees and QEMU's both say of a GICv2.
 const GICV2: &[u8] = b"arm,cortex-a15-gic";
@@ -270,6 +302,31 @@ fn block(address: u64) -> u64 {
 
 /// Bytes of a granule.
 pub(crate) const PAGE: u64 = 4096;
+
+/// Why this guest cannot run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unfit {
+    /// RAM begins and ends here.
+    Ram(u64, u64),
+    /// What CALL_UID answers; zeroes if there is nobody to call.
+    Host([u64; 4]),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ram(base, end) => write!(
+                f,
+                "RAM is {base:#x}..{end:#x}: 64 MiB of it are needed, between 1 GiB and 512 GiB"
+            ),
+            Self::Host(uid) => write!(
+                f,
+                "no hypervisor of the pKVM guest ABI is here: CALL_UID answers {uid:x?}. With \
+                 expect=bare on the command line, the rows run that need none"
+            ),
+        }
+    }
+}
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,9 +42,11 @@ use guest_runtime::{tree, uart};
 #[cfg(target_os = "none")]
 fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
     let mut config = config::Config::from_tree(tree, left_in_registers);
-    uart::set_base(config.uart);
+    choose_console(tree);
     gic::choose(&config);
-    uart::set_up();
+    if let Some(why) = config.unfit() {
+        tap::bail_out(format_args!("{why}"))
+    }
     if config.is_demo {
         let _ = demo::run(&config);
         hyper::power_off()
@@ -60,6 +62,15 @@ fn run(tree: &'static [u8], left_in_registers: u64) -> ! {
     }
     tap::run(&config, &rows::all(&config));
     hyper::power_off()
+}
+
+/// Finds the console and switches it on; its page is guarded by now. Runs with the MMU off too.
+#[cfg(target_os = "none")]
+fn choose_console(tree: &[u8]) {
+    if let Some(console) = tree::console(tree) {
+        uart::choose(console);
+    }
+    uart::set_up();
 }
 
 #[cfg(target_os = "none")]

@@ -2,6 +2,9 @@
 //! tables. Assembly that they share is in `macros.S`, their build script in `link.rs`.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 #[cfg(target_arch = "aarch64")]
 pub mod mmio;
 #[cfg(target_arch = "aarch64")]

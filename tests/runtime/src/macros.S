@@ -17,6 +17,44 @@
     .long   0
 .endm
 
+// Adds to each pointer in the image how far the image lies from where it was linked, a multiple of
+// 4 KiB. The MMU is off and nothing was used. Clobbers x0 to x6; goes to `failed` at a relocation of
+// another kind.
+.macro relocate failed
+    adrp    x0, _image_start
+    movz    x1, #0x4020, lsl #16    // PAYLOAD_BASE of linker/guest.ld
+    sub     x1, x0, x1
+    adrp    x2, _rela_start
+    add     x2, x2, :lo12:_rela_start
+    adrp    x3, _rela_end
+    add     x3, x3, :lo12:_rela_end
+7011:
+    cmp     x2, x3
+    b.hs    7012f
+    ldp     x4, x5, [x2], #16       // Elf64_Rela: r_offset, r_info
+    ldr     x6, [x2], #8            // r_addend
+    cmp     x5, #1027               // R_AARCH64_RELATIVE (ELF for the Arm 64-bit Architecture)
+    b.ne    \failed
+    add     x6, x6, x1
+    str     x6, [x4, x1]
+    b       7011b
+7012:
+    drop_stale_lines _image_start, _file_end
+.endm
+
+// Drops lines from `from` to `to`, past which stores went that were made with the MMU off. Clobbers x0
+// and x1.
+.macro drop_stale_lines from, to
+    adrp    x0, \from
+    adrp    x1, \to
+7002:
+    dc      ivac, x0
+    add     x0, x0, #16
+    cmp     x0, x1
+    b.lo    7002b
+    dsb     sy
+.endm
+
 // Zeroes memory from `from` to `to`, of which the MMU is off and nothing was used. Clobbers x0 and x1.
 .macro clear_memory from, to
     adrp    x0, \from
@@ -25,14 +63,7 @@
     stp     xzr, xzr, [x0], #16
     cmp     x0, x1
     b.lo    7001b
-    // With the MMU off the stores went past the caches: drop stale lines over them.
-    adrp    x0, \from
-7002:
-    dc      ivac, x0
-    add     x0, x0, #16
-    cmp     x0, x1
-    b.lo    7002b
-    dsb     sy
+    drop_stale_lines \from, \to
 .endm
 
 // x19: CPU index. Stack and vectors; FP and SIMD stay usable. Clobbers x0 and x1.

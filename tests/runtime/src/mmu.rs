@@ -1,12 +1,10 @@
 //! Stage-1 tables in which every IPA has its place.
 //!
 //! Identity map of 1 TiB: RAM as Normal write-back, everything else as Device-nGnRE. Two windows
-//! show the first 2 GiB once more: one for EL0 and one in which non-RAM is Normal non-cacheable
+//! show the first GiB and RAM once more: one for EL0 and one in which non-RAM is Normal non-cacheable
 //! and executable, for fetches and unaligned accesses that stage 1 would refuse on Device memory.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-
-use hyp_abi::vplatform::RAM_BASE;
 
 /// VA at which IPA 0 appears for EL0.
 pub const USER_WINDOW: u64 = 32 << 39;
@@ -85,17 +83,26 @@ impl<const N: usize> Tables<N> {
             at += GIB;
         }
         // The first gigabyte of RAM may be partly there.
-        self.set(LOW, 1, self.address(FIRST_RAM) | TABLE);
-        let mut at = RAM_BASE;
+        let mut at = base & !(GIB - 1);
+        self.set(LOW, gib(at), self.address(FIRST_RAM) | TABLE);
         for i in 0..512 {
             let is_ram = at >= base && at + MIB_2 <= end;
             self.set(FIRST_RAM, i, at | if is_ram { NORMAL } else { DEVICE });
             at += MIB_2;
         }
         self.set(USER_L1, 0, (UNCACHED & !UXN) | USER | PXN);
-        self.set(USER_L1, 1, RAM_BASE | (NORMAL & !UXN) | USER | PXN);
+        let mut at = base & !(GIB - 1);
+        while at < end.min(512 * GIB) {
+            self.set(USER_L1, gib(at), at | (NORMAL & !UXN) | USER | PXN);
+            at += GIB;
+        }
         self.set(NORMAL_L1, 0, UNCACHED);
     }
+}
+
+/// The entry of level 1 for `address`, which is below 512 GiB.
+fn gib(address: u64) -> usize {
+    (address / GIB % 512) as usize
 }
 
 impl<const N: usize> Default for Tables<N> {

@@ -10,6 +10,7 @@ mod cross;
 mod efi;
 pub mod flatten;
 pub mod link;
+mod movable;
 pub mod size;
 
 use std::fs;
@@ -94,6 +95,23 @@ pub fn conformance_guest() -> Result<PathBuf> {
     cross::build("conformance", "conformance", Profile::Guest)
 }
 
+/// Builds the conformance guest for other hosts than Postern and puts it into `target/postern`, an arm64
+/// `Image` that is a raw binary as well: it may lie at any multiple of 4 KiB.
+///
+/// # Errors
+///
+/// The compiler fails, or the linker left something that the guest's entry cannot adapt.
+pub fn conformance_image() -> Result<PathBuf> {
+    let elf = conformance_guest()?;
+    let bytes = fs::read(&elf).with_context(|| format!("could not read {}", elf.display()))?;
+    let image = movable::check(&bytes)
+        .and_then(|()| flatten::arm64_image(&bytes))
+        .with_context(|| format!("{} cannot be made into an Image", elf.display()))?;
+    let path = workspace::output_dir()?.join("conformance.img");
+    replace(&path, &image)?;
+    Ok(path)
+}
+
 /// Builds the hostile guest; the answer is an ELF file.
 ///
 /// # Errors
@@ -146,9 +164,10 @@ pub fn command(options: &Options) -> Result<()> {
     }
     let built = hypervisor()?;
     let guest = conformance_guest()?;
+    let guest_image = conformance_image()?;
     let report = size::report(&fs::read(&built.elf)?, fs::metadata(&built.image)?.len())?;
     print!("{report}");
-    for product in [&built.image, &built.elf, &guest] {
+    for product in [&built.image, &built.elf, &guest, &guest_image] {
         println!("{}", workspace::shown(product));
     }
     Ok(())

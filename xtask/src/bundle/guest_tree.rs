@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use hyp_abi::vplatform::{
     FIRST_SPI, GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE,
-    RAM_BASE, UART_BASE, UART_INTID, UART_SIZE,
+    UART_BASE, UART_INTID, UART_SIZE,
 };
 
 use super::node::{Node, cells};
@@ -15,8 +15,8 @@ pub(super) struct Platform<'a> {
     pub(super) gic: u8,
     /// vCPUs.
     pub(super) cpus: usize,
-    /// Bytes of memory.
-    pub(super) mem: u64,
+    /// First address and bytes of memory.
+    pub(super) ram: (u64, u64),
     /// The guest's command line.
     pub(super) bootargs: &'a str,
     /// First address of the initrd and the first one behind it.
@@ -47,6 +47,7 @@ pub(super) fn build(platform: &Platform<'_>) -> Result<Vec<u8>> {
         bail!("append: the guest's command line holds a NUL");
     }
     let uart = format!("pl011@{UART_BASE:x}");
+    let (ram, mem) = platform.ram;
     let root = Node::new("")
         .with("interrupt-parent", GIC)
         .with("#address-cells", 2_u32)
@@ -55,9 +56,9 @@ pub(super) fn build(platform: &Platform<'_>) -> Result<Vec<u8>> {
         .with("compatible", ["postern,vm", "linux,dummy-virt"].as_slice())
         .child(chosen(platform, &uart))
         .child(
-            Node::new(&format!("memory@{RAM_BASE:x}"))
+            Node::new(&format!("memory@{ram:x}"))
                 .with("device_type", "memory")
-                .with("reg", cells([RAM_BASE, platform.mem]).as_slice()),
+                .with("reg", cells([ram, mem]).as_slice()),
         )
         .child(cpus(platform.cpus)?)
         .child(

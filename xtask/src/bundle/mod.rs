@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use hyp_abi::bundle::MAX_TREE;
 use hyp_abi::vm_type;
+use hyp_abi::vplatform::RAM_BASE;
 
 use crate::payload::Payload;
 use crate::units::shown_size;
@@ -176,6 +177,20 @@ fn make(desc: &VmDesc) -> Result<Vm> {
     })
 }
 
+/// The tree made for a VM with this version of the GIC, as if its memory were `ram`, base and bytes.
+///
+/// # Errors
+///
+/// The command line cannot be in a tree.
+pub fn tree(
+    desc: &VmDesc,
+    gic: u8,
+    ram: (u64, u64),
+    initrd: Option<(u64, u64)>,
+) -> Result<Vec<u8>> {
+    guest_tree::build(&Platform { gic, cpus: desc.cpus, ram, bootargs: &desc.append, initrd })
+}
+
 /// A guest tree and the GIC version it describes.
 struct GuestTree {
     gic: u8,
@@ -192,9 +207,8 @@ fn trees(desc: &VmDesc, initrd: Option<(u64, u64)>) -> Result<Vec<GuestTree>> {
     [2, 3]
         .into_iter()
         .map(|gic| {
-            let platform =
-                Platform { gic, cpus: desc.cpus, mem: desc.mem, bootargs: &desc.append, initrd };
-            let bytes = guest_tree::build(&platform)?;
+            let ram = (RAM_BASE, desc.mem);
+            let bytes = tree(desc, gic, ram, initrd)?;
             let seeds = user_tree::seeds(&bytes)?;
             Ok(GuestTree { gic, bytes, seeds })
         })

@@ -56,6 +56,8 @@ pub struct Scenario {
     pub rows_without: BTreeSet<String>,
     /// It is a row of the matrix of platforms, with this to say about it.
     pub row: Option<String>,
+    /// The conformance guest is loaded at 2 GiB and told of no memory before.
+    pub is_elsewhere: bool,
     /// As `run --deny-unguarded`.
     pub deny_unguarded: bool,
     /// As `run --ghost`.
@@ -172,6 +174,8 @@ struct Written {
     long: bool,
     row: Option<String>,
     #[serde(default)]
+    elsewhere: bool,
+    #[serde(default)]
     deny_unguarded: bool,
     #[serde(default)]
     ghost: bool,
@@ -269,6 +273,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         rows_of: expect.rows_of,
         rows_without: tap::rows(&expect.rows_without).map_err(|wrong| anyhow!(wrong))?,
         row: written.row,
+        is_elsewhere: written.elsewhere,
         deny_unguarded: written.deny_unguarded,
         is_ghost: written.ghost,
     })

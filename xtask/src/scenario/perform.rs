@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use hyp_abi::exit::EXIT_PREFIX;
+use hyp_abi::vplatform::RAM_BASE;
 
 use super::Bench;
 use super::file::{Damage, Scenario};
@@ -15,7 +16,6 @@ use super::machine_tree;
 use super::recorded::Recorded;
 use super::reserve;
 use super::script::Script;
-use crate::bundle;
 use crate::image::via;
 use crate::qemu::{Boot, Firmware, Keyboard, Memory, Session, Typist};
 use crate::run::console::Lines;
@@ -24,6 +24,7 @@ use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 use crate::units::parse_size;
 use crate::vm_desc::VmDesc;
+use crate::{build, bundle};
 
 /// Most complaints and last lines shown of one run; the log has the rest.
 const SHOWN: usize = 20;
@@ -99,10 +100,14 @@ pub fn perform(scenario: &Scenario, bench: &Bench) -> Outcome {
 /// Runs the machine; the answer is the verdict and the console's lines.
 fn attempt(
     scenario: &Scenario,
-    vm: VmDesc,
+    mut vm: VmDesc,
     bench: &Bench,
     log: &Path,
 ) -> Result<(Verdict, Vec<String>)> {
+    let guest_tree = log.with_extension("guest.dtb");
+    if scenario.is_elsewhere {
+        move_to_2_gib(&mut vm, scenario.machine.gic.unwrap_or(3), &guest_tree)?;
+    }
     let kernel = vm.kernel.clone();
     let bundle = bundle::build(&[vm])?;
     let words = &scenario.machine;
@@ -225,11 +230,25 @@ fn attempt(
     }
     if verdict.complaints.is_empty() {
         writeln!(out, "PASSED: {} checks", verdict.checks)?;
-        for made in [&path, &tree, &ram, &loaded, &disk] {
+        for made in [&path, &tree, &guest_tree, &ram, &loaded, &disk] {
             fs::remove_file(made).ok();
         }
     }
     Ok((verdict, lines))
+}
+
+/// Has the conformance guest loaded where other hosts' memory begins, and tells it of no other, by a
+/// tree in the file `tree`.
+fn move_to_2_gib(vm: &mut VmDesc, gic: u8, tree: &Path) -> Result<()> {
+    const BASE: u64 = 2 << 30;
+    let end = RAM_BASE.saturating_add(vm.mem);
+    let size = end.checked_sub(BASE).context("`elsewhere` wants a VM of more than 1 GiB")?;
+    fs::write(tree, bundle::tree(vm, gic, (BASE, size), None)?)
+        .with_context(|| format!("could not write {}", tree.display()))?;
+    vm.kernel = build::conformance_image()?;
+    vm.load_addr = Some(BASE);
+    vm.dtb = Some(tree.to_owned());
+    Ok(())
 }
 
 /// Names for the addresses in a crash report, if there is one.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: format, lints, host tests, rules of the house, scenarios, instruction
 //! counts. What CI runs; with `--all` everything there is.
 
+mod elsewhere;
 mod house;
 mod own_guests;
 mod packages;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{house, own_guests};
+use super::{elsewhere, house, own_guests};
 use crate::libtest::count;
 use crate::scenario::{self, Tally};
 use crate::setup::{self, exec};
@@ -28,6 +28,7 @@ pub const SHORT: &[Round] = &[
     host("miri", miri::test_round),
     host("rules of the house", rules),
     emulated("own guests", own_guests::round),
+    emulated("conformance elsewhere", elsewhere::round),
     emulated("scenarios", scenarios),
     emulated("instruction counts", bench::test_round),
 ];
@@ -36,6 +37,7 @@ pub const SHORT: &[Round] = &[
 pub const LONG: &[Round] = &[
     host("rules of the house", rules),
     emulated("own guests", own_guests::round),
+    emulated("conformance elsewhere", elsewhere::round),
     emulated("instruction counts", bench::test_round),
     host("coverage", covered),
     host("fuzz, a minute for each target", fuzz::long_round),

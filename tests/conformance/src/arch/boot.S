@@ -16,10 +16,13 @@ first_cpu:
     gather_registers
     mov     x20, x0                 // device tree
     mov     x21, x1                 // what was left in the registers
-    bl      check_el1
+    relocate park
 
     // Only RAM that the linker script names is used, and only this CPU runs.
     clear_memory _bss_start, _stacks_end
+    mrs     x0, CurrentEL
+    cmp     x0, #(1 << 2)
+    b.ne    wrong_level
 
     mov     x19, #0                 // CPU index
     bl      set_up_cpu
@@ -54,6 +57,16 @@ secondary_entry:
     mov     x3, x23
     bl      main_secondary
     b       park
+
+// No exception, no MMU and no call to anybody: just a word on the console.
+wrong_level:
+    adrp    x0, _stacks_end
+    mov     sp, x0
+    mov     x29, #0
+    mov     x0, x20
+    mrs     x1, CurrentEL
+    lsr     x1, x1, #2
+    bl      started_elsewhere
 
 park:
     wfi

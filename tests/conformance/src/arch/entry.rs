@@ -19,6 +19,16 @@ extern "C" fn prepare(tree_address: u64) {
     crate::console_guard::announce(tree);
 }
 
+// SAFETY: boot.S calls it once on the first CPU, in place of `prepare`, and no other symbol has this name.
+#[unsafe(no_mangle)]
+extern "C" fn started_elsewhere(tree_address: u64, level: u64) -> ! {
+    crate::choose_console(tree(tree_address));
+    crate::uart::line!(
+        "Bail out! started at EL{level}: this guest runs at EL1, under a hypervisor or without"
+    );
+    super::cpu::park()
+}
+
 // SAFETY: boot.S calls it once on the first CPU, and no other symbol has this name.
 #[unsafe(no_mangle)]
 extern "C" fn main_first(tree_address: u64, left_in_registers: u64) -> ! {

@@ -91,7 +91,10 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     Row::new("R40", Kinds::GUARD, "MAP of IPA 0", |check, config| {
         check.eq("MAP", config.map(0), 0);
-        check.eq("UNMAP", config.unmap(0), 0);
+        // Some hosts have the console there.
+        if config.uart != 0 {
+            check.eq("UNMAP", config.unmap(0), 0);
+        }
     }),
     Row::new("R41", Kinds::GUARD, "MAP unaligned", |check, config| {
         for offset in [1, 8, 0x800, 0xfff] {

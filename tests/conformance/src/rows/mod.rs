@@ -40,7 +40,7 @@ pub(crate) fn all(config: &Config) -> [&'static [Row]; 18] {
         gic_common::ROWS,
         gic_smp::ROWS,
         timer::ROWS,
-        uart::ROWS,
+        if crate::uart::is_pl011() { uart::ROWS } else { &[] },
         if config.asks_input { uart::INPUT_ROWS } else { &[] },
         stress::ROWS,
     ]

@@ -59,11 +59,12 @@ pub(crate) const ROWS: &[Row] = &[
         }
     }),
     Row::new("D4", Kinds::ANY_NORMAL, "a pair of which half has no device", |check, config| {
-        // The console has one page; nothing follows, and nothing precedes the distributor.
+        // The console has one page; nothing follows, and nothing precedes the GIC.
         let last = config.uart + PAGE - 8;
         for piece in [probe::load_pair(), probe::store_pair()] {
             denied(check, piece, last, esr::SEA_DATA_EL1, last + 8);
-            denied(check, piece, config.gicd - 8, esr::SEA_DATA_EL1, config.gicd - 8);
+            let first = config.gic_start() - 8;
+            denied(check, piece, first, esr::SEA_DATA_EL1, first);
         }
         // A register's 8 bytes across the end of the console.
         let va = mmu::NORMAL_WINDOW + config.uart + PAGE - 4;
