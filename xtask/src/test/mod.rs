@@ -9,7 +9,7 @@ mod progress;
 mod rounds;
 mod stages;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::libtest::Checks;
 use crate::scenario::Tally;
@@ -26,6 +26,9 @@ pub struct Options {
     /// Only the rules of the house, which take a second.
     #[arg(long, conflicts_with = "no_qemu")]
     rules: bool,
+    /// Only the parts with this in their name, such as `own guests`.
+    #[arg(long, value_name = "NAME", conflicts_with = "rules")]
+    only: Option<String>,
     /// Everything there is, which takes many hours: the long scenarios, coverage, a minute of
     /// fuzzing for each target, the models of interleaving with one preemption more, mutants, all
     /// tests under Miri. Fetches what is missing; what cannot be had is skipped by name.
@@ -48,16 +51,23 @@ pub fn command(options: &Options) -> Result<u8> {
     if options.rules {
         return Ok(rounds::rules()?.conclude());
     }
+    let is_asked_for = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    let stages: Vec<_> = stages::ALL.iter().filter(|stage| is_asked_for(stage.name)).collect();
+    let rounds = if options.all { rounds::LONG } else { rounds::SHORT };
+    let rounds: Vec<&Round> = rounds
+        .iter()
+        .filter(|round| is_asked_for(round.name) && !(round.needs_qemu && options.no_qemu))
+        .collect();
+    if stages.is_empty() && rounds.is_empty() {
+        bail!("no part has `{}` in its name", options.only.as_deref().unwrap_or_default());
+    }
     // What takes rights fails now, not after minutes.
     setup::ensure_lint_tools()?;
-    if !options.no_qemu {
+    if rounds.iter().any(|round| round.needs_qemu) {
         setup::ensure_qemu().context("`--no-qemu` leaves the scenarios out, else")?;
     }
-    let rounds = if options.all { rounds::LONG } else { rounds::SHORT };
-    let rounds: Vec<&Round> =
-        rounds.iter().filter(|round| !(round.needs_qemu && options.no_qemu)).collect();
-    let mut progress = Progress::new(stages::ALL.len() + rounds.len());
-    for stage in stages::ALL {
+    let mut progress = Progress::new(stages.len() + rounds.len());
+    for stage in stages {
         progress.perform(stage.name, || {
             let result = (stage.run)().unwrap_or_else(|error| {
                 eprintln!("error: {error:#}");
