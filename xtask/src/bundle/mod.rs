@@ -21,6 +21,7 @@ use hyp_abi::vm_type;
 use hyp_abi::vplatform::RAM_BASE;
 
 use crate::payload::Payload;
+use crate::setup::say;
 use crate::units::shown_size;
 use crate::vm_desc::{self, VmDesc, VmOptions, preset};
 use crate::workspace;
@@ -132,6 +133,9 @@ pub fn build(vms: &[VmDesc]) -> Result<Bundle> {
 fn make(desc: &VmDesc) -> Result<Vm> {
     desc.check()?;
     let payload = Payload::read(&desc.kernel, desc.load_addr)?;
+    if let Some(doubt) = &payload.doubt {
+        say(&format!("VM `{}`: {}: {doubt}", desc.name, desc.kernel.display()));
+    }
     let initrd = match &desc.initrd {
         None => None,
         Some(path) => {

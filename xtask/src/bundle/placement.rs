@@ -134,6 +134,7 @@ mod tests {
             load: 0x4020_0000,
             end,
             entry: 0x4020_0000,
+            doubt: None,
         };
         let desc = VmDesc::new(PathBuf::new());
         let tree = |kind, end, len| Layout::new(&desc, &payload(kind, end), len, 0).unwrap().tree;

@@ -49,10 +49,10 @@ const SIGNS: &[Sign] = &[
         bytes: &[0x28, 0xb5, 0x2f, 0xfd],
         what: "a zstd file; unpack it first (`zstd -d`)",
     },
-    Sign { at: 0, bytes: b"BZh", what: "a bzip2 file; unpack it first (`bzip2 -dk`)" },
+    // The head of its first block; `BZh` and a digit before it would be too little.
+    Sign { at: 4, bytes: b"1AY&SY", what: "a bzip2 file; unpack it first (`bzip2 -dk`)" },
     Sign { at: 0, bytes: b"070701", what: "a cpio archive: is it the initrd?" },
     Sign { at: 0, bytes: b"!<arch>\n", what: "a package or library archive" },
-    Sign { at: 0, bytes: b"MZ", what: "an EFI or DOS program without an arm64 Image header" },
 ];
 
 /// Refuses bytes that carry the sign of something that cannot run.
@@ -61,6 +61,10 @@ pub(super) fn refuse(bytes: &[u8]) -> Result<()> {
         if bytes.get(sign.at..).is_some_and(|rest| rest.starts_with(sign.bytes)) {
             bail!("it is {}", sign.what);
         }
+    }
+    // Two letters are also the half of an instruction.
+    if super::image::has_pe_header(bytes) {
+        bail!("it is an EFI program without an arm64 Image header");
     }
     Ok(())
 }

@@ -10,9 +10,8 @@ const MAGIC: &[u8] = b"ARM\x64";
 const ALIGN: u64 = 2 << 20;
 /// Where kernels before 3.17, which have an `image_size` of 0, expect to be.
 const OLD_TEXT_OFFSET: u64 = 0x8_0000;
-/// A header with less than this part of its `image_size` in the file is cut short; even kernels
-/// with much zeroed data have more.
-const LEAST_PART: u64 = 4;
+/// A file with less than this part of its `image_size` is worth a word.
+const USUAL_PART: u64 = 4;
 
 /// The fields that matter.
 #[derive(Debug, Clone, Copy)]
@@ -71,37 +70,51 @@ impl Header {
         Ok(self.image_size.max(u64::try_from(len)?))
     }
 
-    /// Checks that the end of the file is not missing. The header does not say how long the file
-    /// is, but with an EFI stub the sections of its PE header do.
+    /// What is odd about the length of the file, which the header does not say; `None` if nothing is.
     ///
     /// # Errors
     ///
-    /// It is missing.
-    pub(super) fn check_whole(&self, bytes: &[u8]) -> Result<()> {
+    /// The sections that its own PE header lists are not all there.
+    pub(super) fn check_length(&self, bytes: &[u8]) -> Result<Option<String>> {
         let have = u64::try_from(bytes.len())?;
-        let need = match sections_end(bytes) {
-            Some(end) => end,
-            None if bytes.starts_with(b"MZ") => {
-                bail!("it is cut short inside its PE header; fetch or build it again")
+        match sections_end(bytes) {
+            Some(need) if have < need => {
+                bail!("it is cut short: {have} bytes of at least {need}; fetch or build it again")
             }
-            None => self.image_size / LEAST_PART,
-        };
-        if have < need {
-            bail!("it is cut short: {have} bytes of at least {need}; fetch or build it again");
+            Some(_) => Ok(None),
+            None if bytes.starts_with(b"MZ") => Ok(Some(
+                "it begins like an EFI program and its PE header makes no sense: if it does not start, \
+                 fetch or build it again"
+                    .to_owned(),
+            )),
+            // Zeroed data and stacks may be of any size.
+            None if have < self.image_size / USUAL_PART => Ok(Some(format!(
+                "the file has {have} bytes and its header asks for {} of memory: if it does not start, \
+                 it may be cut short",
+                self.image_size
+            ))),
+            None => Ok(None),
         }
-        Ok(())
     }
 }
 
-/// Where the data of the last section ends (PE Format, "Section Table"); `None` without PE header.
-fn sections_end(bytes: &[u8]) -> Option<u64> {
+/// Where the PE header of an EFI program is (PE Format, "MS-DOS Stub").
+fn pe_header(bytes: &[u8]) -> Option<usize> {
     if !bytes.starts_with(b"MZ") {
         return None;
     }
     let pe = usize::try_from(u32_at(bytes, 60)?).ok()?;
-    if bytes.get(pe..pe.checked_add(4)?)? != b"PE\0\0" {
-        return None;
-    }
+    (bytes.get(pe..pe.checked_add(4)?)? == b"PE\0\0").then_some(pe)
+}
+
+/// Whether it is an EFI program.
+pub(super) fn has_pe_header(bytes: &[u8]) -> bool {
+    pe_header(bytes).is_some()
+}
+
+/// Where the data of the last section ends (PE Format, "Section Table"); `None` without PE header.
+fn sections_end(bytes: &[u8]) -> Option<u64> {
+    let pe = pe_header(bytes)?;
     let count = usize::try_from(u16_at(bytes, pe.checked_add(6)?)?).ok()?;
     let optional = usize::try_from(u16_at(bytes, pe.checked_add(20)?)?).ok()?;
     let table = pe.checked_add(24)?.checked_add(optional)?;

@@ -45,6 +45,8 @@ pub struct Payload {
     pub end: u64,
     /// Where execution starts, with the tree's address in x0.
     pub entry: u64,
+    /// What is odd about it, for a person to read.
+    pub doubt: Option<String>,
 }
 
 /// Bytes of memory that the arm64 `Image` in `file` takes when it runs.
@@ -87,21 +89,21 @@ impl Payload {
                 bail!("it is an ELF file, which has its own addresses: leave the load address out");
             }
             let elf::Flat { bytes, load, end, entry } = elf::flatten(&bytes)?;
-            return Ok(Self { source, kind: Kind::Elf, bytes, load, end, entry });
+            return Ok(Self { source, kind: Kind::Elf, bytes, load, end, entry, doubt: None });
         }
         let base = load_addr.unwrap_or(PAYLOAD_BASE);
         if let Some(header) = image::Header::find(&bytes)? {
-            header.check_whole(&bytes)?;
+            let doubt = header.check_length(&bytes)?;
             let load = header.load(base)?;
             let end = span(load, header.memory_size(bytes.len())?)?;
-            return Ok(Self { source, kind: Kind::Image, bytes, load, end, entry: load });
+            return Ok(Self { source, kind: Kind::Image, bytes, load, end, entry: load, doubt });
         }
         foreign::refuse(&bytes)?;
         if !base.is_multiple_of(4) {
             bail!("the load address {base:#x} is no instruction's address: take a multiple of 4");
         }
         let end = span(base, u64::try_from(bytes.len())?)?;
-        Ok(Self { source, kind: Kind::Raw, bytes, load: base, end, entry: base })
+        Ok(Self { source, kind: Kind::Raw, bytes, load: base, end, entry: base, doubt: None })
     }
 }
 

@@ -124,9 +124,25 @@ fn a_cut_image_is_refused() {
     assert!(recognize(efi_image(0x1000, 0x1000)).is_ok());
     let text = refusal(efi_image(0xfff, 0x1000));
     assert!(text.contains("cut short: 4095 bytes of at least 4096"), "{text}");
-    assert!(refusal(efi_image(0x1000, 0x1000)[..80].to_vec()).contains("PE header"));
-    assert!(refusal(image(0x1000, 0x10_0000, 0)).contains("cut short"));
     assert!(refusal(Vec::new()).contains("empty"));
+}
+
+/// booting.rst sets no relation between a file's length and `image_size`.
+#[test]
+fn a_short_image_with_much_memory_is_told_of_and_taken() {
+    for (file, words) in [
+        (image(0x1000, 64 << 20, 0), &["4096 bytes", "67108864", "cut short"][..]),
+        (efi_image(0x1000, 0x1000)[..80].to_vec(), &["PE header"]),
+    ] {
+        let payload = recognize(file).unwrap();
+        assert_eq!(payload.kind, Kind::Image);
+        let doubt = payload.doubt.unwrap();
+        assert!(words.iter().all(|word| doubt.contains(word)), "{doubt}");
+    }
+    assert_eq!(recognize(image(0x1000, 64 << 20, 0)).unwrap().end, 0x4421_0000);
+    for sound in [image(0x4000, 0x9000, 0), efi_image(0x1000, 0x1000)] {
+        assert_eq!(recognize(sound).unwrap().doubt, None);
+    }
 }
 
 #[test]
@@ -205,6 +221,9 @@ fn foreign_kernels_are_named() {
     assert!(with(0, b"\xfd7zXZ\0").contains("xz -dk"));
     assert!(with(0, b"\x28\xb5\x2f\xfd").contains("zstd -d"));
     assert!(with(0, b"BZh91AY&SY").contains("bzip2 -dk"));
+    let mut efi = efi_image(0x1000, 0x1000);
+    put(&mut efi, 56, &[0; 4]);
+    assert!(refusal(efi).contains("EFI program"));
     assert!(with(0, b"\x04\x22\x4d\x18").contains("lz4 -d"));
     assert!(with(0, b"\x02\x21\x4c\x18").contains("lz4 -d"));
     assert!(refusal(image(0x4000, 0x9000, 1)).contains("big-endian"));
@@ -215,6 +234,12 @@ fn anything_else_is_a_raw_binary() {
     let payload = recognize(vec![0x1f; 10]).unwrap();
     assert_eq!((payload.kind, payload.load, payload.entry), (Kind::Raw, 0x4020_0000, 0x4020_0000));
     assert_eq!(payload.end, 0x4020_000a);
+    // The first two bytes of `add x13, x18, #0x16`, and letters.
+    for start in [&b"MZ\0\x91"[..], b"BZh9"] {
+        let mut bytes = vec![0x1f; 0x400];
+        put(&mut bytes, 0, start);
+        assert_eq!(recognize(bytes).unwrap().kind, Kind::Raw);
+    }
     let at = |address| Payload::recognize(Path::new("payload"), vec![0; 8], Some(address));
     assert_eq!(at(0x4000_0000).unwrap().entry, 0x4000_0000);
     assert!(at(0x4000_0002).unwrap_err().to_string().contains("multiple of 4"));
