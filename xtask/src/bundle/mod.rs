@@ -116,8 +116,8 @@ impl Bundle {
 /// A file is missing, damaged or foreign, or does not fit into its VM's memory.
 pub fn build(vms: &[VmDesc]) -> Result<Bundle> {
     let mut made = Vec::new();
-    for vm in vms {
-        made.push(make(vm).with_context(|| format!("VM `{}`", vm.name))?);
+    for (number, vm) in vms.iter().enumerate() {
+        made.push(make(vm, number).with_context(|| format!("VM `{}`", vm.name))?);
     }
     let bytes = writer::write(&made)?;
     let mem: u64 = vms.iter().map(|vm| vm.mem).sum();
@@ -129,8 +129,8 @@ pub fn build(vms: &[VmDesc]) -> Result<Bundle> {
     })
 }
 
-/// One VM with its images in place.
-fn make(desc: &VmDesc) -> Result<Vm> {
+/// VM number `number` with its images in place.
+fn make(desc: &VmDesc, number: usize) -> Result<Vm> {
     desc.check()?;
     let payload = Payload::read(&desc.kernel, desc.load_addr)?;
     if let Some(doubt) = &payload.doubt {
@@ -159,7 +159,8 @@ fn make(desc: &VmDesc) -> Result<Vm> {
     let layout = Layout::new(desc, &payload, tree_len, initrd_len)?;
     let trees = trees(layout.initrd.map(|at| (at, at + initrd_len)))?;
 
-    let name = |what: &str| format!("{}-{what}", desc.name);
+    // Not after the VM: its name may be as long as a name can be.
+    let name = |what: &str| format!("vm{number}-{what}");
     let mut images =
         vec![Image::payload(name("kernel"), payload.kind, payload.load, payload.bytes)];
     if let Some((bytes, at)) = initrd.zip(layout.initrd) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
 use dtoolkit::{Node as _, Property as _};
+use hyp_abi::bundle::MAX_NAME;
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self as reader, BundleError, GicVersion, crc32};
 use hyp_core::memory::IpaRange;
@@ -95,6 +96,24 @@ fn a_vm_reads_back_as_it_was_described() {
     assert_eq!((raw.name, raw.type_word, raw.guard), ("raw", 0, None));
     assert_eq!((raw.entry, raw.x0()), (Ipa(0x4020_0000), 0x4040_0000));
     assert_eq!(read.vm(2, GicVersion::V3), Err(BundleError::NoVm(2)));
+}
+
+#[test]
+fn every_name_that_a_vm_may_have_is_one_for_the_hypervisor() {
+    let files = Files::new();
+    for length in 1..=MAX_NAME {
+        let mut vm = linux(&files);
+        vm.name = "n".repeat(length);
+        let other = VmDesc { name: "o".repeat(length), ..vm.clone() };
+        let bundle = build(&[vm, other]).unwrap();
+        let read = reader::Bundle::open(&bundle.bytes, crc32::update).unwrap();
+        for (number, gic) in [(0, GicVersion::V2), (1, GicVersion::V3)] {
+            assert_eq!(read.vm(number, gic).unwrap().name.len(), length);
+        }
+    }
+    let mut vm = linux(&files);
+    vm.name = "n".repeat(MAX_NAME + 1);
+    assert!(error(&vm).contains("name: take 1 to 31"), "{}", error(&vm));
 }
 
 #[test]

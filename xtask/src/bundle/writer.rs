@@ -1,6 +1,6 @@
 //! Writes the file: a FIT tree, then the images' data at multiples of a page.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use hyp_abi::bundle as abi;
 use hyp_abi::vplatform::RAM_BASE;
 use hyp_core::bundle::crc32;
@@ -122,9 +122,18 @@ impl Vm {
 ///
 /// # Errors
 ///
-/// It would be too large.
+/// It would be too large, or a name is longer than EL2 takes.
 pub(super) fn write(vms: &[Vm]) -> Result<Vec<u8>> {
     let images = || vms.iter().flat_map(|vm| vm.images.iter().chain(&vm.trees));
+    let names = vms.iter().map(|vm| &vm.desc.name).chain(images().map(|image| &image.name));
+    for name in names {
+        ensure!(
+            (1..=abi::MAX_NAME).contains(&name.len()),
+            "the name `{name}` has {} bytes: Postern takes 1 to {}",
+            name.len(),
+            abi::MAX_NAME
+        );
+    }
     // The tree's length does not depend on the positions in it.
     let draft = tree(vms, &vec![0; images().count()])?;
     let mut positions = Vec::new();
