@@ -7,6 +7,7 @@ mod guest_tree;
 pub(crate) mod node;
 mod placement;
 mod user_tree;
+mod user_tree_check;
 mod writer;
 
 #[cfg(test)]
@@ -207,7 +208,7 @@ struct GuestTree {
 /// The VM's trees, for an initrd from one address to another.
 fn trees(desc: &VmDesc, initrd: Option<(u64, u64)>) -> Result<Vec<GuestTree>> {
     if let Some(path) = &desc.dtb {
-        return user_tree::trees(path, &desc.append, initrd);
+        return user_tree::trees(path, desc, initrd);
     }
     [2, 3]
         .into_iter()

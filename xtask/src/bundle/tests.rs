@@ -248,6 +248,13 @@ fn a_tree_of_the_user_keeps_its_nodes_and_learns_of_the_initrd() {
     let virt =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../hyp/core/src/tree/testdata/virt-gicv3.dtb");
     vm.dtb = Some(virt.clone());
+    // It is that of a machine with other CPUs and more memory.
+    let refused = error(&vm);
+    assert!(refused.contains("virt-gicv3.dtb") && refused.contains("0x44000000"), "{refused}");
+    let tree = fs::read(&virt).unwrap();
+    let machine = Machine::from_tree(&tree).unwrap();
+    vm.cpus = machine.cpus.len();
+    vm.mem = machine.memory[0].size();
     let bundle = build(&[vm.clone()]).unwrap();
     let read = reader::Bundle::open(&bundle.bytes, crc32::update).unwrap();
     let refused = read.vm(0, GicVersion::V2).unwrap_err();

@@ -3,19 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use hyp_core::tree::Machine;
 use hyp_core::tree::machine::Gic;
 
-use super::GuestTree;
+use super::{GuestTree, user_tree_check};
+use crate::vm_desc::VmDesc;
 
-/// The tree at `path`, for the GIC it describes; for both versions if it describes none. A command
-/// line and an initrd, if given, replace those in it.
+/// The tree at `path` for the VM `desc`, for the GIC it describes; for both versions if it describes
+/// none. A command line and an initrd, if given, replace those in it.
+///
+/// # Errors
+///
+/// It cannot be read, or describes another machine than the VM is.
 pub(super) fn trees(
     path: &Path,
-    bootargs: &str,
+    desc: &VmDesc,
     initrd: Option<(u64, u64)>,
 ) -> Result<Vec<GuestTree>> {
     let shown = path.display();
@@ -23,12 +28,20 @@ pub(super) fn trees(
     // Checked by our own reader first: what edits it trusts what it reads.
     let machine = Machine::from_tree(&file)
         .map_err(|error| anyhow!("cannot use the device tree {shown}: {error}"))?;
+    let differences = user_tree_check::differences(&machine, desc);
+    if !differences.is_empty() && !desc.has_other_tree {
+        bail!(
+            "the device tree {shown} describes another machine than the VM is:\n  {}\ncorrect the tree, \
+             or say --cpus and --mem as it does",
+            differences.join("\n  ")
+        );
+    }
     let versions: &[u8] = match machine.gic {
         Some(Gic::V2(_)) => &[2],
         Some(Gic::V3(_)) => &[3],
         None => &[2, 3],
     };
-    let bytes = with_chosen(&file, bootargs, initrd)
+    let bytes = with_chosen(&file, &desc.append, initrd)
         .with_context(|| format!("cannot edit the device tree {shown}"))?;
     let seeds = seeds(&bytes)?;
     let tree = |gic: &u8| GuestTree { gic: *gic, bytes: bytes.clone(), seeds: seeds.clone() };

@@ -248,6 +248,7 @@ fn move_to_2_gib(vm: &mut VmDesc, gic: u8, tree: &Path) -> Result<()> {
     vm.kernel = build::conformance_image()?;
     vm.load_addr = Some(BASE);
     vm.dtb = Some(tree.to_owned());
+    vm.has_other_tree = true;
     Ok(())
 }
 

@@ -140,6 +140,9 @@ pub struct VmDesc {
     pub guard: Option<bool>,
     /// A device tree in place of one made for the VM.
     pub dtb: Option<PathBuf>,
+    /// Its tree describes another machine on purpose: for a test.
+    #[serde(skip)]
+    pub has_other_tree: bool,
     /// Where an `Image` or a raw binary is loaded.
     pub load_addr: Option<u64>,
     /// Where the tree is put.
@@ -311,6 +314,7 @@ impl VmDesc {
             dialect: Dialect::default(),
             guard: None,
             dtb: None,
+            has_other_tree: false,
             load_addr: None,
             dtb_addr: None,
             guarded: Vec::new(),
