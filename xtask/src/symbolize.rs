@@ -7,9 +7,12 @@ mod report;
 pub mod unwind;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use object::elf::PF_X;
+use object::{Object as _, ObjectSegment as _, SegmentFlags};
 use regex::Regex;
 
 use report::Report;
@@ -26,6 +29,9 @@ pub const GUESSES: &str =
 pub struct Symbolizer {
     elf: PathBuf,
     symbols: addr2line::Loader,
+    /// Where the file has code in memory. Functions that the linker dropped are still in the
+    /// debug information, at address 0.
+    segments: Vec<Range<u64>>,
     address: Regex,
 }
 
@@ -38,7 +44,20 @@ impl Symbolizer {
     pub fn open(elf: &Path) -> Result<Self> {
         let symbols = addr2line::Loader::new(elf)
             .map_err(|error| anyhow!("no symbols from {}: {error}", elf.display()))?;
-        Ok(Self { elf: elf.to_owned(), symbols, address: Regex::new("0x[0-9a-fA-F_]{4,}")? })
+        let bytes =
+            fs::read(elf).map_err(|error| anyhow!("no symbols from {}: {error}", elf.display()))?;
+        let file = object::File::parse(&*bytes)?;
+        let code = file.segments().filter(|segment| match segment.flags() {
+            SegmentFlags::Elf { p_flags, .. } => p_flags.contains(PF_X),
+            _ => true,
+        });
+        let segments = code.map(|code| code.address()..code.address().saturating_add(code.size()));
+        Ok(Self {
+            elf: elf.to_owned(),
+            symbols,
+            segments: segments.collect(),
+            address: Regex::new("0x[0-9a-fA-F_]{4,}")?,
+        })
     }
 
     /// Whether `line` is part of a crash report.
@@ -88,9 +107,12 @@ impl Symbolizer {
     }
 
     /// The functions at `address`, innermost first, each with its place if that is known: `name at
-    /// file:line`.
+    /// file:line`. None where the file has no code.
     pub fn frames(&self, address: u64) -> Vec<String> {
         let mut names = Vec::new();
+        if !self.segments.iter().any(|segment| segment.contains(&address)) {
+            return names;
+        }
         if let Ok(mut frames) = self.symbols.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {
                 let function = frame
@@ -173,6 +195,15 @@ mod tests {
             let found: Vec<_> = names.iter().filter(|name| name.starts_with(&prefix)).collect();
             assert!(found.iter().any(|name| name.contains("landmark")), "{names:?}");
             assert!(found.iter().any(|name| name.contains("symbolize.rs:")), "{names:?}");
+        }
+    }
+
+    /// The debug information of this program, too, has functions at 0 that were dropped.
+    #[test]
+    fn an_address_without_code_has_no_name() {
+        let own = Symbolizer::open(&std::env::current_exe().unwrap()).unwrap();
+        for address in (0..0x100).step_by(4) {
+            assert_eq!(own.frames(address), Vec::<String>::new(), "{address:#x}");
         }
     }
 

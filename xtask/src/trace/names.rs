@@ -95,6 +95,10 @@ impl Names {
             Source::Map(map) => {
                 let behind = map.partition_point(|(at, _)| *at <= linked);
                 let (at, name) = map.get(behind.checked_sub(1)?)?;
+                // Where the last one ends nobody says.
+                if behind == map.len() && *at != linked {
+                    return None;
+                }
                 Some(vec![format!("{name}+{:#x}", linked - at)])
             }
         }
@@ -185,6 +189,16 @@ mod tests {
         let inside = 0xffff_8000_8001_1010;
         for vectors in [None, Some(0), Some(0xffff_8000_8001_1800), Some(0x4020_0800)] {
             assert_eq!(one(&names, inside, vectors), None, "{vectors:?}");
+        }
+    }
+
+    #[test]
+    fn behind_the_last_symbol_nothing_has_a_name() {
+        let names = names("0000000040200000 T _start\n0000000040200100 T last\n").unwrap();
+        assert_eq!(one(&names, 0x4020_0010, None), Some("_start+0x10".to_owned()));
+        assert_eq!(one(&names, 0x4020_0100, None), Some("last+0x0".to_owned()));
+        for address in [0x401f_fffc, 0x4020_0104, 0x4_0000_0000] {
+            assert_eq!(one(&names, address, None), None, "{address:#x}");
         }
     }
 
