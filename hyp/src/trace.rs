@@ -48,10 +48,16 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// Makes a record, if there is a trace. vCPU n runs on CPU n.
+pub(crate) fn write(kind: Kind, pc: u64, arguments: [u64; ARGUMENTS]) {
+    write_at(kind, pc, false, arguments);
+}
+
+/// As [`write`], about an instruction of EL0 or not.
 #[cold]
 #[inline(never)]
-pub(crate) fn write(kind: Kind, pc: u64, arguments: [u64; ARGUMENTS]) {
+pub(crate) fn write_at(kind: Kind, pc: u64, is_el0: bool, arguments: [u64; ARGUMENTS]) {
     let Some(trace) = TRACE.get() else { return };
     let cpu = u8::try_from(percpu::index()).unwrap_or(u8::MAX);
-    trace.push(&TraceRecord { kind, vm: 0, vcpu: cpu, cpu, time: timer::now(), pc, arguments });
+    let time = timer::now();
+    trace.push(&TraceRecord { kind, vm: 0, vcpu: cpu, cpu, time, pc, is_el0, arguments });
 }

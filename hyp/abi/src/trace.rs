@@ -17,7 +17,8 @@
 //! record carries the low half of its number, so that one that was missed is known.
 //!
 //! ```text
-//! word 0      kind in 7:0, VM in 15:8, vCPU in 23:16, CPU in 31:24, number in 63:32
+//! word 0      kind in 7:0, VM in 15:8, vCPU in 22:16, CPU in 31:24, number in 63:32;
+//!             bit 23 is 1 where the instruction is one of EL0's: a process's
 //!      1      time: the physical counter
 //!      2      PC: of the guest's instruction, but for Kind::Crash
 //!      3..8   arguments, see Kind
@@ -49,6 +50,8 @@ pub const HEADER_BYTES: u64 = 4096;
 pub const RECORD_WORDS: usize = 8;
 /// Arguments of a record.
 pub const ARGUMENTS: usize = 5;
+/// Bit 7 of the byte with the vCPU: the instruction is one of EL0's.
+pub const EL0: u8 = 1 << 7;
 
 /// What a record is about. The comments name the arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -83,7 +83,9 @@ fn write(kind: Kind, pc: u64, arguments: [u64; 5]) {
     if known != Some(vectors) {
         trace::write(Kind::Vectors, 0, [vectors, 0, 0, 0, 0]);
     }
-    trace::write(kind, pc, arguments);
+    // SPSR_EL2.M[3:0] is 0 for EL0 in either execution state.
+    let is_el0 = sysreg::spsr_el2() & 0xf == 0;
+    trace::write_at(kind, pc, is_el0, arguments);
 }
 
 /// A VM was made.
@@ -105,7 +107,7 @@ pub(crate) fn made(description: &VmDescription<'_>, features: Features, layout: 
     let guard = u64::from(features.contains(Features::GUARD));
     let shape = description.vcpus as u64 & 0xff | dialect << 8 | guard << 9;
     let entry = description.entry.get();
-    let type_word = description.type_word;
+    let type_word = layout.vm_type.word();
     trace::write(Kind::VmMade, 0, [entry, description.x0(), shape, type_word, 0]);
     for memory in &description.memory {
         range(memory.base(), memory.size(), Range::Memory);

@@ -42,9 +42,9 @@ impl Vm {
             What::Refused { ipa, va, reason, touch, bytes, .. } => {
                 self.refused(*reason, *touch, *bytes, [*ipa, *va], record, &origin);
             }
-            What::DeviceUsed { ipa, is_guarded: true, .. } => self.touch(*ipa, origin()),
+            What::DeviceUsed { ipa, is_guarded: true, .. } => self.touch(*ipa, &origin),
             What::DeviceUsed { ipa, .. } | What::DeviceMapped { ipa } => {
-                self.touch_early(*ipa, origin());
+                self.touch_early(*ipa, &origin);
             }
             What::Populated { ipa, .. } => {
                 self.backed.entry(ipa & !(BLOCK - 1)).or_insert_with(origin);
@@ -132,19 +132,19 @@ impl Vm {
         origin: &impl Fn() -> Origin,
     ) {
         match reason {
-            Reason::Unguarded => self.touch_early(ipa, origin()),
-            _ => self.touch(ipa, origin()),
+            Reason::Unguarded => self.touch_early(ipa, origin),
+            _ => self.touch(ipa, origin),
         }
         if !reason.breaks_a_rule() {
             return;
         }
-        let same = self.violations.iter_mut().find(|known| {
-            known.reason == reason
-                && page(known.ipa) == page(ipa)
-                && known.first.place.as_ref().is_some_and(|place| place.pc == record.pc)
-        });
-        match same {
-            Some(known) => known.count += 1,
+        let next = self.violations.len();
+        let known = *self.known.entry((reason, record.pc, page(ipa))).or_insert(next);
+        match self.violations.get_mut(known) {
+            Some(known) => {
+                known.count += 1;
+                known.last = record.time;
+            }
             None => self.violations.push(Violation {
                 reason,
                 touch,
@@ -153,22 +153,23 @@ impl Vm {
                 va,
                 first: origin(),
                 count: 1,
+                last: record.time,
             }),
         }
     }
 
     /// An access that the guard let through.
-    fn touch(&mut self, ipa: u64, origin: Origin) {
+    fn touch(&mut self, ipa: u64, origin: &impl Fn() -> Origin) {
         if let Some(granule) = self.granules.get_mut(&page(ipa))
             && granule.touched == Touched::Never
         {
-            granule.touched = Touched::First(origin);
+            granule.touched = Touched::First(origin());
         }
     }
 
     /// An access to a page that is not guarded.
-    fn touch_early(&mut self, ipa: u64, origin: Origin) {
-        self.early.entry(page(ipa)).or_insert((origin, 0)).1 += 1;
+    fn touch_early(&mut self, ipa: u64, origin: &impl Fn() -> Origin) {
+        self.early.entry(page(ipa)).or_insert_with(|| (origin(), 0)).1 += 1;
     }
 
     fn backed_before(&self, at: u64) -> Option<Backed> {
@@ -212,6 +213,7 @@ fn origin(record: &Record, recording: &Recording) -> Origin {
     let place = (record.pc != 0).then(|| Place {
         vcpu: record.vcpu,
         pc: record.pc,
+        is_el0: record.is_el0,
         frames: symbols.frames(record),
     });
     Origin { time: record.time, place }

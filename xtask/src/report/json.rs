@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::advice::{device, remedy};
-use super::model::{Backed, Granule, Origin, Period, SharedPage, Standing, Touched, Violation, Vm};
+use super::model::{Backed, Granule, Origin, Period, SharedPage, Standing, Touched, Vm};
+use super::sites::{Site, sites};
 
 use crate::trace::{hex, reason_word, seconds};
 
@@ -17,7 +18,7 @@ pub fn vm(number: u8, vm: &Vm, frequency: u64) -> Value {
         "guard": vm.has_guard,
         "enrolled": vm.enrolled.as_ref().map(|by| origin(by, frequency)),
         "resets": vm.resets,
-        "violations": list(&vm.violations, |it| violation(vm, it, frequency)),
+        "violations": list(sites(vm), |it| violation(vm, &it, frequency)),
         "granules": list(&vm.granules, |(at, it)| granule(vm, *at, it, frequency)),
         "shared": list(&vm.shared, |(at, it)| shared(*at, it, frequency)),
     })
@@ -27,7 +28,9 @@ fn list<T>(items: impl IntoIterator<Item = T>, make: impl Fn(T) -> Value) -> Vec
     items.into_iter().map(make).collect()
 }
 
-fn violation(vm: &Vm, violation: &Violation, frequency: u64) -> Value {
+fn violation(vm: &Vm, site: &Site<'_>, frequency: u64) -> Value {
+    let violation = site.first;
+    let last: f64 = seconds(site.last, frequency, 9).parse().unwrap_or_default();
     json!({
         "ipa": hex(violation.ipa),
         "va": hex(violation.va),
@@ -35,8 +38,11 @@ fn violation(vm: &Vm, violation: &Violation, frequency: u64) -> Value {
         "why": violation.reason.text(),
         "access": violation.touch.text(),
         "bytes": violation.bytes,
-        "count": violation.count,
+        "count": site.count,
         "first": origin(&violation.first, frequency),
+        "last": last,
+        "pages": site.pages(),
+        "ranges": list(&site.runs, |(base, pages)| json!({ "base": hex(*base), "pages": pages })),
         "page": match vm.standing(violation) {
             Standing::Guarded => "guarded",
             Standing::NeverGuarded => "never-guarded",
@@ -101,7 +107,7 @@ fn origin(origin: &Origin, frequency: u64) -> Value {
         None => json!({ "time": time, "by": "description" }),
         Some(place) => json!({
             "time": time,
-            "by": "guest",
+            "by": if place.is_el0 { "process" } else { "guest" },
             "vcpu": place.vcpu,
             "pc": hex(place.pc),
             "at": place.frames,

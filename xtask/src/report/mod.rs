@@ -6,6 +6,7 @@ mod cells;
 mod group;
 mod json;
 mod model;
+mod sites;
 mod svg;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::trace::Recording;
 use model::Vm;
+use sites::sites;
 
 /// What a run's records say about the guard.
 pub struct Report {
@@ -70,11 +72,10 @@ impl Report {
 
     /// In a few words.
     pub fn summary(&self) -> String {
-        let violations: u64 =
-            self.vms.values().flat_map(|vm| &vm.violations).map(|violation| violation.count).sum();
+        let violations = text::violations(&self.vms.values().flat_map(sites).collect::<Vec<_>>());
         let granules: usize = self.vms.values().map(|vm| vm.granules.len()).sum();
         let shared: usize = self.vms.values().map(|vm| vm.shared.len()).sum();
-        format!("{violations} violation(s), {granules} granules guarded, {shared} pages shared")
+        format!("{violations}; {granules} granules guarded, {shared} pages shared")
     }
 
     /// For programs.

@@ -1,6 +1,6 @@
 //! What a run's records say about the guard and about shared pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hyp_abi::trace::{Range, Stop};
 use hyp_abi::vm_type;
@@ -25,6 +25,8 @@ pub struct Origin {
 pub struct Place {
     pub vcpu: u8,
     pub pc: u64,
+    /// A process's, at EL0.
+    pub is_el0: bool,
     /// Functions with their places, innermost first, then their callers.
     pub frames: Vec<String>,
 }
@@ -83,6 +85,8 @@ pub struct Violation {
     pub va: u64,
     pub first: Origin,
     pub count: u64,
+    /// When it happened last, in ticks of the counter.
+    pub last: u64,
 }
 
 /// How the guard stood to a granule when it was violated.
@@ -107,6 +111,8 @@ pub struct Vm {
     pub granules: BTreeMap<u64, Granule>,
     pub shared: BTreeMap<u64, SharedPage>,
     pub violations: Vec<Violation>,
+    /// Where in that list those of a reason, PC and page are.
+    pub known: HashMap<(Reason, u64, u64), usize>,
     pub resets: u64,
     pub stopped: Option<Stop>,
     /// 2 MiB blocks of memory that were touched.

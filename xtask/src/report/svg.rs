@@ -6,7 +6,8 @@ use std::fmt::{self, Write as _};
 use super::advice::remedy;
 use super::cells::{Look, Stretch, stretches};
 use super::model::{GRANULE, Vm};
-use super::text::at;
+use super::sites::sites;
+use super::text::{at, violations};
 
 const WIDTH: u64 = 960;
 const MARGIN: u64 = 24;
@@ -45,13 +46,13 @@ fn draw(
             "font-size=\"18\" font-weight=\"bold\"",
         )?;
         y += 22;
-        let violations: u64 = vm.violations.iter().map(|violation| violation.count).sum();
+        let violations = violations(&sites(vm));
         text(
             out,
             MARGIN,
             y,
             &format!(
-                "{violations} violations, {} granules guarded, {} pages shared",
+                "{violations}; {} granules guarded, {} pages shared",
                 vm.granules.len(),
                 vm.shared.len()
             ),
@@ -130,10 +131,12 @@ fn draw_violations(
     frequency: u64,
 ) -> Result<u64, fmt::Error> {
     const SHOWN: usize = 8;
-    for violation in vm.violations.iter().take(SHOWN) {
+    let sites = sites(vm);
+    for site in sites.iter().take(SHOWN) {
+        let violation = site.first;
         let words = format!(
             "{} x {} at {:#x}: {}",
-            violation.count,
+            site.count,
             violation.touch.text(),
             violation.ipa,
             violation.reason.text()
@@ -144,9 +147,9 @@ fn draw_violations(
         text(out, MARGIN + 18, y + 32, &remedy(vm, violation), "")?;
         y += 56;
     }
-    let more = vm.violations.len().saturating_sub(SHOWN);
+    let more = sites.len().saturating_sub(SHOWN);
     if more > 0 {
-        text(out, MARGIN + 18, y, &format!("and {more} more places"), "")?;
+        text(out, MARGIN + 18, y, &format!("and {more} more sites"), "")?;
         y += 20;
     }
     Ok(y)

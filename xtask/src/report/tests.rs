@@ -12,6 +12,8 @@ const RANGE_MAP: u32 = 0xc600_000a;
 const SHARE: u32 = 0xc600_0003;
 const UNSHARE: u32 = 0xc600_0004;
 const ENROLL: u32 = 0xc600_0006;
+/// An instruction of a process; all others are the kernel's.
+const USER_PC: u64 = 0x4c_7ed8;
 const PROTECTED: u64 = 1 << 31 | 40;
 
 /// A run of one VM in which these things happen, one each microsecond.
@@ -38,6 +40,7 @@ fn recorded(type_word: u64, story: Vec<(u64, What)>) -> Report {
         vm: 0,
         vcpu: 0,
         pc,
+        is_el0: pc == USER_PC,
         vectors: None,
         callers: Vec::new(),
         what,
@@ -139,6 +142,43 @@ fn violations_say_how_the_page_stood_and_what_to_do() {
     assert_eq!(granules[0]["touched"], false);
     // The guard let it through.
     assert_eq!(granules[1]["touched"], true);
+}
+
+/// One instruction in a loop over half a gibibyte, and another that is called for two devices.
+#[test]
+fn a_mistake_in_a_loop_is_one_site() {
+    let story = (0..131_072).map(|n| refused(0x100, 0x1000_0000 + n * 4096, Reason::Unguarded));
+    let more = [
+        refused(0x104, 0xbf0_0000, Reason::Unguarded),
+        refused(0x104, 0xbf0_4000, Reason::Unguarded),
+        // Another remedy.
+        refused(0x104, 0x900_0000, Reason::Unguarded),
+    ];
+    let report = recorded(PROTECTED, story.chain(more).collect());
+    assert!(report.summary().starts_with("violations at 3 sites, 131075 times in all;"));
+    let text = report.text();
+    assert!(text.contains("\n  131072 x load of 4 bytes at IPA 0x10000000 "), "{text}");
+    assert!(text.contains("in 131072 pages:\n        0x010000000..0x02fffffff  131072 granules"));
+    assert!(text.contains("in 2 pages:\n        0x00bf00000..0x00bf00fff  1 granule"), "{text}");
+    assert!(text.len() < 4000, "{}", text.len());
+    let violations = report.json()["vms"][0]["violations"].clone();
+    let violations = violations.as_array().unwrap();
+    assert_eq!(violations.len(), 3);
+    assert_eq!(
+        (&violations[0]["count"], &violations[0]["pages"]),
+        (&json!(131_072), &json!(131_072))
+    );
+    assert_eq!(violations[0]["ranges"], json!([{ "base": "0x10000000", "pages": 131_072 }]));
+    assert!(violations[0]["last"].as_f64() > violations[0]["first"]["time"].as_f64());
+    assert_eq!(violations[2]["page"], "never-guarded");
+}
+
+#[test]
+fn a_process_is_not_taken_for_the_kernel() {
+    let report = recorded(PROTECTED, vec![refused(USER_PC, 0x880_0000, Reason::Unguarded)]);
+    assert!(report.text().contains(" by vCPU 0 at 0x4c7ed8 (EL0, a process)"), "{}", report.text());
+    let json = report.json();
+    assert_eq!(json["vms"][0]["violations"][0]["first"]["by"], "process");
 }
 
 /// A VM that has not enrolled may touch what it likes; the report tells all the same.

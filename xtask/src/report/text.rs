@@ -9,7 +9,8 @@ use hyp_abi::trace::Stop;
 use super::advice::{device, remedy};
 use super::group::{runs, same_guard, same_shared};
 use super::model::{Backed, GRANULE, Granule, Origin, Period, Touched, Violation, Vm};
-use crate::trace::{brief, seconds};
+use super::sites::{Site, sites};
+use crate::trace::{EL0, brief, seconds};
 
 /// The part about `vm`, whose times count in ticks of `frequency`.
 pub fn vm(vm: &Vm, frequency: u64) -> String {
@@ -27,8 +28,8 @@ fn write_vm(out: &mut String, vm: &Vm, frequency: u64) -> std::fmt::Result {
     if vm.violations.is_empty() {
         writeln!(out, "  none")?;
     }
-    for violation in &vm.violations {
-        write_violation(out, vm, violation, frequency)?;
+    for site in sites(vm) {
+        write_site(out, vm, &site, frequency)?;
     }
 
     writeln!(out, "\nGuarded granules")?;
@@ -128,29 +129,34 @@ fn headline(vm: &Vm, frequency: u64) -> String {
     format!("{kind}, dialect {dialect}, {enrolled}{resets}, {end}")
 }
 
+/// How many sites broke a rule, and how often all together.
+pub fn violations(sites: &[Site<'_>]) -> String {
+    let count: u64 = sites.iter().map(|site| site.count).sum();
+    match sites.len() {
+        0 => "no violations".to_owned(),
+        1 => format!("violations at 1 site, {} in all", times(count)),
+        many => format!("violations at {many} sites, {} in all", times(count)),
+    }
+}
+
 fn summary(vm: &Vm) -> String {
-    let violations: u64 = vm.violations.iter().map(|violation| violation.count).sum();
     let never = vm.granules.values().filter(|granule| granule.touched == Touched::Never).count();
     let before = vm.granules.values().filter(|granule| granule.touched_before.is_some()).count();
     let still = vm.granules.values().filter(|granule| is_open(&granule.guarded)).count();
     let shared = vm.shared.values().filter(|page| is_open(&page.shared)).count();
     format!(
-        "{violations} violation(s) at {} place(s); {} granules guarded, {never} of them never touched, \
-         {before} touched before, {still} still guarded at the end; {} pages shared, {shared} still \
-         at the end",
-        vm.violations.len(),
+        "{}; {} granules guarded, {never} of them never touched, {before} touched before, {still} still \
+         guarded at the end; {} pages shared, {shared} still at the end",
+        violations(&sites(vm)),
         vm.granules.len(),
         vm.shared.len(),
     )
 }
 
-fn write_violation(
-    out: &mut String,
-    vm: &Vm,
-    violation: &Violation,
-    frequency: u64,
-) -> std::fmt::Result {
-    let Violation { reason, touch, bytes, ipa, va, first, count } = violation;
+fn write_site(out: &mut String, vm: &Vm, site: &Site<'_>, frequency: u64) -> std::fmt::Result {
+    /// Stretches of pages that are named.
+    const SHOWN: usize = 8;
+    let Violation { reason, touch, bytes, ipa, va, first, .. } = site.first;
     let bytes = match bytes {
         0 => String::new(),
         1 => " of 1 byte".to_owned(),
@@ -158,12 +164,26 @@ fn write_violation(
     };
     writeln!(
         out,
-        "  {count} x {}{bytes} at IPA {ipa:#x} (VA {va:#x}): {}",
+        "  {} x {}{bytes} at IPA {ipa:#x} (VA {va:#x}): {}",
+        site.count,
         touch.text(),
         reason.text()
     )?;
     writeln!(out, "      first {}", at(first, frequency))?;
-    writeln!(out, "      {}", remedy(vm, violation))
+    if site.count > 1 {
+        writeln!(out, "      last at {} s", seconds(site.last, frequency, 6))?;
+    }
+    if site.pages() > 1 {
+        writeln!(out, "      in {} pages:", site.pages())?;
+        for (base, count) in site.runs.iter().take(SHOWN) {
+            writeln!(out, "        {}", extent(*base, *count))?;
+        }
+        let more = site.runs.len().saturating_sub(SHOWN);
+        if more > 0 {
+            writeln!(out, "        and {more} more stretches")?;
+        }
+    }
+    writeln!(out, "      {}", remedy(vm, site.first))
 }
 
 fn write_periods(
@@ -191,7 +211,8 @@ fn is_open(periods: &[Period]) -> bool {
 pub fn at(origin: &Origin, frequency: u64) -> String {
     let mut text = format!("at {} s", seconds(origin.time, frequency, 6));
     let Some(place) = &origin.place else { return text + " by the VM's description" };
-    let _ = write!(text, " by vCPU {} at {:#x} {}", place.vcpu, place.pc, brief(&place.frames));
+    let name = if place.is_el0 { EL0.to_owned() } else { brief(&place.frames) };
+    let _ = write!(text, " by vCPU {} at {:#x} {name}", place.vcpu, place.pc);
     text.truncate(text.trim_end().len());
     text
 }

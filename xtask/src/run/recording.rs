@@ -150,7 +150,8 @@ impl Prepared<'_> {
             Err(error) => failures.push(format!("{error:#}")),
         };
         for path in &self.options.trace {
-            let what = format!("trace: {} records", recording.records.len());
+            let (records, lines) = (recording.records.len(), recording.told().len());
+            let what = format!("trace: {records} records, repeats told once: {lines}");
             told(recording.write(path), &what, path);
         }
         let report = Report::new(&recording);

@@ -2,13 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::fold::Told;
 use super::record::{Record, What};
 use super::tell::Teller;
 use super::words::{hex, named, range_word, reason_word, seconds, stop_word};
 
 impl Teller<'_> {
-    /// `record` as a line of JSON. Addresses are text, because JSON's numbers end at 2^53.
-    pub fn json(&mut self, record: &Record) -> Value {
+    /// A record as a line of JSON, and how often it was made. Addresses are text, because JSON's
+    /// numbers end at 2^53.
+    pub fn json(&mut self, told: &Told<'_>) -> Value {
+        let record = told.record;
         self.hear(record);
         let mut map = Map::new();
         let time: f64 = self.seconds(record.time).parse().unwrap_or_default();
@@ -22,8 +25,21 @@ impl Teller<'_> {
         if let Value::Object(fields) = fields {
             map.extend(fields);
         }
+        if told.count > 1 {
+            let last: f64 = self.seconds(told.last).parse().unwrap_or_default();
+            map.insert("count".to_owned(), json!(told.count));
+            map.insert("last".to_owned(), json!(last));
+            map.insert("last_ticks".to_owned(), json!(told.last));
+            if let Some((low, high)) = told.ipas {
+                map.insert("lowest_ipa".to_owned(), hex(low));
+                map.insert("highest_ipa".to_owned(), hex(high));
+            }
+        }
         if record.pc != 0 {
             map.insert("pc".to_owned(), hex(record.pc));
+            if record.is_el0 {
+                map.insert("el".to_owned(), json!(0));
+            }
             let at = self.symbols.at(record);
             if !at.is_empty() {
                 map.insert("at".to_owned(), json!(at));

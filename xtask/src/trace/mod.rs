@@ -1,6 +1,7 @@
 //! `run --trace`: what EL2 recorded about a run, as text and as JSON.
 
 mod calls;
+mod fold;
 mod frames;
 mod json;
 mod memory;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 pub use calls::Deed;
+pub use fold::Told;
 pub use frames::brief;
 pub use names::Names;
 pub use reader::Read;
@@ -28,6 +30,7 @@ pub use record::Call;
 pub use record::{Record, What};
 pub use recorder::Recorder;
 pub use symbols::Symbols;
+pub use tell::EL0;
 pub use words::{hex, reason_word, seconds};
 
 use tell::Teller;
@@ -105,38 +108,47 @@ impl Recording {
         Ok(())
     }
 
+    /// What the trace says, without repeats.
+    pub fn told(&self) -> Vec<Told<'_>> {
+        fold::fold(&self.records)
+    }
+
     /// Lines of JSON: what the trace is, then the records.
     ///
     /// # Errors
     ///
     /// Those of `out`.
     pub fn write_json(&self, out: &mut impl Write) -> Result<()> {
+        let told = self.told();
         let head = json!({
             "event": "trace", "version": 1, "frequency": self.frequency,
-            "cpus": self.lost.len(), "records": self.records.len(), "lost": self.lost,
+            "cpus": self.lost.len(), "records": self.records.len(), "lines": told.len(),
+            "lost": self.lost,
         });
         writeln!(out, "{head}")?;
         let mut teller = Teller::new(&self.symbols, self.frequency);
-        for record in &self.records {
-            writeln!(out, "{}", teller.json(record))?;
+        for told in told {
+            writeln!(out, "{}", teller.json(&told))?;
         }
         Ok(())
     }
 
     fn write_text(&self, out: &mut impl Write) -> Result<()> {
+        let told = self.told();
         writeln!(
             out,
-            "# {} records of {} CPU(s); seconds since the machine started, VM/vCPU, what happened, \
-             where",
+            "# {} records of {} CPU(s), repeats told once, in {} lines; seconds since the machine \
+             started, VM/vCPU, what happened, where",
             self.records.len(),
-            self.lost.len()
+            self.lost.len(),
+            told.len()
         )?;
         if let Some(shortcoming) = self.shortcoming() {
             writeln!(out, "# {shortcoming}")?;
         }
         let mut teller = Teller::new(&self.symbols, self.frequency);
-        for record in &self.records {
-            writeln!(out, "{}", teller.line(record))?;
+        for told in told {
+            writeln!(out, "{}", teller.line(&told))?;
         }
         Ok(())
     }

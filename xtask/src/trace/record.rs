@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use hyp_abi::trace::{Kind, RECORD_WORDS, Range, Stop};
+use hyp_abi::trace::{EL0, Kind, RECORD_WORDS, Range, Stop};
 use hyp_core::events::{Reason, Touch};
 
 /// A record as it lies in memory.
@@ -21,6 +21,8 @@ pub struct Record {
     pub vcpu: u8,
     /// The instruction.
     pub pc: u64,
+    /// Whether it is a process's, at EL0.
+    pub is_el0: bool,
     /// VBAR_EL1 of that vCPU, if it is known.
     pub vectors: Option<u64>,
     /// Who called the function: x30, then return addresses, innermost first.
@@ -158,7 +160,9 @@ pub fn decode(stream: &[Words]) -> Vec<Record> {
         }
         let what = kind_known.and_then(|kind| known(kind, [a, b, c, d, e]));
         let what = what.unwrap_or(What::Unknown { kind, arguments });
-        records.push(Record { time, cpu, vm, vcpu, pc, vectors, callers: Vec::new(), what });
+        let (is_el0, vcpu) = (vcpu & EL0 != 0, vcpu & !EL0);
+        let callers = Vec::new();
+        records.push(Record { time, cpu, vm, vcpu, pc, is_el0, vectors, callers, what });
     }
     // A kernel's first records stand before the one that tells where its vectors are.
     if let Some(first) = records.iter().find_map(|record| record.vectors) {

@@ -15,6 +15,10 @@ pub struct Symbols {
 
 impl Symbols {
     fn guest(&self, record: &Record, address: u64) -> Vec<String> {
+        // The symbols are those of the program that the VM was started with.
+        if record.is_el0 {
+            return Vec::new();
+        }
         self.guest.as_ref().map(|names| names.frames(address, record.vectors)).unwrap_or_default()
     }
 

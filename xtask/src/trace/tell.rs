@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::fold::Told;
 use super::frames::brief;
 use super::record::{Counts, Record, What};
 use super::symbols::Symbols;
 use super::words::{named, range_word, seconds, stop_word};
+
+/// Whose the instruction is, in place of a name.
+pub const EL0: &str = "(EL0, a process)";
 
 /// Tells records one by one, in order.
 pub struct Teller<'a> {
@@ -57,8 +61,9 @@ impl<'a> Teller<'a> {
         seconds(ticks, self.frequency, 9)
     }
 
-    /// `record` on one line.
-    pub fn line(&mut self, record: &Record) -> String {
+    /// A record on one line, and how often it was made.
+    pub fn line(&mut self, told: &Told<'_>) -> String {
+        let record = told.record;
         self.hear(record);
         let who = match record.what {
             What::VmMade { .. }
@@ -72,14 +77,28 @@ impl<'a> Teller<'a> {
         let mut line = format!(
             "{:>12} {who:<10} {:<50}",
             seconds(record.time, self.frequency, 6),
-            self.text(record)
+            self.text(record) + &self.repeats(told)
         );
         if record.pc != 0 {
+            let at =
+                if record.is_el0 { EL0.to_owned() } else { brief(&self.symbols.frames(record)) };
             // Writing to a string cannot fail.
-            let _ = write!(line, "  @ {:#x} {}", record.pc, brief(&self.symbols.frames(record)));
+            let _ = write!(line, "  @ {:#x} {at}", record.pc);
         }
         line.truncate(line.trim_end().len());
         line
+    }
+
+    /// How often, until when and where, if more than once.
+    fn repeats(&self, told: &Told<'_>) -> String {
+        if told.count == 1 {
+            return String::new();
+        }
+        let last = seconds(told.last, self.frequency, 6);
+        let range = told.ipas.filter(|(low, high)| low != high);
+        let range =
+            range.map_or_else(String::new, |(low, high)| format!(", IPA {low:#x} to {high:#x}"));
+        format!(" [{} times, last at {last}{range}]", told.count)
     }
 
     /// What happened, in words.

@@ -5,7 +5,7 @@
 
 use bitflags::bitflags;
 use hyp_abi::trace::{
-    ARGUMENTS, FREQUENCY, HEAD_STRIDE, HEADER_BYTES, HEADS, Kind, MAGIC, PLACE, RECORD_WORDS,
+    ARGUMENTS, EL0, FREQUENCY, HEAD_STRIDE, HEADER_BYTES, HEADS, Kind, MAGIC, PLACE, RECORD_WORDS,
     RINGS, SLOTS,
 };
 use thiserror::Error;
@@ -94,6 +94,8 @@ pub struct TraceRecord {
     pub time: u64,
     /// The instruction.
     pub pc: u64,
+    /// Whether it was executed at EL0.
+    pub is_el0: bool,
     /// See [`Kind`].
     pub arguments: [u64; ARGUMENTS],
 }
@@ -103,7 +105,8 @@ impl TraceRecord {
     #[must_use]
     pub const fn pack(&self, number: u64) -> [u64; RECORD_WORDS] {
         let [n0, n1, n2, n3, ..] = number.to_le_bytes();
-        let head = [self.kind as u8, self.vm, self.vcpu, self.cpu, n0, n1, n2, n3];
+        let vcpu = self.vcpu | if self.is_el0 { EL0 } else { 0 };
+        let head = [self.kind as u8, self.vm, vcpu, self.cpu, n0, n1, n2, n3];
         let [a, b, c, d, e] = self.arguments;
         [u64::from_le_bytes(head), self.time, self.pc, a, b, c, d, e]
     }

@@ -20,6 +20,7 @@ fn record(cpu: u8, time: u64) -> TraceRecord {
         cpu,
         time,
         pc: 0xffff_8000_0102_0304,
+        is_el0: false,
         arguments: [1, 2, 3, 4, 5],
     }
 }
@@ -42,6 +43,8 @@ fn the_layout_is_what_the_reader_expects() {
     );
     assert_eq!(memory[ring + 9], 0x66);
     assert_eq!(memory[ring + 16], 0xa5a5_a5a5_a5a5_a5a5);
+    let of_a_process = TraceRecord { is_el0: true, ..record(1, 0x77) };
+    assert_eq!(of_a_process.pack(2)[0], 0x0000_0002_01a2_1120);
 }
 
 #[test]

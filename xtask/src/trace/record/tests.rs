@@ -33,6 +33,7 @@ fn a_call_with_its_callers_is_read_from_its_bytes() {
             vm: 0,
             vcpu: 3,
             pc: 0xffff_8000_0102_0304,
+            is_el0: false,
             vectors: None,
             callers: vec![0xffff_8000_0102_0304, 8],
             what: What::Call(Call {
@@ -154,6 +155,7 @@ fn what_core_writes_is_what_is_read() {
             cpu: 3,
             time: 4,
             pc: 5,
+            is_el0: kind == Kind::Refused,
             arguments: [1, 7, 0x0101, 9, 10],
         };
         let words = written.pack(0x1_0000_0006);
@@ -161,6 +163,7 @@ fn what_core_writes_is_what_is_read() {
         for record in decode(&[words]) {
             assert_eq!((record.vm, record.vcpu, record.cpu), (1, 2, 3), "{kind:?}");
             assert_eq!((record.time, record.pc), (4, 5), "{kind:?}");
+            assert_eq!(record.is_el0, kind == Kind::Refused, "{kind:?}");
             assert!(!matches!(record.what, What::Unknown { .. }), "{kind:?}");
         }
     }
