@@ -18,6 +18,7 @@ mod image;
 mod libtest;
 mod miri;
 mod mutants;
+mod output_file;
 mod payload;
 mod qemu;
 mod report;

@@ -27,10 +27,16 @@ pub fn target_dir() -> PathBuf {
 ///
 /// # Errors
 ///
-/// The folder cannot be made.
+/// The folder cannot be made or written to, as in a checkout on a read-only file system.
 pub fn output_dir() -> Result<PathBuf> {
     let dir = target_dir().join("postern");
-    std::fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
+    std::fs::create_dir_all(&dir).and_then(|()| tempfile::tempfile_in(&dir)).with_context(|| {
+        format!(
+            "cannot write to {}: set CARGO_TARGET_DIR to a folder that can be written; nothing else \
+             goes into the checkout",
+            dir.display()
+        )
+    })?;
     Ok(dir)
 }
 

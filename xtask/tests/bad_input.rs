@@ -145,6 +145,68 @@ fn impossible_options_are_refused() {
     assert!(refused(&["linux", "--kernel", "x"]).contains("cannot be used with"));
 }
 
+/// What `image` refuses, its sibling refuses, too.
+#[test]
+fn words_that_u_boot_would_not_pass_on_are_refused() {
+    for words in ["a'b", "a\nb", "a$b"] {
+        for way in ["u-boot", "u-boot-script", "u-boot-fit"] {
+            let said = refused(&["--via", way, "--boot-args", words]);
+            assert!(said.contains("--boot-args"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_file_for_another_format_is_refused() {
+    for (option, file) in [
+        ("--trace", "t.pdf"),
+        ("--trace", "t.svg"),
+        ("--trace", "-"),
+        ("--guard-report", "r.html"),
+        ("--guard-report", "r.CSV"),
+        ("--guard-report", "r.jsonl"),
+        ("--guard-report", "-"),
+    ] {
+        let said = refused(&[option, file]);
+        assert!(said.contains(option) && said.contains(file), "{said}");
+        assert!(!Path::new(file).exists(), "{file}");
+    }
+    let input = Input::new();
+    let both = input.file("both.json", b"");
+    let both = both.to_str().unwrap();
+    assert!(refused(&["--trace", both, "--guard-report", both]).contains("twice"));
+    let raw = input.file("raw", &[0; 64]);
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["bundle", "-o", "-", "--kernel", raw.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), Path::new("-").exists()), (Some(2), false));
+}
+
+/// Nobody can make a folder in there, as in a checkout on a read-only file system.
+#[test]
+fn where_nothing_can_be_written_the_remedy_is_named() {
+    let input = Input::new();
+    let raw = input.file("raw", &[0; 64]);
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["bundle", "--kernel", raw.to_str().unwrap()])
+        .env("CARGO_TARGET_DIR", "/proc/nowhere")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("/proc/nowhere") && said.contains("set CARGO_TARGET_DIR"), "{said}");
+}
+
+/// And what is a bundle is looked at before anything is built.
+#[test]
+fn a_bundle_that_is_none_is_named() {
+    let input = Input::new();
+    let file = input.file("some.bundle", &[0; 4096]);
+    let said = refused(&["--bundle", file.to_str().unwrap()]);
+    assert!(said.contains("some.bundle") && said.contains("bundle"), "{said}");
+}
+
 #[test]
 fn a_wrong_description_is_named() {
     let input = Input::new();

@@ -32,6 +32,7 @@ fn impossible_words_are_refused() {
         (&["--board", "rpi4", "--tree", "u-boot", "--u-boot", "gone.bin"], &["gone.bin"]),
         (&["--board", "rpi4", "--form", "fit-disk"], &["CONFIG_FIT", "--u-boot"]),
         (&["--board", "virt", "--boot-args", "a'b"], &["--boot-args", "quotes"]),
+        (&["--board", "virt", "--form", "fit", "--boot-args", "a"], &["--boot-args", "FIT"]),
         (&["--board", "virt", "--kernel", "gone"], &["gone"]),
         (&["--board", "virt", "--bundle", no_tree], &["notes.dtb", "bundle"]),
         (&["--board", "virt", "--form", "tape"], &["tape", "fit-disk"]),
@@ -44,6 +45,15 @@ fn impossible_words_are_refused() {
         assert!(!std::fs::exists(out).unwrap(), "{words:?}");
     }
     assert!(refused(&["--board", "virt"]).contains("--output"));
+    for file in ["-", "card.iso", "card.QCOW2", "card.img.xz"] {
+        let said = refused(&["--board", "virt", "-o", file]);
+        assert!(said.contains("--output") && said.contains(file), "{said}");
+    }
+    let spaced = folder.path().join("my board.dtb");
+    std::fs::write(&spaced, "").unwrap();
+    let spaced = spaced.to_str().unwrap();
+    let said = refused(&["--board", "virt", "--tree", spaced, "-o", out]);
+    assert!(said.contains("my board.dtb"), "{said}");
     assert!(refused(&["--board", "virt", "-o", "no/such/folder/x"]).contains("no/such/folder"));
     assert!(
         refused(&["--board", "virt", "-o", folder.path().to_str().unwrap()]).contains("folder")

@@ -61,6 +61,8 @@ const GUEST_FLAGS: [&str; 1] = ["-Cforce-frame-pointers=yes"];
 ///
 /// The target's standard library is missing and cannot be provided.
 pub fn cargo(verb: &str) -> Result<Command> {
+    // What cannot be written is found before minutes of compiling.
+    workspace::output_dir()?;
     let library = setup::ensure_target()?;
     let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args([verb, "--target", workspace::BARE_METAL]);

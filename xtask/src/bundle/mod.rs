@@ -24,8 +24,8 @@ use hyp_abi::vplatform::RAM_BASE;
 use crate::payload::Payload;
 use crate::setup::say;
 use crate::units::shown_size;
-use crate::vm_desc::{self, VmDesc, VmOptions, preset};
-use crate::workspace;
+use crate::vm_desc::{self, VmDesc, VmOptions, advice, preset};
+use crate::{output_file, workspace};
 use guest_tree::Platform;
 use placement::Layout;
 use writer::{Image, Vm};
@@ -64,7 +64,11 @@ pub struct Bundle {
 ///
 /// As [`vm_desc::read`] and [`build`], or the file cannot be written.
 pub fn command(options: &Options) -> Result<()> {
+    if let Some(path) = &options.output {
+        output_file::check("--output", path, &["bundle", "itb", "fit", "img", "bin"])?;
+    }
     let vms = options.vms()?;
+    vms.iter().filter_map(advice).for_each(|advice| say(&advice));
     let bundle = build(&vms)?;
     let path = match &options.output {
         Some(path) => path.clone(),

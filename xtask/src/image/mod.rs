@@ -14,13 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use hyp_core::bundle::{Bundle, crc32};
 use hyp_core::tree::Tree;
 
 use crate::board::{Board, Facts};
 use crate::run::{Selected, Selection, Supplies};
 use crate::units::shown_size;
-use crate::{board_check, build, setup, workspace};
+use crate::{board_check, build, output_file, setup, workspace};
 use contents::{Contents, NamedTree};
 use disk::File;
 use parts::Form;
@@ -67,7 +66,7 @@ pub fn command(options: &Options) -> Result<()> {
     let tree = options.tree()?;
     let u_boot = options.u_boot()?;
     let (bundle, needs) = match options.selection.bundle(&Supplies::new(None))? {
-        Selected::Given(path) => (given_bundle(&path)?, String::new()),
+        Selected::Given(path) => (read(&path)?, String::new()),
         Selected::Made(bundle) => {
             let ram = shown_size(ram(bundle.machine_ram, u64::try_from(bundle.bytes.len())?));
             (bundle.bytes, format!("; needs {} CPU(s) and {ram} of RAM", bundle.cpus))
@@ -109,11 +108,8 @@ impl Options {
             "Debian's U-Boot for the Raspberry Pi takes no FIT (its CONFIG_FIT is off): give another \
              with --u-boot, or leave --form out"
         );
-        ensure!(
-            !self.boot_args.contains(['\'', '\n', '$', ';']),
-            "--boot-args goes into a script for U-Boot and cannot hold quotes, `$`, `;` or line \
-             ends"
-        );
+        self.form.check_words(&self.boot_args)?;
+        output_file::check("--output", &self.output, &["img", "bin", "raw", "itb", "fit"])?;
         let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
         ensure!(
             folder.is_none_or(Path::is_dir) && !self.output.is_dir(),
@@ -130,6 +126,13 @@ impl Options {
             (Some(word), _) if word.as_os_str() == U_BOOT_TREE => return Ok(None),
             (Some(path), known) => {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("board.dtb");
+                // It is a word in a script for U-Boot and in `config.txt`.
+                ensure!(
+                    known.is_some()
+                        || name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,+".contains(c)),
+                    "--tree: a file called `{name}` cannot be named on the card: take letters, digits, \
+                     `-`, `_`, `.`, `,` and `+`"
+                );
                 (path.clone(), known.map_or(name, |known| known.name))
             }
             (None, Some(known)) => (board_trees()?.join(known.name), known.name),
@@ -151,15 +154,6 @@ impl Options {
             None => Ok(None),
         }
     }
-}
-
-/// A finished bundle, which may be anything that somebody found.
-fn given_bundle(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read(path)?;
-    if let Err(error) = Bundle::open(&bytes, crc32::update) {
-        bail!("{}: {error}", path.display());
-    }
-    Ok(bytes)
 }
 
 fn board_trees() -> Result<PathBuf> {

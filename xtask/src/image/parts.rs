@@ -1,6 +1,6 @@
 //! Puts an image together from its parts.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::contents::Contents;
 use super::disk::{self, File};
@@ -25,6 +25,24 @@ pub enum Form {
     Fit,
 }
 
+impl Form {
+    /// Refuses words for Postern that would not arrive in this way.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them.
+    pub(super) fn check_words(self, words: &str) -> Result<()> {
+        match self {
+            Self::Disk | Self::ScriptDisk | Self::FitDisk => text::check_words(words),
+            Self::Fit if !words.is_empty() => bail!(
+                "--boot-args: a FIT carries no words for Postern; say them in U-Boot: `setenv bootargs`, \
+                 then `bootm`"
+            ),
+            Self::EfiDisk | Self::Fit => Ok(()),
+        }
+    }
+}
+
 /// The image of a disk, or a FIT. `more` are files of the board's firmware.
 ///
 /// # Errors
@@ -37,6 +55,7 @@ pub(super) fn make(
     more: &[File<'_>],
 ) -> Result<Vec<u8>> {
     let facts = board.facts();
+    form.check_words(contents.arguments)?;
     match form {
         Form::Fit => in_fit(contents, facts),
         Form::EfiDisk => on_card(board, contents, more, &efi::files(contents)),

@@ -1,5 +1,7 @@
 //! The files on a card that people can read: what tells firmware and U-Boot what to do.
 
+use anyhow::{Result, bail};
+
 use super::contents::Contents;
 use super::fit;
 use crate::board::Facts;
@@ -14,6 +16,23 @@ pub(super) const IMAGE: &str = "postern.img";
 pub(super) const BUNDLE: &str = "postern.bundle";
 /// Image, VMs and tree in one.
 pub(super) const FIT: &str = "postern.itb";
+
+/// Refuses words for Postern that U-Boot would not pass on as they are: in a script they stand in quotes,
+/// in `extlinux.conf` U-Boot expands variables in them.
+///
+/// # Errors
+///
+/// Names what is in them that cannot be.
+pub(super) fn check_words(words: &str) -> Result<()> {
+    let is_wrong = |c: &char| matches!(c, '\'' | '"' | '\\' | '$' | ';') || c.is_control();
+    if let Some(wrong) = words.chars().find(is_wrong) {
+        bail!(
+            "--boot-args: the words go into a script for U-Boot and cannot hold {wrong:?}: no quotes, `\\`, \
+             `$`, `;` or line ends"
+        );
+    }
+    Ok(())
+}
 
 /// `extlinux.conf`. Where it names no tree, U-Boot passes the one that it has itself.
 pub(super) fn menu(contents: &Contents<'_>, facts: &Facts) -> String {
@@ -114,6 +133,15 @@ mod tests {
     fn contents() -> Contents<'static> {
         let tree = Some(NamedTree { name: "board.dtb", bytes: b"t" });
         Contents { image: b"", bundle: Some(b"b"), tree, arguments: "postern.log=debug" }
+    }
+
+    #[test]
+    fn words_that_would_not_arrive_are_refused() {
+        for wrong in ["a'b", "a\"b", "a\nb", "a\rb", "a$b", "a;b", "a\\b", "a\tb"] {
+            let text = check_words(wrong).unwrap_err().to_string();
+            assert!(text.contains("--boot-args"), "{text}");
+        }
+        check_words("postern.log=debug postern.trace=guard,faults x=#1").unwrap();
     }
 
     #[test]

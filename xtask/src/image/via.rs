@@ -38,6 +38,15 @@ impl Via {
         }
     }
 
+    /// Refuses words for Postern that would not arrive in this way.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them.
+    pub fn check_words(self, words: &str) -> Result<()> {
+        self.form().check_words(words)
+    }
+
     /// What QEMU's machine must be told, unless the caller's words say it: EDK2 passes on either
     /// ACPI tables or the device tree.
     pub fn machine_option(self) -> Option<&'static str> {

@@ -19,6 +19,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::output_file::ending;
 use crate::trace::Recording;
 use model::Vm;
 use sites::sites;
@@ -50,10 +51,9 @@ impl Report {
     ///
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned());
-        let text = match extension.as_deref() {
-            Some("json") => format!("{:#}\n", self.json()),
-            Some("svg") => svg::picture(&self.vms, self.frequency, self.shortcoming.as_deref()),
+        let text = match &*ending(path) {
+            "json" => format!("{:#}\n", self.json()),
+            "svg" => svg::picture(&self.vms, self.frequency, self.shortcoming.as_deref()),
             _ => self.text(),
         };
         fs::write(path, text)

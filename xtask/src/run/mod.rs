@@ -1,6 +1,5 @@
 //! `cargo xtask run`: one run of the hypervisor under QEMU with the console on the terminal.
 
-mod advice;
 mod attended;
 pub mod console;
 mod gdb;
@@ -117,7 +116,11 @@ pub fn command(options: &Options) -> Result<u8> {
     // What can fail without anything being built fails now, not after minutes of building a guest.
     let words = options.machine.words()?;
     let board = options.machine.via.map(|way| via::board_of(words.model, way)).transpose()?;
-    options.record.check()?;
+    options.record.check(options.gdb.is_some())?;
+    let arguments = options.record.boot_words(&options.machine.boot_args);
+    if let Some(way) = options.machine.via {
+        way.check_words(&arguments)?;
+    }
     let supplies = Supplies::new(options.machine.qemu.clone());
     if !matches!(options.machine.qemu, Some(QemuChoice::Program(_))) {
         supplies.emulator(words.model, None)?;
@@ -146,7 +149,6 @@ pub fn command(options: &Options) -> Result<u8> {
             .with_context(|| format!("could not write {}", tree.path().display()))?;
         machine.tree = Some(tree.path().to_owned());
     }
-    let arguments = options.record.boot_words(&options.machine.boot_args);
     let mut boot = Boot {
         image: &hypervisor.image,
         bundle: Some(bundle.path()),

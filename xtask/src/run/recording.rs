@@ -1,12 +1,14 @@
 //! What is kept of a run beside its console: the trace, the guard report.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use hyp_abi::exit;
 
+use crate::output_file;
 use crate::qemu::Machine;
 use crate::report::Report;
 use crate::symbolize::Symbolizer;
@@ -57,20 +59,30 @@ impl RecordOptions {
         all.join(" ")
     }
 
-    /// Finds what is wrong before anything is built. Files that are there already keep what is in them.
+    /// Finds what is wrong before anything is built. `is_debugged` with `--gdb`. Files that are there
+    /// already keep what is in them.
     ///
     /// # Errors
     ///
     /// Symbols that cannot be read or that nothing needs, or a file that cannot be written.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, is_debugged: bool) -> Result<()> {
         if let Some(path) = &self.symbols {
             ensure!(
-                self.is_recording(),
-                "--symbols is for --trace and --guard-report; give one of them"
+                self.is_recording() || is_debugged,
+                "--symbols is for --trace, --guard-report and --gdb; give one of them"
             );
             Names::open(path)?;
         }
+        for path in &self.trace {
+            output_file::check("--trace", path, &["txt", "log", "json", "jsonl"])?;
+        }
+        for path in &self.guard_report {
+            output_file::check("--guard-report", path, &["txt", "log", "json", "svg"])?;
+        }
+        let mut names = BTreeSet::new();
         for path in self.files() {
+            let is_device = path.starts_with("/dev");
+            ensure!(is_device || names.insert(path), "{} is to be written twice", path.display());
             let file = File::options().append(true).create(true).open(path);
             file.with_context(|| format!("cannot write {}", path.display()))?;
         }
@@ -163,12 +175,16 @@ impl Prepared<'_> {
     }
 }
 
+/// Whether the file at `path` says that it is an ELF file.
+pub fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == *b"\x7fELF"
+}
+
 /// Symbols that come with `kernel`: in itself, or in a `System.map` in the same folder.
 pub fn beside(kernel: &Path) -> Option<PathBuf> {
-    let mut magic = [0; 4];
-    let is_elf = fs::File::open(kernel).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
-        && magic == *b"\x7fELF";
-    if is_elf {
+    if is_elf(kernel) {
         return Some(kernel.to_owned());
     }
     let map = kernel.with_file_name("System.map");
@@ -177,6 +193,8 @@ pub fn beside(kernel: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn options(trace: bool, report: bool, deny: bool) -> RecordOptions {
@@ -211,12 +229,12 @@ mod tests {
         fs::write(&old, "kept").unwrap();
         let mut options = options(false, false, false);
         options.symbols = Some(old.clone());
-        let refused = |options: &RecordOptions| format!("{:#}", options.check().unwrap_err());
+        let refused = |options: &RecordOptions| format!("{:#}", options.check(false).unwrap_err());
         assert!(refused(&options).contains("--guard-report"));
         options.trace = vec![old.clone()];
         assert!(refused(&options).contains("System.map"));
         options.symbols = None;
-        options.check().unwrap();
+        options.check(false).unwrap();
         assert_eq!(fs::read_to_string(&old).unwrap(), "kept");
         options.guard_report = vec![folder.path().to_owned()];
         assert!(refused(&options).contains("cannot write"));

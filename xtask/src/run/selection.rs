@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use hyp_core::bundle::{self as reader, crc32};
 
 use super::Supplies;
-use super::advice::advice;
 use crate::bundle::{self, Bundle};
 use crate::setup::say;
-use crate::vm_desc::{self, VmDesc, VmOptions, What, preset};
+use crate::vm_desc::{self, VmDesc, VmOptions, What, advice, preset};
 
 /// VMs, in one of several ways.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub struct Selection {
     /// Run the VMs that this file describes; so far only the first of them.
     #[arg(long = "vm", value_name = "FILE.toml", conflicts_with_all = ["bundle", "VmOptions"])]
     vm_file: Option<PathBuf>,
-    /// Boot this finished bundle, whatever is in it.
+    /// Boot this finished bundle.
     #[arg(long, value_name = "FILE", conflicts_with = "VmOptions")]
     bundle: Option<PathBuf>,
 }
@@ -43,16 +43,16 @@ impl Selection {
     /// A file is missing or unfit, or a payload cannot be had on this machine.
     pub fn bundle(&self, supplies: &Supplies) -> Result<Selected> {
         if let Some(path) = &self.bundle {
-            std::fs::metadata(path)
+            let bytes = std::fs::read(path)
                 .with_context(|| format!("cannot read the bundle {}", path.display()))?;
+            // It may be anything that somebody found.
+            if let Err(error) = reader::Bundle::open(&bytes, crc32::update) {
+                bail!("{}: {error}", path.display());
+            }
             return Ok(Selected::Given(path.clone()));
         }
         let vms = self.vms(supplies)?;
-        for vm in &vms {
-            if let Some(advice) = advice(vm) {
-                say(&advice);
-            }
-        }
+        vms.iter().filter_map(advice).for_each(|advice| say(&advice));
         Ok(Selected::Made(bundle::build(&vms)?))
     }
 

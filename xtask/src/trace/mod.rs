@@ -33,6 +33,7 @@ pub use symbols::Symbols;
 pub use tell::EL0;
 pub use words::{hex, reason_word, seconds};
 
+use crate::output_file::ending;
 use tell::Teller;
 
 /// A recorded run.
@@ -97,9 +98,7 @@ impl Recording {
 
     fn write_to(&self, path: &Path) -> Result<()> {
         let mut out = BufWriter::new(File::create(path)?);
-        let is_json =
-            path.extension().is_some_and(|extension| extension == "json" || extension == "jsonl");
-        if is_json {
+        if matches!(&*ending(path), "json" | "jsonl") {
             self.write_json(&mut out)?
         } else {
             self.write_text(&mut out)?

@@ -21,6 +21,7 @@
 //! insecure-entropy = false
 //! ```
 
+mod advice;
 mod options;
 pub mod preset;
 
@@ -40,6 +41,7 @@ use hyp_core::vm_type::MAX_IPA_BITS;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
+pub use advice::advice;
 pub use options::VmOptions;
 pub use preset::What;
 

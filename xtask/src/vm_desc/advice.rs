@@ -2,10 +2,10 @@
 
 use hyp_abi::vplatform::{UART_BASE, UART_SIZE};
 
-use crate::vm_desc::VmDesc;
+use super::VmDesc;
 
 /// What is odd about `vm`, and what to do.
-pub(super) fn advice(vm: &VmDesc) -> Option<String> {
+pub fn advice(vm: &VmDesc) -> Option<String> {
     // Linux sets it up before it looks for a hypervisor, and never guards its page by itself.
     let early_console = vm.append.split_whitespace().any(|word| {
         word.strip_prefix("earlycon").is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
@@ -26,8 +26,8 @@ pub(super) fn advice(vm: &VmDesc) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Guarded;
     use super::*;
-    use crate::vm_desc::Guarded;
 
     fn linux(append: &str) -> VmDesc {
         let mut vm = VmDesc::new("/k".into());
