@@ -49,9 +49,10 @@ pub enum Command {
         cargo xtask run --kernel FILE --protected   a payload of your own\n  \
         cargo xtask run linux -- -d int -D qemu.log a word to QEMU\n\n\
         docs/running.md explains all of it.\n\n\
-        Exit status: 0 the guest powered off; 1 it crashed, cannot get any further, or broke a rule \
-        that was to be denied; 2 wrong arguments or bad input; 3 the hypervisor failed; 124 time \
-        limit; 130 interrupted.")]
+        Exit status: 0 the guest powered off; 1 it crashed, cannot get any further, broke a rule that \
+        was to be denied, or its own tests failed; 2 wrong arguments or bad input; 3 the hypervisor \
+        failed; 4 the run was cut off: Ctrl-A x, gdb's kill, a killed QEMU; 124 time limit; 130 \
+        interrupted.")]
     Run(Box<run::Options>),
     /// Run the scenarios of `tests/scenarios` under QEMU, with a verdict line for each.
     QemuTest(scenario::Options),

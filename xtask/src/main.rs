@@ -26,6 +26,7 @@ mod run;
 mod scenario;
 mod setup;
 mod symbolize;
+mod tap;
 mod test;
 mod trace;
 mod units;

@@ -4,11 +4,12 @@
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Result, Write, stderr, stdout};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyp_abi::exit;
 
-/// Exit status where nobody reads on, as shells have it: 128 + SIGPIPE.
-const UNREAD: i32 = 141;
+/// Nobody reads standard output any more.
+static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Like std's.
 macro_rules! print {
@@ -26,12 +27,16 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::err(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Writes to standard output. Where that cannot be, the program ends, without a word if somebody has
-/// just read enough.
+/// Writes to standard output. Where that cannot be, the program ends. If somebody has just read enough,
+/// as `head` does, it goes on in silence: its exit status is still that of what it does.
 pub fn out(text: Arguments<'_>) {
+    if UNREAD.load(Ordering::Relaxed) {
+        return;
+    }
     let Err(error) = write(stdout().lock(), text) else { return };
     if error.kind() == ErrorKind::BrokenPipe {
-        process::exit(UNREAD);
+        UNREAD.store(true, Ordering::Relaxed);
+        return;
     }
     err(format_args!("error: cannot write to standard output: {error}\n"));
     process::exit(exit::BAD_INPUT.into());

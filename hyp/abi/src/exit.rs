@@ -11,5 +11,8 @@ pub const GUEST_FAILED: u8 = 1;
 pub const BAD_INPUT: u8 = 2;
 /// The hypervisor itself failed.
 pub const HYP_FAILED: u8 = 3;
+/// The emulator was ended from outside, or the machine by its firmware, before EL2 came to its last
+/// line; given by `xtask`, never by EL2.
+pub const CUT_OFF: u8 = 4;
 /// The time limit ran out; given by `xtask`, never by EL2.
 pub const TIME_LIMIT: u8 = 124;

@@ -1,4 +1,4 @@
-//! Test rows and their report: TAP 14 on the console.
+//! Test rows and their report: TAP 13 on the console.
 
 use core::fmt;
 
@@ -94,7 +94,7 @@ impl Check {
 /// Runs the rows that belong to this configuration and prints the report.
 pub(crate) fn run(config: &Config, groups: &[&[Row]]) {
     let rows = || groups.iter().flat_map(|group| group.iter()).filter(|row| row.applies(config));
-    line!("TAP version 14");
+    line!("TAP version 13");
     line!("1..{}", rows().count());
     line!("# {config}");
     let mut comparisons = 0;

@@ -1,11 +1,11 @@
 //! One run of QEMU: its output as it comes, a time limit, and an orderly end.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -31,8 +31,8 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Who types on the console. What a QEMU prints comes to us; with a person its error output goes where
-/// ours does, else to us as well.
+/// Who types on the console. What a QEMU prints comes to us; with a person its error output goes on to
+/// where ours does, else it is part of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Typist {
     /// Whoever has our standard input.
@@ -49,6 +49,8 @@ pub struct Session {
     child: Child,
     output: Receiver<Vec<u8>>,
     keyboard: Option<ChildStdin>,
+    /// The last line of its error output, once that is closed.
+    complaint: Option<JoinHandle<String>>,
     deadline: Option<Instant>,
     /// Stop when a line begins so.
     last_line: Option<&'static str>,
@@ -62,17 +64,21 @@ impl Session {
     ///
     /// The program cannot be started.
     pub fn start(command: &Command, typist: Typist, limit: Option<Duration>) -> Result<Self> {
-        let (input, errors) = match typist {
-            Typist::Person => (Stdio::inherit(), Stdio::inherit()),
-            Typist::Nobody => (Stdio::null(), Stdio::piped()),
-            Typist::Script => (Stdio::piped(), Stdio::piped()),
+        let input = match typist {
+            Typist::Person => Stdio::inherit(),
+            Typist::Nobody => Stdio::null(),
+            Typist::Script => Stdio::piped(),
         };
         let mut child = tethered(command)
             .stdin(input)
             .stdout(Stdio::piped())
-            .stderr(errors)
+            .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("could not start {}", command_line(command)))?;
+        let complaint = match typist {
+            Typist::Person => child.stderr.take().map(|stream| thread::spawn(|| pass_on(stream))),
+            Typist::Nobody | Typist::Script => None,
+        };
         let (sender, output) = mpsc::channel();
         for stream in [
             child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
@@ -87,7 +93,7 @@ impl Session {
         let keyboard = child.stdin.take();
         // A limit too far away to be a point in time is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Ok(Self { child, output, keyboard, deadline, last_line: None })
+        Ok(Self { child, output, keyboard, complaint, deadline, last_line: None })
     }
 
     /// Stops QEMU, as if it had ended by itself, when a line that begins with `start` is complete:
@@ -95,6 +101,12 @@ impl Session {
     pub fn until_line(mut self, start: &'static str) -> Self {
         self.last_line = Some(start);
         self
+    }
+
+    /// With a person at the console: what QEMU said last on its error output, for who waits until it
+    /// has ended.
+    pub fn complaint(&mut self) -> Option<JoinHandle<String>> {
+        self.complaint.take()
     }
 
     /// Gives `sink` the output piece by piece until the run ends; `sink` answers with bytes to type
@@ -155,6 +167,22 @@ impl Drop for Session {
             exec::stop(&mut self.child);
         }
     }
+}
+
+/// Copies `stream` to our error output; its last line that says something.
+fn pass_on(stream: impl Read) -> String {
+    let mut last = String::new();
+    let mut lines = BufReader::new(stream);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        eprintln!("{text}");
+        if !text.is_empty() {
+            last = text;
+        }
+        line.clear();
+    }
+    last
 }
 
 fn forward(mut stream: impl Read, sender: &mpsc::Sender<Vec<u8>>) {
@@ -228,6 +256,15 @@ mod tests {
             .unwrap();
         assert!(matches!(ending, Ending::Exited(status) if status.code() == Some(7)));
         assert_eq!(seen, b"one\ntwo\n");
+    }
+
+    #[test]
+    fn what_was_said_last_on_the_error_output_is_kept() {
+        let command = shell("echo one; echo first >&2; echo last >&2; echo >&2");
+        let mut session = Session::start(&command, Typist::Person, None).unwrap();
+        let complaint = session.complaint().unwrap();
+        session.run(|_| Ok(Vec::new())).unwrap();
+        assert_eq!(complaint.join().unwrap(), "last");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run that somebody watches: everything the console says goes to standard output at once.
 
-use std::io::{Write, stdout};
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,24 +9,25 @@ use anyhow::{Context, Result};
 use hyp_abi::exit;
 
 use super::console::{LastWord, Lines};
+use super::screen::Screen;
 use super::terminal::Terminal;
 use crate::qemu::{Boot, Ending, INTERRUPTED, Keyboard, Machine, Session, Typist, watch_for_stop};
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 
-/// Boots and waits for the end; the answer is the exit status that belongs to it. `hear` is told
-/// each line of the console.
+/// Boots and waits for the end; the answer is the exit status that belongs to it, or `None` if nobody
+/// reads standard output any more, which ends the run. `hear` is told each line of the console.
 ///
 /// # Errors
 ///
-/// QEMU cannot be started, or standard output is gone.
+/// QEMU cannot be started, or nothing can be written to standard output.
 pub fn run(
     machine: &Machine,
     boot: Boot<'_>,
     elf: &Path,
     limit: Option<Duration>,
     hear: &impl Fn(&str),
-) -> Result<u8> {
+) -> Result<Option<u8>> {
     watch_for_stop()?;
     let terminal = Terminal::remember();
     let keyboard = terminal.keyboard();
@@ -44,28 +45,47 @@ pub fn run(
         session = session.until_line(exit::EXIT_PREFIX);
     }
 
+    let complaint = session.complaint();
     let mut lines = Lines::default();
     let mut last = LastWord::default();
     let mut symbols = None;
-    let ending = session.run(|piece| {
-        let mut out = stdout().lock();
-        out.write_all(piece).and_then(|()| out.flush()).context("standard output is closed")?;
-        drop(out);
-        for line in lines.feed(piece) {
-            last.hear(&line);
-            hear(&line);
-            for name in explain(&mut symbols, elf, &line) {
-                eprintln!("[xtask]   {name}");
-            }
-        }
-        Ok(Vec::new())
-    })?;
-    if let Some(line) = lines.finish() {
+    let mut screen = Screen::new();
+    let mut is_unread = false;
+    let mut last_line = String::new();
+    let mut listen = |line: String| {
         last.hear(&line);
+        hear(&line);
+        for name in explain(&mut symbols, elf, &line) {
+            eprintln!("[xtask]   {name}");
+        }
+        if !line.trim().is_empty() {
+            last_line = line;
+        }
+    };
+    let ran = session.run(|piece| {
+        let shown = screen.show(piece);
+        is_unread = shown.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+        shown.context("cannot write to standard output")?;
+        lines.feed(piece).into_iter().for_each(&mut listen);
+        Ok(Vec::new())
+    });
+    if let Some(line) = lines.finish() {
+        let _ = screen.finish();
+        listen(line);
         println!();
     }
     drop(terminal);
-    Ok(status(ending, last.code(), keyboard, limit, &command_line(&command)))
+    if is_unread {
+        eprintln!("[xtask] nobody reads the console any more: the run was ended");
+        return Ok(None);
+    }
+    let ending = ran?;
+    let complaint = complaint.and_then(|complaint| complaint.join().ok()).unwrap_or_default();
+    let (status, word) = judge(ending, last.code(), keyboard, &last_line, &complaint);
+    if let Some(word) = word {
+        eprintln!("[xtask] {word}");
+    }
+    Ok(Some(status))
 }
 
 /// Names for the addresses in `line`; the symbols are read at the first crash line only.
@@ -79,49 +99,59 @@ fn explain(symbols: &mut Option<Result<Symbolizer>>, elf: &Path, line: &str) -> 
     }
 }
 
-/// Exit status of the run, with a word on standard error where it is not plain from the console.
-fn status(
+/// What QEMU says on the console when somebody at the keyboard ends it (QEMU, `chardev/char-mux.c`).
+const BY_KEYBOARD: &str = "QEMU: Terminated";
+/// What it says on its error output when gdb does (QEMU, `gdbstub`).
+const BY_DEBUGGER: &str = "QEMU: Terminated via GDBstub";
+/// What it says there when a signal does (QEMU, `system/runstate.c`).
+const BY_SIGNAL: &str = "terminating on signal";
+
+/// Exit status of a run, and a word where it is not plain from the console. `code` is that of EL2's last
+/// line, `last` the last line on the console, `complaint` that on QEMU's error output.
+fn judge(
     ending: Ending,
     code: Option<u8>,
     keyboard: Keyboard,
-    limit: Option<Duration>,
-    command: &str,
-) -> u8 {
-    match (ending, code) {
+    last: &str,
+    complaint: &str,
+) -> (u8, Option<String>) {
+    let status = match (ending, code) {
         (Ending::TimeLimit, _) => {
-            let seconds = limit.unwrap_or_default().as_secs();
-            eprintln!("[xtask] stopped after {seconds} s, the limit given with --timeout");
-            exit::TIME_LIMIT
-        }
-        (Ending::Interrupted, _) => INTERRUPTED,
-        (Ending::Exited(_), Some(code)) => code.min(exit::HYP_FAILED),
-        (Ending::Exited(status), None) if status.success() && keyboard == Keyboard::Terminal => {
-            eprintln!("[xtask] QEMU was ended from the keyboard");
-            exit::GUEST_OFF
-        }
-        (Ending::Exited(status), None) if status.code().is_some_and(|code| code != 0) => {
-            eprintln!(
-                "[xtask] QEMU gave up ({status}); its reason is above. The command was:\n  {command}"
+            return (
+                exit::TIME_LIMIT,
+                Some("stopped at the limit given with --timeout".to_owned()),
             );
-            exit::BAD_INPUT
         }
-        (Ending::Exited(status), None) if status.signal().is_some() => {
-            eprintln!(
-                "[xtask] QEMU was killed ({status}), which nothing in the machine can do: a fault of \
-                 QEMU's, somebody's `kill`, or a host without memory (see `dmesg`; less with `--mem` \
-                 and `--ram`)"
-            );
-            exit::HYP_FAILED
+        (Ending::Interrupted, _) => {
+            return (INTERRUPTED, Some("interrupted: QEMU was stopped".to_owned()));
         }
-        (Ending::Exited(status), None) => {
-            eprintln!(
-                "[xtask] QEMU ended ({status}) without Postern's last line `{} CODE`: EL2 died \
-                 before it could report. `--boot-args postern.log=debug` or `-- -d \
-                 int,guest_errors -D qemu.log` may show where.",
-                exit::EXIT_PREFIX
-            );
-            exit::HYP_FAILED
-        }
+        (Ending::Exited(_), Some(code)) => return (code.min(exit::HYP_FAILED), None),
+        (Ending::Exited(status), None) => status,
+    };
+    let cut_off = |how: &str| (exit::CUT_OFF, Some(format!("the run was cut off: {how}")));
+    if complaint.ends_with(BY_DEBUGGER) {
+        cut_off("the debugger killed QEMU")
+    } else if complaint.contains(BY_SIGNAL) || status.signal().is_some() {
+        let how = status.signal().map_or_else(|| complaint.to_owned(), |_| status.to_string());
+        cut_off(&format!(
+            "QEMU was killed ({how}), which nothing in the machine can do: a `kill`, a fault of QEMU's, \
+             or a host without memory (see `dmesg`; less with `--mem` and `--ram`)"
+        ))
+    } else if !status.success() {
+        let word = format!("QEMU gave up ({status}); its reason and its command are above");
+        (exit::BAD_INPUT, Some(word))
+    } else if last.ends_with(BY_KEYBOARD) {
+        cut_off("QEMU was ended from the keyboard")
+    } else if keyboard == Keyboard::Terminal {
+        cut_off("QEMU ended in its monitor, or firmware switched the machine off")
+    } else {
+        let word = format!(
+            "QEMU ended without Postern's last line `{} CODE`: EL2 died before it could report, or \
+             firmware switched the machine off. `--boot-args postern.log=debug` or `-- -d \
+             int,guest_errors -D qemu.log` may show where.",
+            exit::EXIT_PREFIX
+        );
+        (exit::HYP_FAILED, Some(word))
     }
 }
 
@@ -132,28 +162,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_ending_has_its_exit_status() {
+    fn each_ending_has_its_exit_status_and_word() {
         let exited = |raw: i32| Ending::Exited(ExitStatus::from_raw(raw));
-        let signalled = exited(9);
         let refused = exited(1 << 8);
-        for (ending, code, keyboard, expected) in [
-            (exited(0), Some(0), Keyboard::Plain, 0),
-            (exited(0), Some(1), Keyboard::Terminal, 1),
-            (exited(0), Some(2), Keyboard::Plain, 2),
-            (exited(0), Some(3), Keyboard::Plain, 3),
+        let gdb = "qemu-system-aarch64: QEMU: Terminated via GDBstub";
+        let term = "qemu-system-aarch64: terminating on signal 15 from pid 7 (bash)";
+        for (ending, code, keyboard, last, complaint, expected, word) in [
+            (exited(0), Some(0), Keyboard::Plain, "", "", 0, ""),
+            (exited(0), Some(1), Keyboard::Terminal, "", "", 1, ""),
+            (exited(0), Some(2), Keyboard::Plain, "", "", 2, ""),
+            (exited(0), Some(3), Keyboard::Plain, "", "", 3, ""),
             // No code that EL2 could mean.
-            (exited(0), Some(77), Keyboard::Plain, 3),
+            (exited(0), Some(77), Keyboard::Plain, "", "", 3, ""),
             // EL2's word counts, not how QEMU came to its end.
-            (refused, Some(0), Keyboard::Plain, 0),
-            (exited(0), None, Keyboard::Terminal, 0),
-            (exited(0), None, Keyboard::Plain, 3),
-            (signalled, None, Keyboard::Plain, 3),
-            (refused, None, Keyboard::Plain, 2),
-            (Ending::TimeLimit, Some(0), Keyboard::Plain, 124),
-            (Ending::Interrupted, None, Keyboard::Plain, 130),
+            (refused, Some(0), Keyboard::Plain, "", "", 0, ""),
+            (exited(0), Some(0), Keyboard::Plain, "", gdb, 0, ""),
+            // Nobody in the machine ended it: never status 0.
+            (exited(0), None, Keyboard::Terminal, "~ # QEMU: Terminated", "", 4, "keyboard"),
+            (exited(0), None, Keyboard::Terminal, "(qemu) quit", "", 4, "monitor"),
+            (exited(0), None, Keyboard::Terminal, "", gdb, 4, "debugger"),
+            (exited(0), None, Keyboard::Plain, "", gdb, 4, "debugger"),
+            (exited(0), None, Keyboard::Plain, "", term, 4, "signal 15"),
+            (exited(9), None, Keyboard::Plain, "", "", 4, "signal: 9"),
+            (exited(0), None, Keyboard::Plain, "", "", 3, "EL2 died"),
+            (refused, None, Keyboard::Plain, "", "no such machine", 2, "gave up"),
+            (Ending::TimeLimit, Some(0), Keyboard::Plain, "", "", 124, "--timeout"),
+            (Ending::Interrupted, None, Keyboard::Plain, "", term, 130, "interrupted"),
         ] {
-            let got = status(ending, code, keyboard, None, "qemu");
-            assert_eq!(got, expected, "{ending:?} {code:?} {keyboard:?}");
+            let (status, said) = judge(ending, code, keyboard, last, complaint);
+            assert_eq!(status, expected, "{ending:?} {code:?} {keyboard:?} {last} {complaint}");
+            assert_eq!(said.is_some(), !word.is_empty(), "{said:?}");
+            assert!(said.is_none_or(|said| said.contains(word)), "{word}");
         }
     }
 }

@@ -5,7 +5,9 @@ pub mod console;
 mod gdb;
 mod machine;
 mod recording;
+mod screen;
 mod selection;
+mod self_test;
 mod supplies;
 mod terminal;
 
@@ -15,11 +17,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hyp_abi::exit;
 
 pub use machine::{Needs, Words};
 pub use recording::{DENY, RecordOptions, TRACE_ALL, beside};
 pub use selection::{Selected, Selection};
 pub use supplies::Supplies;
+
+use self_test::SelfTest;
 
 use crate::image::via::{self, Via};
 use crate::qemu::{Boot, Firmware, Model};
@@ -172,9 +177,15 @@ pub fn command(options: &Options) -> Result<u8> {
     // Once all else about the machine is settled.
     let kernel = options.selection.kernel(&supplies)?;
     let recording = options.record.prepare(&mut machine, kernel.as_deref(), &hypervisor.elf)?;
-    let hear = |line: &str| recording.iter().for_each(|recording| recording.hear(line));
+    let self_test = SelfTest::of(options.selection.what(), options.selection.append());
+    let hear = |line: &str| {
+        self_test.hear(line);
+        recording.iter().for_each(|recording| recording.hear(line));
+    };
     let limit = options.timeout.map(Duration::from_secs);
     let status = attended::run(&machine, boot, &hypervisor.elf, limit, &hear)?;
+    // Who has read enough, as `head` has, has what he wants.
+    let status = status.map_or(exit::GUEST_OFF, |status| self_test.conclude(status));
     match recording {
         Some(recording) => recording.finish(status),
         None => Ok(status),

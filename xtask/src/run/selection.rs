@@ -56,6 +56,17 @@ impl Selection {
         Ok(Selected::Made(bundle::build(&vms)?))
     }
 
+    /// The payload that needs no file, if it is one.
+    pub fn what(&self) -> Option<What> {
+        let has_file = self.bundle.is_some() || self.vm_file.is_some() || self.vm.has_kernel();
+        (!has_file).then(|| self.what.unwrap_or(What::Demo))
+    }
+
+    /// What is asked to be added to the guest's command line.
+    pub fn append(&self) -> &str {
+        self.vm.append()
+    }
+
     /// The file with the payload of the first VM, if that is known.
     ///
     /// # Errors
@@ -73,10 +84,9 @@ impl Selection {
             return vm_desc::read(file);
         }
         let words = self.vm.words()?;
-        if words.contains_key("kernel") {
-            return Ok(vec![preset::describe(words)?]);
-        }
-        let what = self.what.unwrap_or(What::Demo);
-        Ok(vec![what.describe(supplies.files(what)?, words)?])
+        Ok(vec![match self.what() {
+            Some(what) => what.describe(supplies.files(what)?, words)?,
+            None => preset::describe(words)?,
+        }])
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use hyp_abi::exit;
 
 use super::pattern::Pattern;
-use super::tap;
 use crate::qemu::Ending;
 use crate::run::console::LastWord;
 use crate::symbolize::GUESSES;
+use crate::tap;
 
 /// What a run must show.
 #[derive(Debug, Clone, Default)]

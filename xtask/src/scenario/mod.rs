@@ -12,7 +12,6 @@ mod recorded;
 mod reserve;
 mod rows;
 mod script;
-pub mod tap;
 
 use std::collections::VecDeque;
 use std::iter::Sum;

@@ -11,9 +11,9 @@ use anyhow::{Result, anyhow, bail};
 use crate::bundle::node::{Node, cells};
 use crate::qemu::{Ending, Session, Typist};
 use crate::run::console::Lines;
-use crate::scenario::{Tally, tap};
+use crate::scenario::Tally;
 use crate::setup::{self, exec::command_line};
-use crate::{build, workspace};
+use crate::{build, tap, workspace};
 
 /// A run takes a few seconds.
 const LIMIT: Duration = Duration::from_secs(120);

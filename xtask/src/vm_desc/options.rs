@@ -67,6 +67,16 @@ pub struct VmOptions {
 }
 
 impl VmOptions {
+    /// Whether it says what to run.
+    pub fn has_kernel(&self) -> bool {
+        self.kernel.is_some()
+    }
+
+    /// Words for the guest's command line.
+    pub fn append(&self) -> &str {
+        self.append.as_deref().unwrap_or_default()
+    }
+
     /// What was said, with the keys of a VM description.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use regex::Regex;
 use toml::{Table, Value};
 
 use super::files::{Files, TextFile, breach};
-use crate::scenario::tap;
+use crate::tap;
 
 /// The scenarios that run the guest through all its rows, one file for each GIC.
 pub const CONFORMANCE: [&str; 2] =
