@@ -29,6 +29,7 @@ pub(super) fn ensure(series: &str) -> Result<Kernel> {
         version: format!("Debian's Linux {}, unmodified", version.trim()),
         image: dir.join("Image"),
         symbols: None,
+        vmlinux: None,
     })
 }
 

@@ -31,6 +31,7 @@ pub(super) fn ensure() -> Result<(Kernel, PathBuf)> {
         version: format!("Debian's installer {}", version.trim()),
         image: dir.join("Image"),
         symbols: None,
+        vmlinux: None,
     };
     Ok((kernel, dir.join(INITRD)))
 }

@@ -16,6 +16,8 @@ pub(super) struct Kernel {
     pub(super) image: PathBuf,
     /// Its `System.map`, if that is kept.
     pub(super) symbols: Option<PathBuf>,
+    /// Its ELF file, if that is kept.
+    pub(super) vmlinux: Option<PathBuf>,
 }
 
 /// Writes the arm64 `Image` in the file `kernel`, unpacked if it is packed, to `Image` in `folder`.

@@ -40,6 +40,9 @@ const CONFIG_LIMIT: Duration = Duration::from_secs(600);
 /// catches one that hangs.
 const BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
 
+/// What is kept of a build beside the `Image` and the configuration: `vmlinux` for debuggers.
+const KEPT: [&str; 2] = ["System.map", "vmlinux"];
+
 /// How often the build says how far it is.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -53,7 +56,7 @@ const STEPS: u64 = 1_690;
 /// If something has to be fetched or built and that fails.
 pub(super) fn ensure(series: &[&str]) -> Result<Kernel> {
     let guests = cache::root()?.join("guests");
-    let digest = cache::sha256(FRAGMENT.as_bytes());
+    let digest = cache::sha256(format!("{FRAGMENT}{}", KEPT.join(" ")).as_bytes());
     let digest = digest.get(..12).unwrap_or(&digest);
     if let Some(kernel) = cached(&guests, series, digest) {
         return Ok(kernel);
@@ -89,6 +92,7 @@ fn cached(guests: &Path, series: &[&str], digest: &str) -> Option<Kernel> {
             version: format!("Linux {version}, configured as a pKVM guest"),
             image: dir.join("Image"),
             symbols: Some(dir.join("System.map")),
+            vmlinux: Some(dir.join("vmlinux")),
         })
     })
 }
@@ -134,13 +138,35 @@ fn newest_first(names: Vec<String>) -> Vec<String> {
 
 /// Fills the cache entry `new` from the source package file `deb`.
 fn build(package: &Package, deb: &Path, new: &Path) -> Result<()> {
-    let work = new.with_extension("work");
+    let work = work_folder(new, &std::env::temp_dir())?;
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let built = build_in(&work, package, deb, new);
     // Gigabytes, of no use to anybody either way.
     let _ = fs::remove_dir_all(&work);
     built
+}
+
+/// Where the entry `new` is built: beside it, or below `elsewhere` if the kernel's build could not bear
+/// that path ("source directory cannot contain spaces or colons", its Makefile says).
+fn work_folder(new: &Path, elsewhere: &Path) -> Result<PathBuf> {
+    let can_bear =
+        |path: &Path| !path.to_string_lossy().contains(|c: char| c.is_whitespace() || c == ':');
+    let beside = new.with_extension("work");
+    if can_bear(&beside) {
+        return Ok(beside);
+    }
+    let name = format!("postern-linux-{}.work", std::process::id());
+    let away = elsewhere.join(name);
+    if !can_bear(&away) {
+        bail!(
+            "Linux cannot be built in {} nor in {}, which have blanks or colons in their paths: set \
+             POSTERN_CACHE or TMPDIR to another folder",
+            beside.display(),
+            elsewhere.display()
+        );
+    }
+    Ok(away)
 }
 
 fn build_in(work: &Path, package: &Package, deb: &Path, new: &Path) -> Result<()> {
@@ -172,7 +198,10 @@ fn build_in(work: &Path, package: &Package, deb: &Path, new: &Path) -> Result<()
     ));
     compile(work)?;
     keep(&work.join("out/arch/arm64/boot/Image"), new)?;
-    fs::copy(work.join("out/System.map"), new.join("System.map")).context("keeping symbols")?;
+    for name in KEPT {
+        let from = work.join("out").join(name);
+        fs::copy(&from, new.join(name)).with_context(|| format!("keeping {}", from.display()))?;
+    }
     fs::write(new.join("config"), got).context("keeping the configuration")
 }
 
@@ -240,6 +269,19 @@ mod tests {
         {
             let line = format!("{symbol}=y");
             assert!(FRAGMENT.lines().any(|one| one == line), "{line} is missing");
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_built_where_its_makefile_can() {
+        let folder = |new: &str, elsewhere: &str| work_folder(Path::new(new), Path::new(elsewhere));
+        let sound = folder("/cache/guests/linux-7.3.new", "/tmp").unwrap();
+        assert_eq!(sound, Path::new("/cache/guests/linux-7.3.work"));
+        for odd in ["/my cache/linux-7.3.new", "/a:b/linux-7.3.new"] {
+            let away = folder(odd, "/tmp").unwrap();
+            assert_eq!(away.parent(), Some(Path::new("/tmp")), "{odd}");
+            let error = folder(odd, "/my tmp").unwrap_err().to_string();
+            assert!(error.contains("POSTERN_CACHE") && error.contains("TMPDIR"), "{error}");
         }
     }
 

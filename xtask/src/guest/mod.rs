@@ -55,6 +55,8 @@ pub(crate) struct Payload {
     pub(crate) initrd: PathBuf,
     /// The kernel's symbol table (`System.map`), for making names of guest addresses.
     pub(crate) symbols: Option<PathBuf>,
+    /// The kernel as an ELF file, for debuggers.
+    pub(crate) vmlinux: Option<PathBuf>,
 }
 
 /// A guest from the cache, made first if the cache has none. Building mainline Linux takes about
@@ -72,7 +74,8 @@ pub(crate) fn ensure(which: Which) -> Result<Payload> {
         Which::Mainline => ours(mainline::ensure(mainline::NEWEST)?)?,
         Which::Mainline612 => ours(mainline::ensure(mainline::OLDEST)?)?,
     };
-    Ok(Payload { version: kernel.version, kernel: kernel.image, initrd, symbols: kernel.symbols })
+    let kernel::Kernel { version, image, symbols, vmlinux } = kernel;
+    Ok(Payload { version, kernel: image, initrd, symbols, vmlinux })
 }
 
 /// `cargo xtask guest WHICH`: provides the guest and says where its files are.
@@ -86,6 +89,9 @@ pub(crate) fn command(which: Which) -> Result<()> {
     println!("initrd {}", payload.initrd.display());
     if let Some(symbols) = payload.symbols {
         println!("symbols {}", symbols.display());
+    }
+    if let Some(vmlinux) = payload.vmlinux {
+        println!("vmlinux {}", vmlinux.display());
     }
     Ok(())
 }

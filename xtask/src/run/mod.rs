@@ -139,12 +139,15 @@ pub fn command(options: &Options) -> Result<u8> {
         }
     };
     let hypervisor = if options.ghost { build::ghost()? } else { build::hypervisor()? };
+    let kernel = options.selection.kernel(&supplies)?;
     let mut extra = options.qemu_arguments.clone();
     if let Some(port) = options.gdb {
         extra.extend(gdb::arguments(port));
         // Firmware and other machines put the image elsewhere.
         let is_known = words.model.name == "virt" && options.machine.via.is_none();
-        gdb::prepare(port, &hypervisor.elf, is_known)?;
+        let said = options.record.symbols().or(kernel.as_deref());
+        let guest = said.and_then(gdb::guest_symbols);
+        gdb::prepare(port, &hypervisor.elf, is_known, guest.as_deref())?;
     }
     let mut machine = words.machine(supplies.emulator(words.model, None)?, needs);
     machine.extra = extra;
@@ -175,7 +178,6 @@ pub fn command(options: &Options) -> Result<u8> {
         boot.via = Some(Firmware { program, disk: disk.path(), board: *board, option });
     }
     // Once all else about the machine is settled.
-    let kernel = options.selection.kernel(&supplies)?;
     let recording = options.record.prepare(&mut machine, kernel.as_deref(), &hypervisor.elf)?;
     let self_test = SelfTest::of(options.selection.what(), options.selection.append());
     let hear = |line: &str| {

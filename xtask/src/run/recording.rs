@@ -26,8 +26,8 @@ pub struct RecordOptions {
     /// for .json, a map of the address space for .svg, else text. May be given several times.
     #[arg(long, value_name = "FILE")]
     guard_report: Vec<PathBuf>,
-    /// ELF file or System.map with the guest's symbols, for both of them [default: the payload if
-    /// it is an ELF file, or the System.map beside it].
+    /// ELF file or System.map with the guest's symbols, for both of them and, if ELF, for --gdb [default:
+    /// the payload if it is an ELF file, or the System.map or vmlinux beside it].
     #[arg(long, value_name = "FILE")]
     symbols: Option<PathBuf>,
     /// End with status 1 if the guest broke a rule, such as by an access to a page that it did not
@@ -40,6 +40,11 @@ impl RecordOptions {
     /// Whether anything is to be written.
     fn is_recording(&self) -> bool {
         !self.trace.is_empty() || !self.guard_report.is_empty()
+    }
+
+    /// The guest's symbols, if somebody has said where they are.
+    pub fn symbols(&self) -> Option<&Path> {
+        self.symbols.as_deref()
     }
 
     /// Words for EL2, before those of the caller, `words`: the last one counts.
