@@ -34,11 +34,11 @@ pub(super) struct Program(PathBuf);
 /// It does not compile.
 pub(super) fn build() -> Result<Program> {
     let host = setup::host_triple()?;
-    setup::say("building the fuzz targets");
+    setup::say("building the fuzz targets, which takes minutes the first time");
     let mut command = Command::new(workspace::cargo());
     command
         .current_dir(workspace::root())
-        .args(["build", "--quiet", "--package", "fuzz", "--features", "libfuzzer"])
+        .args(["build", "--package", "fuzz", "--features", "libfuzzer"])
         // With a target named, the flags are not those of build scripts.
         .args(["--profile", "fuzz", "--target", &host])
         // The sanitizer is part of the toolchain, its switch is not stable yet.

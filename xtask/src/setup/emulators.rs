@@ -78,6 +78,7 @@ impl Emulator {
         let dir = self.folder()?;
         let _lock = cache::lock("emulators")?;
         cache::entry(&dir, |new| fetch(archive, new))?;
+        shut_in(&dir)?;
         Ok(dir.join(QEMU))
     }
 }
@@ -146,6 +147,14 @@ pub(crate) struct Qemu {
     pub(crate) version: (u32, u32),
     /// The whole of its version, for people.
     pub(crate) shown_version: String,
+}
+
+/// Keeps the emulator in `dir` from the modules of the machine's own, which are of another build: where
+/// this folder lies beside the program, QEMU looks for all its files in there (`get_relocated_path` in
+/// its `util/cutils.c`).
+fn shut_in(dir: &Path) -> Result<()> {
+    let bundle = dir.join("qemu-bundle");
+    fs::create_dir_all(&bundle).with_context(|| format!("cannot create {}", bundle.display()))
 }
 
 /// Fills the new folder with the program, its libraries and its data, all on one level.
@@ -280,6 +289,16 @@ mod tests {
         assert_eq!(choice("./system"), Choice::Program("./system".into()));
         for emulator in Emulator::value_variants() {
             assert_eq!(choice(emulator.name()), Choice::Known(*emulator));
+        }
+    }
+
+    /// Where one has been fetched: it lists its devices, for which it loads all modules it finds.
+    #[test]
+    fn a_fetched_emulator_leaves_the_systems_modules_alone() {
+        for emulator in FETCHED.into_iter().filter(|emulator| emulator.is_present()) {
+            let mut list = Command::new(emulator.ensure().unwrap());
+            let devices = exec::output(list.args(["-device", "help"]), ASK_LIMIT, "").unwrap();
+            assert!(devices.contains("virtio-blk-device"), "{}", emulator.name());
         }
     }
 
