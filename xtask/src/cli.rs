@@ -57,7 +57,7 @@ pub enum Command {
     /// Run the scenarios of `tests/scenarios` under QEMU, with a verdict line for each.
     QemuTest(scenario::Options),
     /// Run everything that CI runs: format, lints, host tests, rules of the house, scenarios; or, with
-    /// `--all`, everything there is.
+    /// `--all`, everything there is, or a part of it.
     Test(test::Options),
     /// Let libFuzzer look for inputs that break what reads a guest's or a loader's bytes.
     ///

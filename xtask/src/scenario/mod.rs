@@ -6,6 +6,7 @@ mod judge;
 mod loader;
 mod machine_tree;
 mod matrix;
+mod part;
 mod pattern;
 mod perform;
 mod recorded;
@@ -30,6 +31,7 @@ use crate::vm_desc::{VmDesc, preset};
 use crate::{build, workspace};
 use file::Scenario;
 use matrix::Row;
+pub use part::{Matrix, Part};
 use perform::Outcome;
 
 /// Options of `qemu-test`.
@@ -59,12 +61,15 @@ pub struct Options {
     /// `qemu-system-aarch64` on the search path, installed when missing].
     #[arg(long, value_name = "PATH", value_parser = QemuChoice::parse)]
     qemu: Option<QemuChoice>,
+    /// Only the scenarios of this part of `test --all`.
+    #[arg(skip)]
+    part: Option<Part>,
 }
 
 impl Options {
-    /// All of them.
-    pub fn all() -> Self {
-        Self { all: true, ..Self::default() }
+    /// All that belong to `part`.
+    pub fn part(part: Part) -> Self {
+        Self { all: true, part: Some(part), ..Self::default() }
     }
 
     /// The scenarios that the options ask for.
@@ -81,6 +86,7 @@ impl Options {
         }
         let filter = self.filter.as_deref().unwrap_or_default();
         scenarios.retain(|scenario| scenario.name.contains(filter));
+        scenarios.retain(|scenario| self.part.is_none_or(|part| part == Part::of(scenario)));
         let before = scenarios.len();
         scenarios.retain(|scenario| self.takes_all() || !scenario.is_long);
         if scenarios.is_empty() {

@@ -155,6 +155,18 @@ pub(crate) fn output(command: &mut Command, limit: Duration, remedy: &str) -> Re
     Ok(finished.stdout)
 }
 
+/// For [`run`]: says once a minute that `what` is still at work.
+pub(crate) fn every_minute(what: &str) -> impl FnMut(Duration) {
+    let mut last = 0;
+    move |elapsed| {
+        let minutes = elapsed.as_secs() / 60;
+        if minutes > last {
+            last = minutes;
+            say(&format!("{what}: {minutes} min"));
+        }
+    }
+}
+
 /// Turns a failed exit status into an error that shows the program's last lines.
 ///
 /// # Errors

@@ -59,6 +59,12 @@ impl What {
         !matches!(self, Self::Debian61 | Self::Debian612 | Self::Debian7 | Self::DebianInstaller)
     }
 
+    /// Whether it is a Linux.
+    #[cfg(test)]
+    pub fn is_linux(self) -> bool {
+        self.words(&VmDesc::new(PathBuf::new())).starts_with("console=")
+    }
+
     fn memory(self) -> &'static str {
         match self {
             Self::Demo | Self::Conformance | Self::Hostile | Self::CExample => "64M",

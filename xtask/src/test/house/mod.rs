@@ -3,6 +3,7 @@
 mod conformance;
 mod evidence;
 mod files;
+mod parts;
 mod source;
 mod text;
 mod tree;
@@ -41,6 +42,7 @@ const RULES: &[(&str, Check)] = &[
     ("each row of the ABI is shown or excused", conformance::rows),
     ("the conformance guest runs in every configuration", conformance::matrix),
     ("each promise names what defends it", promises),
+    ("each part of `test --all` says when it ran last", last_runs),
 ];
 
 mod source_rules;
@@ -58,6 +60,10 @@ fn promises(files: &Files) -> Vec<String> {
 /// The files cannot be read.
 pub fn dead_links(root: &Path) -> Result<Vec<String>> {
     Ok(text::links(&Files::read(root)?))
+}
+
+fn last_runs(files: &Files) -> Vec<String> {
+    parts::last_runs(files, &super::rounds::parts())
 }
 
 /// Checks every rule on the checkout.
