@@ -4,8 +4,14 @@
 //! after every call [`Pl011::irq_line`] is the level of the combined interrupt. As long as the
 //! host does not take bytes the transmit FIFO fills, and the guest sees it in FR.TXFF.
 //!
-//! Where no time passes between bytes, the receive timeout comes at once: input below the trigger
-//! level raises RTRIS as it arrives. Like the UART of QEMU's `virt` machine, this one sends and
+//! The receive timeout, which is due when 32 bit periods pass with data present and none received (2.8.4),
+//! comes at once with each byte. ICR clears it; if data still waits then ([`Pl011::is_overdue`]), the host
+//! calls [`Pl011::time_passes`] about a timeout later. Not at once: a handler that clears first and reads
+//! later, outside of its interrupt, would never get to read. RXRIS comes back then as well, although it
+//! tells of a transition (3.3.9): bytes come only where there is room for them, so that no further byte
+//! would ever raise it for a driver that has RTIM clear. TXRIS does not: what a guest sends has left.
+//!
+//! Like the UART of QEMU's `virt` machine, this one sends and
 //! receives although the guest never enabled it, because there firmware would have. Once the guest
 //! has written CR, input waits while the receiver is off.
 
@@ -147,7 +153,8 @@ impl Pl011 {
             reg::CR => self.cr,
             reg::IFLS => self.ifls,
             reg::IMSC => self.imsc,
-            reg::RIS => self.ris,
+            // RTRIS shows only where it is enabled (3.3.11, table 3-15, note a).
+            reg::RIS => self.ris & (self.imsc | !int::RT),
             reg::MIS => self.ris & self.imsc,
             reg::DMACR => self.dmacr,
             // No errors occur, so RSR is among the rest.
@@ -172,7 +179,7 @@ impl Pl011 {
             }
             reg::IFLS => {
                 self.ifls = value & 0x3f;
-                self.note_received();
+                self.ris |= self.due();
             }
             reg::IMSC => self.imsc = value & int::ALL,
             reg::ICR => self.ris &= !value,
@@ -214,8 +221,20 @@ impl Pl011 {
             return false;
         }
         self.rx.push(byte);
-        self.note_received();
+        self.ris |= self.due();
         true
+    }
+
+    /// Whether input waits and the guest has cleared a receive interrupt that tells of it: then
+    /// [`Self::time_passes`] should be called soon.
+    #[must_use]
+    pub const fn is_overdue(&self) -> bool {
+        self.rx.len != 0 && self.due() & !self.ris != 0
+    }
+
+    /// A receive timeout is over: raises again what the guest has cleared without reading.
+    pub const fn time_passes(&mut self) {
+        self.ris |= self.due();
     }
 
     /// The level of the combined interrupt, UARTINTR.
@@ -277,13 +296,10 @@ impl Pl011 {
         self.lcr_h = value;
     }
 
-    /// Raises the receive interrupts that the fill level calls for.
-    fn note_received(&mut self) {
-        if self.rx.len >= self.rx_trigger() {
-            self.ris |= int::RX;
-        } else if self.rx.len != 0 {
-            self.ris |= int::RT;
-        }
+    /// The receive interrupts that the fill level calls for.
+    const fn due(&self) -> u32 {
+        let level = if self.rx.len >= self.rx_trigger() { int::RX } else { 0 };
+        if self.rx.len == 0 { 0 } else { level | int::RT }
     }
 
     /// Places in use: the whole FIFO, or one holding register.

@@ -116,6 +116,7 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
             timer::stop();
             injection::serror_at_el2();
             console::timer_fired();
+            vm.console_timeout(index, &Here, &mut iface);
             if index == CONSOLE_CPU && console::is_polled() {
                 serve_console(vcpu);
             }

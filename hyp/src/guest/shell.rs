@@ -7,8 +7,7 @@ use hyp_core::vgic::Kicks;
 use hyp_core::vm::Shell;
 
 use super::{events, ghost};
-use crate::arch::percpu;
-use crate::arch::{cpu, sysreg};
+use crate::arch::{cpu, percpu, sysreg, timer};
 use crate::drivers::gic;
 use crate::{console, entropy, machine};
 
@@ -54,6 +53,10 @@ impl Shell for Here {
 
     fn receive_again(&self) {
         console::listen();
+    }
+
+    fn time_out_soon(&self) {
+        timer::fire_soon();
     }
 
     fn guard_quota_exceeded(&self, ipa: Ipa) {

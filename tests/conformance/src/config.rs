@@ -7,7 +7,7 @@
 //! | `expect=bare` | no hypervisor: the rows that real hardware or an emulator satisfies |
 //! | `guard=on` | a normal VM of the `pkvm` dialect that is offered the guard |
 //! | `ipa=BITS` | size of the IPA space (default 40) |
-//! | `type=ask` | ask for input on the console; see row U5 |
+//! | `type=ask` | ask for input on the console; see rows U5 and U6 |
 //! | `reset=ask` | ask on the console which boot this is; see `rows/reset.rs` |
 //! | `end=all-off`, `end=aarch32` | no rows: an end that the host must put to the VM |
 //! | `hostile=WHAT` | no rows: a guest that does not end as guests should; see `hostile.rs` |

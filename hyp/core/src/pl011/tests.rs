@@ -124,7 +124,7 @@ fn the_trigger_levels_are_those_of_the_manual() {
     let mut uart = started();
     uart.write(0x02c, Width::Word, 0x60);
     assert!(uart.push_rx(0));
-    assert_eq!(word(&mut uart, 0x03c) & 0x50, 0x10, "one byte, and no timeout");
+    assert_eq!(word(&mut uart, 0x03c) & 0x50, 0x50, "one byte fills the holding register");
 }
 
 #[test]
@@ -143,11 +143,95 @@ fn switching_the_fifos_empties_what_was_received() {
 fn masked_interrupts_show_in_ris_only() {
     let mut uart = started();
     uart.write(0x038, Width::Word, 0);
-    assert!(uart.push_rx(0));
-    assert_eq!((word(&mut uart, 0x03c), word(&mut uart, 0x040)), (0x40, 0));
+    (0..16).for_each(|n| assert!(uart.push_rx(n)));
+    // "The raw interrupt cannot be set unless the mask is set": the timeout (table 3-15, note a).
+    assert_eq!((word(&mut uart, 0x03c), word(&mut uart, 0x040)), (0x10, 0));
     assert!(!uart.irq_line());
     uart.write(0x038, Width::Half, 0x40);
+    assert_eq!((word(&mut uart, 0x03c), word(&mut uart, 0x040)), (0x50, 0x40));
     assert!(uart.irq_line());
+}
+
+/// 2.8.4: asserted when the FIFO is not empty and no more data is received; cleared when the FIFO becomes
+/// empty by reading all of it, or when a 1 is written to ICR.
+#[test]
+fn the_receive_timeout_comes_again_while_data_waits() {
+    for fifos in [0x70, 0x60] {
+        let mut uart = started();
+        uart.write(0x02c, Width::Word, fifos);
+        uart.write(0x038, Width::Word, 0x40);
+        uart.time_passes();
+        assert!(!uart.is_overdue() && !uart.irq_line(), "nothing waits");
+        assert!(uart.push_rx(b'x'));
+        assert!(uart.irq_line() && !uart.is_overdue());
+        for _ in 0..3 {
+            uart.write(0x044, Width::Word, 0x7ff);
+            assert!(!uart.irq_line(), "a guest that clears it gets on");
+            assert!(uart.is_overdue());
+            word(&mut uart, 0x018);
+            assert!(!uart.irq_line(), "looking takes no time");
+            uart.time_passes();
+            assert!(uart.irq_line() && !uart.is_overdue());
+        }
+        uart.write(0x044, Width::Word, 0x40);
+        assert_eq!(word(&mut uart, 0), u64::from(b'x'));
+        assert!(!uart.is_overdue(), "read after all");
+        uart.time_passes();
+        assert!(!uart.irq_line());
+    }
+}
+
+/// The timeout does not depend on the trigger level: who masks the receive interrupt, or takes one byte
+/// for each interrupt and then clears it, gets everything.
+#[test]
+fn the_receive_timeout_tells_of_a_full_fifo_too() {
+    let mut uart = started();
+    uart.write(0x038, Width::Word, 0x40);
+    (0..32).for_each(|n| assert!(uart.push_rx(n)));
+    let mut seen = Vec::new();
+    while uart.irq_line() {
+        seen.push(word(&mut uart, 0));
+        uart.write(0x044, Width::Word, 0x50);
+        assert!(!uart.irq_line());
+        uart.time_passes();
+    }
+    assert_eq!(seen, (0..32).collect::<Vec<u64>>());
+}
+
+/// Without the timeout, who clears the receive interrupt after its last look at the FIFO keeps the byte
+/// that came in between: no further one has room, or none may come.
+#[test]
+fn the_receive_interrupt_comes_again_where_the_level_is_reached() {
+    for (fifos, bytes) in [(0x60, 1), (0x70, 32)] {
+        let mut uart = started();
+        uart.write(0x02c, Width::Word, fifos);
+        uart.write(0x038, Width::Word, 0x10);
+        (0..bytes).for_each(|n| assert!(uart.push_rx(n)));
+        uart.write(0x044, Width::Word, 0x10);
+        assert!(!uart.irq_line() && uart.is_overdue());
+        uart.time_passes();
+        assert!(uart.irq_line());
+    }
+    let mut uart = started();
+    uart.write(0x038, Width::Word, 0x10);
+    (0..15).for_each(|n| assert!(uart.push_rx(n)));
+    uart.time_passes();
+    assert!(!uart.irq_line(), "below the level, who has masked the timeout hears nothing");
+}
+
+/// 2.8.3: by transition through the level, "rather than on the level itself".
+#[test]
+fn a_cleared_transmit_interrupt_stays_away_until_something_is_sent() {
+    let mut uart = started();
+    uart.write(0x038, Width::Word, 0x20);
+    uart.time_passes();
+    assert!(!uart.irq_line(), "nothing was ever written");
+    uart.write(0, Width::Word, 0);
+    assert!(uart.take_tx().is_some() && uart.irq_line());
+    uart.write(0x044, Width::Word, 0x20);
+    assert!(!uart.is_overdue());
+    uart.time_passes();
+    assert!(!uart.irq_line());
 }
 
 #[test]

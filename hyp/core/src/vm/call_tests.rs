@@ -33,6 +33,7 @@ impl Shell for Cpu {
     }
     fn send(&self, _: &mut dyn FnMut() -> Option<u8>) {}
     fn receive_again(&self) {}
+    fn time_out_soon(&self) {}
     fn guard_quota_exceeded(&self, _: Ipa) {}
 }
 

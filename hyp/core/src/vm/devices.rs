@@ -180,10 +180,12 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         let mut uart = self.uart.lock();
         let line = uart.irq_line();
         let had_room = uart.rx_room() > 0;
+        let mut is_overdue = false;
         let answer = match access.direction {
             Direction::Read => Emulated::Loaded(uart.read(offset, access.width)),
             Direction::Write => {
                 uart.write(offset, access.width, value);
+                is_overdue = uart.is_overdue();
                 Emulated::Stored
             }
         };
@@ -193,6 +195,9 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         drop(uart);
         if has_room && !had_room {
             shell.receive_again();
+        }
+        if is_overdue {
+            shell.time_out_soon();
         }
         answer
     }
@@ -217,6 +222,15 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
         }
         self.console_line(&uart, line, vcpu, shell, iface);
         uart.rx_room() > 0
+    }
+
+    /// At least as much time has passed as the console's receive timeout takes, since the guest cleared
+    /// one; see [`Shell::time_out_soon`]. Harmless at any other time.
+    pub fn console_timeout(&self, vcpu: usize, shell: &impl Shell, iface: &mut impl CpuInterface) {
+        let mut uart = self.uart.lock();
+        let line = uart.irq_line();
+        uart.time_passes();
+        self.console_line(&uart, line, vcpu, shell, iface);
     }
 
     /// Passes a change of the console's interrupt line on, while its lock is held: two CPUs must

@@ -46,6 +46,8 @@ pub trait Shell {
     fn send(&self, next: &mut dyn FnMut() -> Option<u8>);
     /// The guest has room for console input again.
     fn receive_again(&self);
+    /// Has [`Vm::console_timeout`] called about a millisecond from now.
+    fn time_out_soon(&self);
     /// Records that the guard ran out of table frames.
     fn guard_quota_exceeded(&self, ipa: crate::addr::Ipa);
 }

@@ -54,8 +54,10 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 /// The row that needs somebody to type; see the word `type=ask`.
-pub(crate) const INPUT_ROWS: &[Row] =
-    &[Row::new("U5", Kinds::ALL, "what is typed arrives by interrupts", receive_interrupts)];
+pub(crate) const INPUT_ROWS: &[Row] = &[
+    Row::new("U5", Kinds::ALL, "what is typed arrives by interrupts", receive_interrupts),
+    Row::new("U6", Kinds::ALL, "input that waits interrupts again", receive_timeout),
+];
 
 /// More than two FIFOs full.
 const TYPED: &[u8] = b"The quick brown fox jumps over the lazy dog; 0123456789 0123456789 ok";
@@ -85,6 +87,35 @@ fn receive_interrupts(check: &mut Check, config: &Config) {
     uart.write32(IMSC, 0);
     check.eq("right characters", right as u64, TYPED.len() as u64);
     check.that("there were interrupts", interrupts > 0);
+    check.eq("IAR after", ack_nothing(), SPURIOUS);
+}
+
+/// A driver that clears first and reads later, and is typed at only once (2.8.4).
+fn receive_timeout(check: &mut Check, config: &Config) {
+    let gic = Gic::set_up(config);
+    let uart = uart::io();
+    while uart::get().is_some() {}
+    uart.write32(ICR, 0x7ff);
+    gic.set(gic::ISENABLER, UART_INTID);
+    uart.write32(IMSC, RX);
+    uart::line!("CONFORMANCE-TYPE-ONE? k");
+    for patience in [60_000, 1000, 1000] {
+        let mut intid = SPURIOUS;
+        let _ = time::wait_until(patience, || {
+            intid = gic::poll();
+            intid < 1020
+        });
+        check.eq("IAR", intid, u64::from(UART_INTID));
+        check.that("MIS", uart.read32(MIS) & RX != 0);
+        uart.write32(ICR, 0x7ff);
+        if intid < 1020 {
+            end(intid);
+        }
+    }
+    check.eq("what was typed", uart::get().map_or(0, u64::from), u64::from(b'k'));
+    let again = time::wait_until(100, || uart.read32(MIS) != 0);
+    uart.write32(IMSC, 0);
+    check.that("no interrupt where nothing waits", !again);
     check.eq("IAR after", ack_nothing(), SPURIOUS);
 }
 

@@ -68,12 +68,17 @@ impl Model {
         if is_off { 0 } else { self.depth().saturating_sub(self.received.len()) }
     }
 
-    fn note(&mut self) {
-        if self.received.len() >= self.receive_level() {
-            self.raw |= RX;
-        } else if !self.received.is_empty() {
-            self.raw |= RT;
+    /// The level for one, anything for the other.
+    fn due(&self) -> u64 {
+        match self.received.len() {
+            0 => 0,
+            some if some >= self.receive_level() => RX | RT,
+            _ => RT,
         }
+    }
+
+    fn note(&mut self) {
+        self.raw |= self.due();
     }
 
     fn push(&mut self, byte: u8) -> bool {
@@ -117,6 +122,8 @@ impl Model {
             0x20 | 0x24 | 0x28 | 0x2c | 0x30 | 0x34 | 0x38 | 0x48 => {
                 self.registers[usize::try_from(offset).unwrap()]
             }
+            // The timeout's mask is its enable.
+            0x3c if self.registers[0x38] & RT == 0 => self.raw & !RT,
             0x3c => self.raw,
             0x40 => self.raw & self.registers[0x38],
             // UARTPeriphID and UARTPCellID.
@@ -195,6 +202,10 @@ pub(super) fn check(bytes: &mut Bytes<'_>) {
                 uart.write(offset, width, value);
                 model.write(offset, value & width.mask() & 0xffff);
             }
+            5 if form & 0x80 != 0 => {
+                uart.time_passes();
+                model.note();
+            }
             5 => assert_eq!(uart.take_tx(), model.take()),
             _ => {
                 for _ in 0..form >> 5 {
@@ -205,6 +216,7 @@ pub(super) fn check(bytes: &mut Bytes<'_>) {
         }
         assert_eq!(uart.has_tx(), !model.sending.is_empty());
         assert_eq!(uart.rx_room(), model.room());
+        assert_eq!(uart.is_overdue(), model.due() & !model.raw != 0);
         assert_eq!(uart.irq_line(), model.raw & model.registers[0x38] != 0);
     }
 }

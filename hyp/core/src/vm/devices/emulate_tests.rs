@@ -33,6 +33,7 @@ const CR: u64 = 0x30;
 const CR_ON: u64 = 0x301;
 const IMSC: u64 = 0x38;
 const MIS: u64 = 0x40;
+const ICR: u64 = 0x44;
 const INT_RX: u64 = 1 << 4;
 /// Without FIFOs each byte interrupts.
 const LCR_H: u64 = 0x2c;
@@ -43,6 +44,7 @@ struct Desk {
     kicked: Cell<Kicks>,
     sent: RefCell<Vec<u8>>,
     received_again: Cell<u32>,
+    timeouts: Cell<u32>,
 }
 
 impl Shell for Desk {
@@ -70,6 +72,9 @@ impl Shell for Desk {
     }
     fn receive_again(&self) {
         self.received_again.set(self.received_again.get() + 1);
+    }
+    fn time_out_soon(&self) {
+        self.timeouts.set(self.timeouts.get() + 1);
     }
     fn guard_quota_exceeded(&self, _: Ipa) {}
 }
@@ -245,6 +250,28 @@ fn the_terminal_is_asked_again_once_there_is_room_again() {
         assert_eq!(bench.read(EmulatedKind::Console, DR), u64::from(b'a'));
     }
     assert_eq!(bench.desk.received_again.get(), 1, "there has been room since");
+}
+
+/// The byte that arrives between a handler's last look at the FIFO and its write of ICR.
+#[test]
+fn input_whose_interrupt_was_cleared_interrupts_again_a_timeout_later() {
+    for version in [GicVersion::V2, GicVersion::V3] {
+        let mut bench = Bench::new(version);
+        bench.drivers(0);
+        bench.receive(0, b"x");
+        bench.read(EmulatedKind::Console, FR);
+        assert_eq!(bench.desk.timeouts.get(), 0, "its interrupt is up");
+        bench.write(EmulatedKind::Console, ICR, Width::Word, 0x7ff);
+        assert_eq!(bench.read(EmulatedKind::Console, MIS), 0);
+        assert!(bench.desk.timeouts.get() > 0);
+        bench.vm.console_timeout(0, &bench.desk, &mut bench.cpus[0]);
+        assert!(bench.is_pending(0), "{version:?}");
+        assert_eq!(bench.read(EmulatedKind::Console, MIS), INT_RX);
+        assert_eq!(bench.read(EmulatedKind::Console, DR), u64::from(b'x'));
+        bench.desk.timeouts.set(0);
+        bench.write(EmulatedKind::Console, ICR, Width::Word, 0x7ff);
+        assert_eq!(bench.desk.timeouts.get(), 0, "all is read");
+    }
 }
 
 #[test]
