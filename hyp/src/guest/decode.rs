@@ -29,7 +29,7 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
         }
     };
     match outcome {
-        Ok(true) => advance(),
+        Ok(true) => advance(vcpu),
         // Another CPU has to answer first, or changed the instruction; nothing was done.
         Ok(false) => {}
         Err(denied) => {

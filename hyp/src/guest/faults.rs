@@ -52,7 +52,7 @@ pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> Lane {
     {
         return perform_described(vcpu, device, access);
     }
-    advance_aarch64();
+    advance_aarch64(vcpu);
     Lane::Done
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> Lane {
 #[inline(never)]
 fn perform_described(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> Lane {
     if emulate::perform(vcpu, device, &access.access()) {
-        advance_aarch64();
+        advance_aarch64(vcpu);
     }
     Lane::Done
 }
@@ -120,7 +120,10 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         Verdict::Retry => {}
         Verdict::InvalidateTlb => tlb::invalidate_all_guests_local(),
         Verdict::Populate => match vm.space.populate(fault.ipa, cpu::is_interrupt_pending) {
-            Ok(Populated::Mapped) => tracing::populated(fault),
+            Ok(Populated::Mapped) => {
+                vcpu.state.note_life();
+                tracing::populated(fault);
+            }
             Ok(Populated::Busy | Populated::Interrupted) => {}
             Err(error) => power::crash(
                 vcpu,
@@ -130,13 +133,16 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         Verdict::MapDevice => match vm.space.map_device(fault.ipa) {
             // The VM enrolled meanwhile: the guest comes again and is refused.
             Err(DeviceError::NotGuarded) => {}
-            Ok(()) => tracing::device_mapped(fault),
+            Ok(()) => {
+                vcpu.state.note_life();
+                tracing::device_mapped(fault);
+            }
             Err(error) => power::crash(
                 vcpu,
                 format_args!("the device at IPA {} cannot be mapped: {error}", fault.ipa),
             ),
         },
-        Verdict::Skip => advance(),
+        Verdict::Skip => advance(vcpu),
         Verdict::Abort { exception, reason } if fault.is_on_walk() => {
             refuse(vcpu, fault, on_walk(vcpu, fault, exception), reason);
         }
@@ -144,7 +150,7 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         Verdict::Emulate { device, access } => {
             tracing::access(vcpu, fault.ipa, &access);
             if emulate::perform(vcpu, device, &access) {
-                advance();
+                advance(vcpu);
             }
         }
         Verdict::Decode => decode::undescribed(vcpu, fault),

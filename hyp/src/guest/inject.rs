@@ -109,16 +109,18 @@ fn take_here(vcpu: &Vcpu, exception: Exception) {
     context::enter_el1(new.pstate);
 }
 
-/// Steps past the instruction that trapped in AArch64 state.
+/// Steps past the instruction that trapped in AArch64 state, which is done.
 #[inline]
-pub(crate) fn advance_aarch64() {
+pub(crate) fn advance_aarch64(vcpu: &Vcpu) {
+    vcpu.state.note_life();
     sysreg::set_elr_el2(sysreg::elr_el2().wrapping_add(4));
     context::clear_pstate(inject::COMPLETED);
 }
 
-/// Steps past the instruction that trapped.
+/// Steps past the instruction that trapped, which is done.
 #[inline]
-pub(crate) fn advance() {
+pub(crate) fn advance(vcpu: &Vcpu) {
+    vcpu.state.note_life();
     let (pc, pstate) = (sysreg::elr_el2(), sysreg::spsr_el2());
     let (pc, pstate) = if inject::is_aarch32(pstate) {
         // ESR_EL2.IL.

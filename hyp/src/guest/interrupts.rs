@@ -104,6 +104,8 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
     let kicks = match claim.intid {
         // Stays active: the guest deactivates it through its list register.
         intid @ (VTIMER_INTID | PTIMER_INTID) => {
+            // It comes again only once the guest has deactivated the one before.
+            vcpu.state.note_life();
             let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
             if gic::forgets_lines() {
                 timer::fire_soon();

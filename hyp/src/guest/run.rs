@@ -63,6 +63,7 @@ fn run_cpu(index: usize) -> ! {
         pstate_features: facts.pstate,
         is_traced: trace::is_on(),
         runaway: Cell::new(Runaway::new()),
+        quiet: Cell::new(false),
         next_look: Cell::new(0),
     };
     // Decided here and not at each call.

@@ -24,7 +24,8 @@ pub(crate) fn watch(vcpu: &Vcpu, has_all: bool) {
         has_all.then(|| hyp_core::vm::digest(vcpu.frame.x.iter().chain(&stacks)))
     };
     let seconds = || timer::now().checked_div(timer::frequency()).unwrap_or(0);
-    let is_stuck = runaway.is_stuck(&moment(), registers, seconds);
+    let is_quiet = vcpu.state.quiet.replace(true);
+    let is_stuck = runaway.is_stuck(&moment(), is_quiet, registers, seconds);
     vcpu.state.runaway.set(runaway);
     if is_stuck {
         condemn(vcpu, format_args!("it takes the same exception again and again"));
@@ -70,7 +71,7 @@ pub(crate) fn timer_fired(vcpu: &Vcpu) {
 
 fn look(vcpu: &Vcpu) {
     let mut runaway = vcpu.state.runaway.get();
-    let is_stuck = runaway.looks_stuck(&moment());
+    let is_stuck = runaway.looks_stuck(&moment(), vcpu.state.quiet.replace(true));
     vcpu.state.runaway.set(runaway);
     if is_stuck {
         condemn(vcpu, format_args!("its exception vector only leads to exceptions"));

@@ -35,7 +35,7 @@ pub(crate) extern "C" fn trap_call(vcpu: &'static mut Vcpu, esr: u64) -> &'stati
         Outcome::Done(results) => {
             set_results(vcpu, results);
             if is_smc {
-                advance_aarch64();
+                advance_aarch64(vcpu);
             }
             vcpu
         }
@@ -53,6 +53,7 @@ pub(crate) extern "C" fn traced_call(vcpu: &'static mut Vcpu, esr: u64) -> &'sta
 
 #[inline]
 fn set_results(vcpu: &mut Vcpu, results: [u64; 4]) {
+    vcpu.state.note_life();
     let [x0, x1, x2, x3, ..] = &mut vcpu.frame.x;
     [*x0, *x1, *x2, *x3] = results;
 }
@@ -65,7 +66,7 @@ fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) -> &
         Outcome::Suspend => {
             set_results(vcpu, [0; 4]);
             if is_smc {
-                advance();
+                advance(vcpu);
             }
             power::standby();
         }
@@ -95,14 +96,14 @@ pub(crate) extern "C" fn trap_sync(vcpu: &'static mut Vcpu, esr: u64) {
         Exit::FetchAbort(abort) => faults::fetch_abort(vcpu, &abort),
         Exit::SystemRegister(access) => {
             if sysregs::access(vcpu, access) {
-                advance();
+                advance(vcpu);
             } else {
                 inject(vcpu, Exception::Undefined);
             }
         }
         Exit::Wait => {
             power::standby();
-            advance();
+            advance(vcpu);
         }
         Exit::Hvc { .. } | Exit::Smc { .. } => {
             trap_call(vcpu, esr);
@@ -122,7 +123,7 @@ pub(crate) extern "C" fn trap_access(vcpu: &'static mut Vcpu, esr: u64) -> Lane 
 pub(crate) extern "C" fn trap_register(vcpu: &'static mut Vcpu, esr: u64) -> Lane {
     let access = SysRegAccess::from_iss(esr);
     if sysregs::read_id(vcpu, &access) {
-        advance_aarch64();
+        advance_aarch64(vcpu);
         return Lane::Done;
     }
     // One that is to be counted goes the long way.
@@ -142,7 +143,7 @@ fn trap_sgi(vcpu: &mut Vcpu, esr: u64) -> Lane {
         SentTo::Itself => return trap_own_sgi(vcpu, esr, value),
         SentTo::Others => return trap_other_register(vcpu, esr),
     }
-    advance_aarch64();
+    advance_aarch64(vcpu);
     Lane::Done
 }
 
@@ -150,7 +151,7 @@ fn trap_sgi(vcpu: &mut Vcpu, esr: u64) -> Lane {
 #[inline(never)]
 fn trap_own_sgi(vcpu: &mut Vcpu, esr: u64, value: u64) -> Lane {
     if sysregs::send_to_self(vcpu, value) {
-        advance_aarch64();
+        advance_aarch64(vcpu);
         return Lane::Done;
     }
     trap_other_register(vcpu, esr)
@@ -160,7 +161,7 @@ fn trap_own_sgi(vcpu: &mut Vcpu, esr: u64, value: u64) -> Lane {
 #[inline(never)]
 fn trap_other_register(vcpu: &mut Vcpu, esr: u64) -> Lane {
     if sysregs::access(vcpu, SysRegAccess::from_iss(esr)) {
-        advance_aarch64();
+        advance_aarch64(vcpu);
         return Lane::Done;
     }
     Lane::Long
@@ -173,7 +174,7 @@ pub(crate) extern "C" fn trap_irq(vcpu: &'static mut Vcpu) {
     }
     match interrupts::take_at_once(vcpu) {
         // A stop of the VM is announced by another interrupt.
-        Taken::Timer => {}
+        Taken::Timer => vcpu.state.note_life(),
         Taken::Kick if !vcpu.state.vm.life.is_stopping() => {}
         other => trap_other_irq(vcpu, other),
     }

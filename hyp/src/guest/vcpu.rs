@@ -39,6 +39,16 @@ pub(crate) struct State {
     pub(crate) is_traced: bool,
     /// Whether it still gets anywhere.
     pub(crate) runaway: Cell<Runaway>,
+    /// It has shown no sign of life since `runaway` was asked last; see [`State::note_life`].
+    pub(crate) quiet: Cell<bool>,
     /// When that is asked again, by the physical counter.
     pub(crate) next_look: Cell<u64>,
+}
+
+impl State {
+    /// The vCPU got something done that is none of the exceptions that `runaway` counts. One store.
+    #[inline(always)]
+    pub(crate) fn note_life(&self) {
+        self.quiet.set(false);
+    }
 }

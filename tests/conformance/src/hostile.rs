@@ -18,6 +18,13 @@ pub(crate) fn run(config: &Config, task: Task) -> ! {
             line!("# {how:?}");
             hostile::end(how, HOLE)
         }
+        Task::Retry => {
+            line!("# Retry");
+            // Longer than the patience, all of them.
+            let tries = hostile::retry(HOLE, config.uart + uart::DR, time::ticks(1));
+            line!("# came through after {tries} tries");
+            hyper::power_off()
+        }
         Task::SError => {
             cpu::unmask_serror();
             let _ = time::wait_until(smp::LIMIT, || false);

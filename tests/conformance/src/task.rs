@@ -7,6 +7,7 @@
 //! | `nowhere` | jumps to where its own tables have no code, its vectors being there too |
 //! | `nowhere-flat` | the same with the MMU off |
 //! | `undefined` | its vectors hold no instructions |
+//! | `retry` | its abort handler tries 3,000 times, for longer than EL2's patience, and prints now and then |
 //! | `serror` | lets SErrors in and waits for one, which its vectors report |
 //! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
 
@@ -17,6 +18,8 @@ use crate::arch::hostile::End;
 pub(crate) enum Task {
     /// Go wrong at once.
     End(End),
+    /// Come through after many tries.
+    Retry,
     /// Let SErrors in and wait for one.
     SError,
     /// Reset as often as somebody asks for it.
@@ -32,6 +35,7 @@ impl Task {
             "nowhere" => Self::End(End::Nowhere),
             "nowhere-flat" => Self::End(End::NowhereFlat),
             "undefined" => Self::End(End::Undefined),
+            "retry" => Self::Retry,
             "serror" => Self::SError,
             "resets" => Self::Resets,
             _ => return None,

@@ -7,7 +7,9 @@
 //!
 //! Neither may hit a guest that is only slow or strange: a handler may correct the cause and return
 //! to the same instruction, a probe may fault in a loop. So what counts is a state that cannot
-//! change by itself, many times in a row.
+//! change by itself, many times in a row, with no other sign of life from the vCPU in between: a call,
+//! a trapped access that was carried out, memory touched for the first time, a timer's interrupt after
+//! it has served the one before.
 
 use crate::inject;
 
@@ -80,14 +82,17 @@ impl Runaway {
     /// - at one instruction of its own vector, which is where the exception leads again, or
     /// - at one instruction anywhere in EL1, all registers being the same.
     ///
-    /// `registers` sums up general registers and stack pointers, where they are at hand, and `clock`
-    /// tells seconds; each is asked only when needed.
+    /// `is_quiet` tells that the vCPU has shown no other sign of life since the last call of this or of
+    /// [`Self::looks_stuck`]. `registers` sums up general registers and stack pointers, where they are at
+    /// hand, and `clock` tells seconds; each is asked only when needed.
     pub fn is_stuck(
         &mut self,
         at: &Moment,
+        is_quiet: bool,
         registers: impl FnOnce() -> Option<u64>,
         clock: impl FnOnce() -> u64,
     ) -> bool {
+        self.begin_anew_unless(is_quiet);
         let is_again = at.pc == self.pc && at.elr_el1 == at.pc && !inject::is_from_el0(at.pstate);
         self.pc = at.pc;
         if !is_again {
@@ -124,14 +129,24 @@ impl Runaway {
     }
 
     /// EL2 interrupted the vCPU `at` this moment. Whether it has been found [`LOOKS`] times in a
-    /// row in its own vector for an exception that came out of the very same vector.
-    pub const fn looks_stuck(&mut self, at: &Moment) -> bool {
+    /// row in its own vector for an exception that came out of the very same vector. `is_quiet` as in
+    /// [`Self::is_stuck`].
+    pub const fn looks_stuck(&mut self, at: &Moment, is_quiet: bool) -> bool {
+        self.begin_anew_unless(is_quiet);
         if at.is_own_vector(at.pc) && at.is_own_vector(at.elr_el1) {
             self.looks = self.looks.saturating_add(1);
         } else {
             self.looks = 0;
         }
         self.looks >= LOOKS
+    }
+
+    /// Counts from 0 where the vCPU has shown another sign of life.
+    const fn begin_anew_unless(&mut self, is_quiet: bool) {
+        if !is_quiet {
+            self.exceptions = 0;
+            self.looks = 0;
+        }
     }
 }
 
@@ -161,7 +176,7 @@ mod tests {
         let mut seen = Runaway::new();
         (1..=5000).find(|n| {
             let (moment, registers) = next(*n);
-            seen.is_stuck(&moment, || registers, || clock(*n))
+            seen.is_stuck(&moment, true, || registers, || clock(*n))
         })
     }
 
@@ -188,15 +203,15 @@ mod tests {
         for (pc, elr_el1) in probe.into_iter().cycle().take(40) {
             let moment = at(pc, elr_el1, EL1H);
             if !short.is_fresh(pc, elr_el1) {
-                assert!(!short.is_stuck(&moment, || Some(1), || 0));
+                assert!(!short.is_stuck(&moment, true, || Some(1), || 0));
             }
-            assert!(!long.is_stuck(&moment, || Some(1), || 0));
+            assert!(!long.is_stuck(&moment, true, || Some(1), || 0));
             assert_eq!(short, long);
         }
         let moment = at(0x4000, 0x4000, EL1H);
         assert!(short.is_fresh(0x4000, 0));
         let found = (0..5000).find(|n| {
-            !short.is_fresh(0x4000, 0x4000) && short.is_stuck(&moment, || Some(1), || *n)
+            !short.is_fresh(0x4000, 0x4000) && short.is_stuck(&moment, true, || Some(1), || *n)
         });
         assert_eq!(found, Some(u64::from(EXCEPTIONS) + PATIENCE));
     }
@@ -236,6 +251,30 @@ mod tests {
     }
 
     #[test]
+    fn any_other_sign_of_life_begins_the_count_anew() {
+        for (pc, registers) in [(0x4020_1000, Some(7)), (VBAR + 0x204, None)] {
+            // Retries 3000 times in as many seconds, and prints in between.
+            let ended = |every: u64| {
+                let mut seen = Runaway::new();
+                (1..=3000_u64).find(|n| {
+                    let is_quiet = !n.is_multiple_of(every);
+                    seen.is_stuck(&at(pc, pc, EL1H), is_quiet, || registers, || *n)
+                })
+            };
+            assert_eq!(ended(100), None, "{pc:#x}");
+            assert_eq!(ended(1000), None, "{pc:#x}");
+            assert!(ended(1100).is_some(), "{pc:#x}");
+        }
+        let moment = at(VBAR + 0x200, VBAR + 0x208, EL1H);
+        let mut seen = Runaway::new();
+        assert!(!(0..20).any(|n| seen.looks_stuck(&moment, n % 2 != 0)));
+        assert!(seen.looks_stuck(&moment, true), "the third since the last sign");
+        // Whoever hears of the sign of life tells the other.
+        assert!(!seen.is_stuck(&moment, false, || None, || 0));
+        assert!(!seen.looks_stuck(&moment, true));
+    }
+
+    #[test]
     fn what_a_process_does_to_itself_is_its_kernels_business() {
         for pstate in [0, 0x10, 0x3c0] {
             let pc = VBAR + 0x400;
@@ -247,11 +286,11 @@ mod tests {
     fn looks_must_follow_each_other() {
         let (stuck, fine) = (at(VBAR + 0x200, VBAR + 0x208, EL1H), at(VBAR + 0x200, 0, EL1H));
         let mut seen = Runaway::new();
-        let found: Vec<_> =
-            [stuck, stuck, fine, stuck, stuck, stuck].iter().map(|m| seen.looks_stuck(m)).collect();
+        let moments = [stuck, stuck, fine, stuck, stuck, stuck];
+        let found: Vec<_> = moments.iter().map(|m| seen.looks_stuck(m, true)).collect();
         assert_eq!(found, [false, false, false, false, false, true]);
         // In the vector with a return into other code: an exception being handled.
         let mut seen = Runaway::new();
-        assert!(!(0..10).any(|_| seen.looks_stuck(&at(0x4020_0000, VBAR + 0x200, EL1H))));
+        assert!(!(0..10).any(|_| seen.looks_stuck(&at(0x4020_0000, VBAR + 0x200, EL1H), true)));
     }
 }

@@ -52,6 +52,53 @@ load32_patiently:
     isb
     ret
 
+// Loads with a handler that tries 3,000 times: x1 counts, x2 is where it prints, x3 how long it waits.
+// To EL2 every try looks the same, up to the registers.
+    .text
+    .global hostile_retry
+hostile_retry:
+    mrs     x4, vbar_el1
+    adrp    x5, retrying_vectors
+    add     x5, x5, :lo12:retrying_vectors
+    msr     vbar_el1, x5
+    isb
+    ldr     x6, [x0]
+    msr     vbar_el1, x4
+    isb
+    ret
+
+retry:
+    msr     tpidr_el0, x9
+    msr     tpidr_el1, x10
+    mrs     x9, cntvct_el0
+    add     x9, x9, x3
+1:  mrs     x10, cntvct_el0
+    cmp     x10, x9
+    b.lo    1b
+    ldr     x9, [x1]
+    add     x9, x9, #1
+    str     x9, [x1]
+    mov     x10, #500
+    udiv    x9, x9, x10
+    mul     x9, x9, x10
+    ldr     x10, [x1]
+    cmp     x9, x10
+    b.ne    2f
+    mov     w9, #'.'
+    str     w9, [x2]
+2:  mov     x9, #3000
+    cmp     x9, x10
+    b.ne    3f
+    mrs     x9, elr_el1
+    add     x9, x9, #4
+    msr     elr_el1, x9
+3:  mrs     x9, tpidr_el0
+    mrs     x10, tpidr_el1
+    eret
+
+    vector_table retrying_vectors
+    b       retry
+
 // A jump to an address that the guest's own tables forbid, the vectors being there too.
     .text
 hostile_nowhere:

@@ -15,6 +15,18 @@ unsafe extern "C" {
     fn hostile_nowhere_flat(nothing: u64) -> !;
     fn hostile_undefined(nothing: u64) -> !;
     fn load32_patiently();
+    fn hostile_retry(nothing: u64, tries: *mut u64, data: u64, pause: u64);
+}
+
+/// Loads from `nothing` with an abort handler that tries 3,000 times, waits `pause` ticks of the virtual
+/// counter each time and writes a full stop to `data`, a PL011's data register, every 500 times. Answers how
+/// often it tried.
+pub(crate) fn retry(nothing: u64, data: u64, pause: u64) -> u64 {
+    let mut tries = 0;
+    // SAFETY: it returns with the vectors as they were; its handler writes the counter it is given and the
+    // UART, and keeps all registers that Rust counts on.
+    unsafe { hostile_retry(nothing, &raw mut tries, data, pause) };
+    tries
 }
 
 /// Loads 32 bits, again and again until there is no exception.
