@@ -6,16 +6,14 @@ pub const RAM_BASE: u64 = 0x4000_0000;
 pub const PAYLOAD_BASE: u64 = 0x4020_0000;
 /// GIC distributor, both versions.
 pub const GICD_BASE: u64 = 0x0800_0000;
-/// Bytes of the GICv3 distributor frame.
+/// Bytes of the GIC distributor's window, both versions; a GICv2 has registers in the first 4 KiB.
 pub const GICD_SIZE: u64 = 0x1_0000;
-/// Bytes of the GICv2 distributor.
-pub const GICV2_GICD_SIZE: u64 = 0x1000;
 /// GICv2 CPU interface.
 pub const GICC_BASE: u64 = 0x0801_0000;
-/// GICC_DIR, the only register of the second page of the GICv2 CPU interface.
+/// GICC_DIR, the only register of the GICv2 CPU interface behind its first page.
 pub const GICC_DIR: u64 = GICC_BASE + 0x1000;
-/// Bytes of the GICv2 CPU interface with its second page, which holds GICC_DIR.
-pub const GICC_SIZE: u64 = 0x2000;
+/// Bytes of the GICv2 CPU interface's window, which has registers in the first 8 KiB.
+pub const GICC_SIZE: u64 = 0x1_0000;
 /// GICv3 redistributors, one after the other; the window ends after the last vCPU's.
 pub const GICR_BASE: u64 = 0x080a_0000;
 /// Bytes of one GICv3 redistributor: RD_base and SGI_base frames.

@@ -5,8 +5,8 @@ use core::fmt;
 
 use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
 use hyp_abi::vplatform::{
-    GICC_BASE, GICC_DIR, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE,
-    UART_BASE, UART_SIZE,
+    GICC_BASE, GICC_DIR, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, UART_BASE,
+    UART_SIZE,
 };
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
@@ -154,7 +154,7 @@ fn create(
 }
 
 /// The devices of the virtual platform. Of a GICv2's CPU interface, the first page is the machine's own
-/// virtual one. The second, which holds nothing but GICC_DIR, is emulated: which interrupt is
+/// virtual one. The others, which hold nothing but GICC_DIR, are emulated: which interrupt is
 /// deactivated must be known where there are more active ones than list registers.
 #[inline(never)]
 fn place_devices(
@@ -171,7 +171,7 @@ fn place_devices(
     };
     match &machine.gic {
         Some(Gic::V2(gic)) => {
-            emulate(GICD_BASE, GICV2_GICD_SIZE, EmulatedKind::DistributorV2)?;
+            emulate(GICD_BASE, GICD_SIZE, EmulatedKind::DistributorV2)?;
             emulate(GICC_DIR, GICC_SIZE - (GICC_DIR - GICC_BASE), EmulatedKind::Deactivation)?;
             let ipa = IpaRange::new(Ipa(GICC_BASE), GICC_DIR - GICC_BASE);
             let (Some(frame), Some(ipa)) = (gic.virtual_cpu, ipa) else {

@@ -248,13 +248,11 @@ impl Config {
 
     /// The windows of the GIC: base and size.
     pub(crate) fn gic_windows(&self) -> [(u64, u64); 2] {
-        match self.gicc {
-            Some(gicc) => [(self.gicd, vplatform::GICV2_GICD_SIZE), (gicc, vplatform::GICC_SIZE)],
-            None => [
-                (self.gicd, vplatform::GICD_SIZE),
-                (self.gicr, vplatform::GICR_STRIDE * self.cpu_count() as u64),
-            ],
-        }
+        let second = match self.gicc {
+            Some(gicc) => (gicc, vplatform::GICC_SIZE),
+            None => (self.gicr, vplatform::GICR_STRIDE * self.cpu_count() as u64),
+        };
+        [(self.gicd, vplatform::GICD_SIZE), second]
     }
 
     /// Declares every page of a device.

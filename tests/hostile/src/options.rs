@@ -150,14 +150,13 @@ impl Options {
     /// Devices that are emulated, as ranges.
     pub(crate) fn emulated(&self) -> Vec<(u64, u64)> {
         use hyp_abi::vplatform::{
-            GICC_DIR, GICD_BASE, GICD_SIZE, GICR_STRIDE, GICV2_GICD_SIZE, UART_BASE, UART_SIZE,
+            GICC_DIR, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_STRIDE, UART_BASE, UART_SIZE,
         };
         let mut ranges = alloc::vec![(UART_BASE, UART_BASE + UART_SIZE)];
+        ranges.push((GICD_BASE, GICD_BASE + GICD_SIZE));
         if self.is_v2() {
-            ranges.push((GICD_BASE, GICD_BASE + GICV2_GICD_SIZE));
-            ranges.push((GICC_DIR, GICC_DIR + 4096));
+            ranges.push((GICC_DIR, GICC_BASE + GICC_SIZE));
         } else {
-            ranges.push((GICD_BASE, GICD_BASE + GICD_SIZE));
             ranges.push((GICR_BASE, GICR_BASE + GICR_STRIDE * self.cpus() as u64));
         }
         ranges

@@ -1,9 +1,10 @@
 //! The device tree of a VM: Postern's virtual platform, of which QEMU's `virt` machine is the model.
 
 use anyhow::{Result, bail};
+use hyp_abi::psci;
 use hyp_abi::vplatform::{
-    FIRST_SPI, GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, GICV2_GICD_SIZE,
-    UART_BASE, UART_INTID, UART_SIZE,
+    FIRST_SPI, GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, UART_BASE,
+    UART_INTID, UART_SIZE,
 };
 
 use super::node::{Node, cells};
@@ -55,6 +56,7 @@ pub(super) fn build(platform: &Platform<'_>) -> Result<Vec<u8>> {
         .with("model", "Postern virtual machine")
         .with("compatible", ["postern,vm", "linux,dummy-virt"].as_slice())
         .child(chosen(platform, &uart))
+        .child(Node::new("aliases").with("serial0", format!("/{uart}").as_str()))
         .child(
             Node::new(&format!("memory@{ram:x}"))
                 .with("device_type", "memory")
@@ -63,8 +65,12 @@ pub(super) fn build(platform: &Platform<'_>) -> Result<Vec<u8>> {
         .child(cpus(platform.cpus)?)
         .child(
             Node::new("psci")
-                .with("compatible", ["arm,psci-1.0", "arm,psci-0.2"].as_slice())
-                .with("method", "hvc"),
+                .with("compatible", ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"].as_slice())
+                .with("method", "hvc")
+                // What a guest that knows PSCI 0.1 asks the tree for.
+                .with("cpu_suspend", psci::CPU_SUSPEND_64.0)
+                .with("cpu_off", psci::CPU_OFF.0)
+                .with("cpu_on", psci::CPU_ON_64.0),
         )
         .child(timer(platform))
         .child(interrupt_controller(platform)?)
@@ -132,16 +138,22 @@ fn timer(platform: &Platform<'_>) -> Node {
 
 fn interrupt_controller(platform: &Platform<'_>) -> Result<Node> {
     let node = Node::new(&format!("intc@{GICD_BASE:x}"));
-    // True sizes: Linux's guard marks every page that a window covers.
     let node = match platform.gic {
         2 => node
             .with("compatible", ["arm,gic-400", "arm,cortex-a15-gic"].as_slice())
-            .with("reg", cells([GICD_BASE, GICV2_GICD_SIZE, GICC_BASE, GICC_SIZE]).as_slice()),
+            .with("reg", cells([GICD_BASE, GICD_SIZE, GICC_BASE, GICC_SIZE]).as_slice()),
         _ => {
+            // As many as there are, not the 123 of `virt`: Linux's guard marks each page of a window.
             let redistributors = GICR_STRIDE * u64::try_from(platform.cpus)?;
             node.with("compatible", "arm,gic-v3")
                 .with("reg", cells([GICD_BASE, GICD_SIZE, GICR_BASE, redistributors]).as_slice())
         }
     };
-    Ok(node.with("#interrupt-cells", 3_u32).flag("interrupt-controller").with("phandle", GIC))
+    Ok(node
+        .with("#interrupt-cells", 3_u32)
+        .flag("interrupt-controller")
+        .with("#address-cells", 2_u32)
+        .with("#size-cells", 2_u32)
+        .flag("ranges")
+        .with("phandle", GIC))
 }

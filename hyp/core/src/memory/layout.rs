@@ -49,7 +49,7 @@ pub enum EmulatedKind {
     Redistributors,
     /// GICv2 distributor.
     DistributorV2,
-    /// The second page of a GICv2's CPU interface.
+    /// A GICv2's CPU interface behind its first page.
     Deactivation,
     /// The console.
     Console,

@@ -16,7 +16,7 @@ use super::spi::SPI_WORDS;
 use super::{Cpu, Kicks, Read, Vgic, spi_number};
 use crate::esr::Width;
 use crate::sync::Ordering;
-use hyp_abi::vplatform::{FIRST_SPI, GICV2_GICD_SIZE, SPIS};
+use hyp_abi::vplatform::{FIRST_SPI, SPIS};
 use spin::RelaxStrategy;
 
 /// GICD_CTLR: EnableGrp0 and EnableGrp1.
@@ -25,6 +25,8 @@ const ENABLES: u32 = 3;
 const LINES: u32 = 3;
 const CPU_NUMBER_SHIFT: u32 = 5;
 
+/// What lies behind is reserved, as far as the window goes.
+const END: u64 = 0x1000;
 const ITARGETSR: u64 = 0x800;
 const CPENDSGIR: u64 = 0xf10;
 const SPENDSGIR: u64 = 0xf20;
@@ -47,7 +49,7 @@ enum Register {
 
 fn decode(offset: u64, width: Width) -> Register {
     use Width::{Byte, Word};
-    if !is_aligned(offset, width) || offset >= GICV2_GICD_SIZE {
+    if !is_aligned(offset, width) || offset >= END {
         return Register::Reserved;
     }
     let from = |base: u64| low(offset.wrapping_sub(base));

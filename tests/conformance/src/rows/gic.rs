@@ -430,9 +430,20 @@ fn reserved(check: &mut Check, config: &Config) {
 }
 
 fn reserved_v2(check: &mut Check, gic: Gic) {
-    for offset in [0x0020, 0x07fc, 0x0bfc, 0x0dfc, 0x0e00, 0x0f30] {
+    // The windows are those of QEMU's `virt`, and longer than the registers.
+    for offset in [0x0020, 0x07fc, 0x0bfc, 0x0dfc, 0x0e00, 0x0f30, 0x1000, 0x1100, 0xfffc] {
         gic.dist.write32(offset, u32::MAX);
         check.eq("GICD", u64::from(gic.dist.read32(offset)), 0);
+    }
+    for (gicc, offset) in gic::gicc()
+        .into_iter()
+        .flat_map(|gicc| [0x1000, 0x1004, 0x1ffc, 0x2000, 0xfffc].map(|offset| (gicc, offset)))
+    {
+        check.eq("GICC", u64::from(gicc.read32(offset)), 0);
+        // Not GICC_DIR, which has a meaning.
+        if offset > 0x1000 {
+            gicc.write32(offset, u32::MAX);
+        }
     }
     // Widths that no register has: nothing but an answer is asked for. Aligned as above.
     let _ = gic.dist.read16(gic::ISENABLER + 6);
