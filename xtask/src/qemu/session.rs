@@ -53,7 +53,7 @@ pub struct Session {
     complaint: Option<JoinHandle<String>>,
     deadline: Option<Instant>,
     /// Stop when a line begins so.
-    last_line: Option<&'static str>,
+    last_line: Option<String>,
 }
 
 impl Session {
@@ -97,9 +97,9 @@ impl Session {
     }
 
     /// Stops QEMU, as if it had ended by itself, when a line that begins with `start` is complete:
-    /// for machines that cannot switch themselves off.
-    pub fn until_line(mut self, start: &'static str) -> Self {
-        self.last_line = Some(start);
+    /// for machines that cannot switch themselves off, and guests that hang.
+    pub fn until_line(mut self, start: &str) -> Self {
+        self.last_line = Some(start.to_owned());
         self
     }
 
@@ -135,8 +135,8 @@ impl Session {
                 Ok(piece) => {
                     let keys = sink(&piece)?;
                     self.type_in(&keys);
-                    if let Some(start) = self.last_line
-                        && lines.feed(&piece).iter().any(|line| line.starts_with(start))
+                    if let Some(start) = &self.last_line
+                        && lines.feed(&piece).iter().any(|line| line.starts_with(start.as_str()))
                     {
                         exec::stop(&mut self.child);
                         return Ok(Ending::Exited(self.child.wait().context("QEMU got lost")?));

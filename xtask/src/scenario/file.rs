@@ -189,6 +189,7 @@ struct Written {
 #[serde(default, deny_unknown_fields)]
 struct WrittenExpectation {
     exit: u8,
+    until: Option<String>,
     lines: Vec<Pattern>,
     anywhere: Vec<Pattern>,
     forbid: Vec<Pattern>,
@@ -257,6 +258,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         script: written.script,
         expect: Expectation {
             exit: expect.exit,
+            until: expect.until,
             lines: expect.lines,
             anywhere: expect.anywhere,
             forbid: expect.forbid,

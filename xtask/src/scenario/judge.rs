@@ -15,6 +15,8 @@ use crate::tap;
 pub struct Expectation {
     /// Code in EL2's last line.
     pub exit: u8,
+    /// The guest hangs: the run is stopped at the line that begins so, and there is no last line.
+    pub until: Option<String>,
     /// Lines in this order, others between.
     pub lines: Vec<Pattern>,
     /// Lines in any order.
@@ -131,12 +133,18 @@ fn is_alarm(line: &str) -> bool {
         .any(|start| line.starts_with(start))
 }
 
+/// Whether the run was stopped where it was to be.
+fn is_stopped(expect: &Expectation, lines: &[String]) -> bool {
+    expect.until.as_ref().is_some_and(|start| lines.iter().any(|line| line.starts_with(start)))
+}
+
 fn ending_complaint(expect: &Expectation, ending: Ending, lines: &[String]) -> Option<String> {
     let mut last = LastWord::default();
     lines.iter().for_each(|line| last.hear(line));
     match (ending, last.code()) {
         (Ending::TimeLimit, _) => Some("hang: the time limit ran out".to_owned()),
         (Ending::Interrupted, _) => Some("interrupted".to_owned()),
+        (Ending::Exited(_), None) if is_stopped(expect, lines) => None,
         (Ending::Exited(status), None) => {
             Some(format!("QEMU ended ({status}) without a last line `{} CODE`", exit::EXIT_PREFIX))
         }
@@ -223,6 +231,13 @@ mod tests {
         let lines = ["POSTERN-EXIT 0".to_owned()];
         let verdict = judge(&Expectation::default(), Ending::TimeLimit, &lines);
         assert!(verdict.complaints[0].contains("hang"));
+    }
+
+    #[test]
+    fn a_run_that_is_to_be_stopped_needs_the_line() {
+        let expect = Expectation { until: Some("so far".to_owned()), ..Expectation::default() };
+        assert_eq!(verdict(&expect, "one\nso far and no further"), Vec::<String>::new());
+        assert!(verdict(&expect, "one\nnot so far")[0].contains("without a last line"));
     }
 
     #[test]

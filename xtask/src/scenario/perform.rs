@@ -193,6 +193,9 @@ fn attempt(
     if scenario.stays_on || !machine.model.switches_off {
         session = session.until_line(EXIT_PREFIX);
     }
+    if let Some(start) = &scenario.expect.until {
+        session = session.until_line(start);
+    }
     let ending = session.run(|piece| {
         out.write_all(piece)?;
         for line in cutter.feed(piece) {
