@@ -237,6 +237,19 @@ pub const fn vector(vbar_el1: u64, pstate: u64) -> u64 {
     (vbar_el1 & !0x7ff).wrapping_add(vector_offset(pstate))
 }
 
+/// Where the exception came from that led the guest to `pc`, if `pc` is where a vector begins for what
+/// SPSR_EL1 says: what ELR_EL1 holds. `None` also where the exception came out of the vectors themselves.
+#[must_use]
+pub const fn came_to_vector(pc: u64, vbar_el1: u64, elr_el1: u64, spsr_el1: u64) -> Option<u64> {
+    /// The other kinds of exceptions: IRQ, FIQ, SError.
+    const KINDS: u64 = 0x180;
+    const TABLE: u64 = 0x800;
+    let distance = pc.wrapping_sub(vector(vbar_el1, spsr_el1));
+    let is_vector = distance & !KINDS == 0;
+    let is_from_vectors = elr_el1.wrapping_sub(vbar_el1 & !(TABLE - 1)) < TABLE;
+    if is_vector && !is_from_vectors { Some(elr_el1) } else { None }
+}
+
 /// Offset of the synchronous vector in EL1's table (Arm ARM, D1.3.1.5, "Exception vectors").
 #[inline(always)]
 const fn vector_offset(pstate: u64) -> u64 {

@@ -175,6 +175,25 @@ proptest! {
     }
 }
 
+/// Arm ARM, D1.3.1.5: which of the sixteen vectors belongs to which state.
+#[test]
+fn a_vector_is_known_by_where_its_exception_came_from() {
+    const PC: u64 = 0x4020_0040;
+    for vbar in [0, 0xbf0_0000] {
+        for (spsr, group) in [(0x3c4, 0), (0x3c5, 0x200), (0x3c0, 0x400), (0x10, 0x600)] {
+            for offset in (0..0x800).step_by(4) {
+                let origin = came_to_vector(vbar + offset, vbar, PC, spsr);
+                let is_own = [0, 0x80, 0x100, 0x180].contains(&offset.wrapping_sub(group));
+                assert_eq!(origin, is_own.then_some(PC), "{vbar:#x} {offset:#x} {spsr:#x}");
+            }
+        }
+        // VBAR_EL1[10:0] do not count.
+        assert_eq!(came_to_vector(vbar + 0x200, vbar | 0x7ff, PC, 0x3c5), Some(PC));
+        // The second exception comes out of the first one's vector.
+        assert_eq!(came_to_vector(vbar + 0x200, vbar, vbar + 0x200, 0x3c5), None);
+    }
+}
+
 #[test]
 fn vector_registers_are_for_whom_the_guest_lets_use_them() {
     const EL0T: u64 = 0x3c0;

@@ -244,6 +244,7 @@ read! {
     mair_el1 = MAIR_EL1;
     vbar_el1 = VBAR_EL1;
     elr_el1 = ELR_EL1;
+    spsr_el1 = SPSR_EL1;
     par_el1 = PAR_EL1;
     sp_el0 = SP_EL0;
     sp_el1 = SP_EL1;

@@ -20,11 +20,11 @@ use crate::drivers::virtual_interface::VirtualInterface;
 /// one that can be, else the guest takes an abort.
 pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
     let outcome = if inject::is_aarch32(sysreg::spsr_el2()) {
-        Err(undecodable(fault))
+        Err(Denied::undescribed(vcpu.state.vm, fault))
     } else {
         match read_instruction(vcpu).map(insn::decode) {
             Some(Some(instruction)) => carry_out(vcpu, fault, &instruction),
-            Some(None) => Err(undecodable(fault)),
+            Some(None) => Err(Denied::undescribed(vcpu.state.vm, fault)),
             None => Ok(false),
         }
     };
@@ -41,10 +41,6 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
             refuse(vcpu, &fault, exception, denied.reason);
         }
     }
-}
-
-fn undecodable(fault: &Fault) -> Denied {
-    Denied::all_of(fault, Reason::NoSyndrome)
 }
 
 /// `Ok(false)` where the guest has to execute the instruction once more.
@@ -78,7 +74,7 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
     let start = instruction.address.resolve(&registers);
     let is_write = direction != Some(Direction::Read);
     let span = Span::new(fault, start, transfer.bytes(), direction, |va| translate(va, is_write))
-        .ok_or_else(|| undecodable(fault))?;
+        .ok_or_else(|| Denied::undescribed(vcpu.state.vm, fault))?;
     admit(vcpu.state.vm, fault, &span, transfer.pieces())?;
 
     let big_endian = inject::is_big_endian(sysreg::spsr_el2(), sysreg::sctlr_el1());

@@ -1,10 +1,12 @@
 //! What guests did wrong: recorded on the trap path, printed where interrupts are served.
 
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hyp_abi::exit::BAD_INPUT;
 use hyp_core::events::{Event, EventLog, Reason};
 
+use super::instance;
 use super::tracing;
 use crate::arch::{percpu, sysreg};
 use crate::drivers::gic;
@@ -17,6 +19,8 @@ static EVENTS: EventLog = EventLog::new();
 static WATCHED: AtomicBool = AtomicBool::new(false);
 /// A run in which a guest broke a rule is to fail.
 static DENY: AtomicBool = AtomicBool::new(false);
+/// [`explain_guard`] has said it.
+static EXPLAINED: AtomicBool = AtomicBool::new(false);
 /// How often guests broke a rule in such a run.
 static VIOLATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -93,7 +97,10 @@ pub(crate) fn is_quiet() -> bool {
 fn print() {
     let mut printed = false;
     while let Some(event) = EVENTS.pop() {
-        info!("event: {event}");
+        info!("event: {event}{}", Memory(event.reason));
+        if event.reason == Reason::Unguarded {
+            explain_guard();
+        }
         printed = true;
     }
     let lost = EVENTS.take_lost();
@@ -106,9 +113,42 @@ fn print() {
     }
 }
 
-/// Forgets which sites were printed: the VM starts over.
+/// Where the VM has memory, if that is of use where an event has this reason.
+struct Memory(Reason);
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(instance) = instance::get().filter(|_| self.0.is_about_memory()) else {
+            return Ok(());
+        };
+        write!(f, " (memory:")?;
+        let extents = &instance.description.memory;
+        extents.iter().try_for_each(|extent| write!(f, " {extent}"))?;
+        write!(f, ")")
+    }
+}
+
+/// Tells what is behind an unguarded access of a protected VM that has not guarded anything yet: most
+/// often a kernel that knows no guard. Once in a VM's life.
+fn explain_guard() {
+    let Some(instance) = instance::get() else { return };
+    let space = &instance.vm.space;
+    let is_told = || EXPLAINED.swap(true, Ordering::Relaxed);
+    if !space.is_protected() || space.has_guarded() || is_told() {
+        return;
+    }
+    info!(
+        "VM {} has guarded no page so far: a Linux without CONFIG_ARM_PKVM_GUEST does not, nor one that \
+         uses a device too early (earlycon). Without the MMIO guard it can be a normal VM only: --normal, \
+         or protected = false",
+        instance.description.name
+    );
+}
+
+/// Forgets what was printed: the VM starts over.
 pub(crate) fn forget() {
     EVENTS.forget_sites();
+    EXPLAINED.store(false, Ordering::Relaxed);
 }
 
 /// A vCPU's number as an event holds it; there are at most 8.

@@ -12,6 +12,17 @@ use crate::arch::{context, stage2, sysreg};
 
 /// Makes the guest take `exception` for `fault` and records why.
 pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: Reason) {
+    let trapped = sysreg::elr_el2();
+    let (reason, pc) = match reason {
+        Reason::FetchOffMemory => {
+            let [vbar, elr] = [sysreg::vbar_el1(), sysreg::elr_el1()];
+            match inject::came_to_vector(trapped, vbar, elr, sysreg::spsr_el1()) {
+                Some(origin) => (Reason::NoVectors, origin),
+                None => (reason, trapped),
+            }
+        }
+        _ => (reason, trapped),
+    };
     let bytes = match fault.kind {
         Kind::Data { access: Some(access), .. } => u8::try_from(access.width.bytes()).unwrap_or(0),
         _ => 0,
@@ -22,7 +33,7 @@ pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: R
         reason,
         touch: Touch::from(fault.kind),
         bytes,
-        pc: sysreg::elr_el2(),
+        pc,
         va: fault.va,
         ipa: fault.ipa,
     });

@@ -74,7 +74,13 @@ fn look(vcpu: &Vcpu) {
     let is_stuck = runaway.looks_stuck(&moment(), vcpu.state.quiet.replace(true));
     vcpu.state.runaway.set(runaway);
     if is_stuck {
-        condemn(vcpu, format_args!("its exception vector only leads to exceptions"));
+        condemn(
+            vcpu,
+            format_args!(
+                "its exception vector only leads to exceptions (VBAR_EL1 {:#x})",
+                sysreg::vbar_el1()
+            ),
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use crate::hyper::{self, call0};
 use crate::rows::faults::HOLE;
 use crate::task::Task;
 use crate::uart::{self, line};
-use crate::{arch::cpu, smp, time};
+use crate::{arch::cpu, arch::mmu, smp, time};
 
 /// Does it.
 pub(crate) fn run(config: &Config, task: Task) -> ! {
@@ -17,6 +17,12 @@ pub(crate) fn run(config: &Config, task: Task) -> ! {
         Task::End(how) => {
             line!("# {how:?}");
             hostile::end(how, HOLE)
+        }
+        Task::Promised => {
+            line!("# Promised");
+            let got = probe::run(hostile::clear_block(), mmu::NORMAL_WINDOW + HOLE, 0);
+            line!("# ESR_EL1 {:#x}", got.esr);
+            hyper::power_off()
         }
         Task::Retry => {
             line!("# Retry");

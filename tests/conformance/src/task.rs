@@ -7,6 +7,8 @@
 //! | `nowhere` | jumps to where its own tables have no code, its vectors being there too |
 //! | `nowhere-flat` | the same with the MMU off |
 //! | `undefined` | its vectors hold no instructions |
+//! | `no-vectors` | takes an exception with the MMU off and VBAR_EL1 as after a reset |
+//! | `promised` | clears memory that is not there |
 //! | `retry` | its abort handler tries 3,000 times, for longer than EL2's patience, and prints now and then |
 //! | `serror` | lets SErrors in and waits for one, which its vectors report |
 //! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
@@ -18,6 +20,8 @@ use crate::arch::hostile::End;
 pub(crate) enum Task {
     /// Go wrong at once.
     End(End),
+    /// Clear memory that is not there.
+    Promised,
     /// Come through after many tries.
     Retry,
     /// Let SErrors in and wait for one.
@@ -35,6 +39,8 @@ impl Task {
             "nowhere" => Self::End(End::Nowhere),
             "nowhere-flat" => Self::End(End::NowhereFlat),
             "undefined" => Self::End(End::Undefined),
+            "no-vectors" => Self::End(End::NoVectors),
+            "promised" => Self::Promised,
             "retry" => Self::Retry,
             "serror" => Self::SError,
             "resets" => Self::Resets,

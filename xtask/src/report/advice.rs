@@ -51,14 +51,17 @@ pub fn remedy(vm: &Vm, violation: &Violation) -> String {
                 )
             }
         }
-        (Reason::NoDevice, _) => {
-            "no device answers there: compare the address with the guest's device tree".to_owned()
-        }
+        (Reason::NoDevice, _) => "neither memory nor a device answers there: compare the address \
+             with the guest's device tree, and that tree's memory with the VM's"
+            .to_owned(),
         (Reason::NoSyndrome, _) => "use a load or store of one general register for devices: no \
              pairs, no SIMD registers, no write-back, no atomics"
             .to_owned(),
         (Reason::FetchOffMemory, _) => {
             "a jump went outside of memory: look at the caller".to_owned()
+        }
+        (Reason::NoVectors, _) => {
+            "set VBAR_EL1 to the guest's vectors before anything can fault".to_owned()
         }
         (Reason::WalkOffMemory, _) => {
             "TTBR or a table descriptor points outside of memory: keep tables in RAM".to_owned()

@@ -48,6 +48,7 @@ pub const fn reason_word(reason: Reason) -> &'static str {
         Reason::AArch32State => "aarch32-state",
         Reason::SError => "serror",
         Reason::NoMemory => "no-memory",
+        Reason::NoVectors => "no-vectors",
     }
 }
 

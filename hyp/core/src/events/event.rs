@@ -43,9 +43,10 @@ coded! {
     Reason {
         /// The VM is enrolled and the page is neither memory nor guarded.
         Unguarded = 1, "the page is neither memory nor guarded";
-        /// The page may be touched, but no device is there.
-        NoDevice = 2, "no device is there";
-        /// The hardware did not describe the access, or the instruction cannot be decoded.
+        /// The page may be touched, but neither memory nor a device is there.
+        NoDevice = 2, "neither memory nor a device is there";
+        /// A device is there, but the hardware did not describe the access, or the instruction cannot
+        /// be decoded.
         NoSyndrome = 3, "this form of instruction cannot be emulated";
         /// An instruction fetch outside memory.
         FetchOffMemory = 4, "instructions are fetched from memory only";
@@ -65,6 +66,9 @@ coded! {
         SError = 12, "a system error (SError), passed on to the guest";
         /// No memory is left to back a page.
         NoMemory = 11, "no memory to back the page";
+        /// An exception led to a vector outside memory. The event's PC is the one that the exception is
+        /// to return to, its address is the vector's.
+        NoVectors = 13, "an exception at this PC found no vectors: VBAR_EL1 leads to no memory";
     }
 }
 
@@ -89,6 +93,19 @@ coded! {
 }
 
 impl Reason {
+    /// Whether it is of use to know where the VM's memory is.
+    #[must_use]
+    pub const fn is_about_memory(self) -> bool {
+        matches!(
+            self,
+            Self::Unguarded
+                | Self::NoDevice
+                | Self::FetchOffMemory
+                | Self::WalkOffMemory
+                | Self::NoVectors
+        )
+    }
+
     /// Whether the guest is to blame: it did what no guest should, as opposed to what a bus, the
     /// machine or EL2 did to it.
     #[must_use]
@@ -102,7 +119,8 @@ impl Reason {
             | Self::Permission
             | Self::Unsupported
             | Self::GuardQuota
-            | Self::AArch32State => true,
+            | Self::AArch32State
+            | Self::NoVectors => true,
             Self::External | Self::SError | Self::NoMemory => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Accesses that the hardware did not describe, piece by piece: an instruction may move up to 64
 //! bytes, and they may lie in two pages.
 
-use super::road::FaultView;
+use super::road::{FaultView, undescribed};
 use super::{Fault, Kind};
 use crate::addr::{Ipa, PAGE_SIZE, Va};
 use crate::esr::{Direction, Width};
@@ -83,6 +83,12 @@ impl Denied {
         Self { va: fault.va, ipa: fault.ipa, reason }
     }
 
+    /// The access that faulted, whose form is to blame where a device is there at all.
+    #[must_use]
+    pub fn undescribed<V: FaultView>(view: &V, fault: &Fault) -> Self {
+        Self::all_of(fault, undescribed(view, fault.ipa))
+    }
+
     /// `fault` at the piece that is in the way.
     #[must_use]
     pub const fn narrow(&self, fault: &Fault) -> Fault {
@@ -109,7 +115,7 @@ pub fn admit<V: FaultView>(
         let deny = |reason| Err(Denied { va: span.va(offset), ipa, reason });
         // An instruction that begins in memory and ends in a device is nobody's driver.
         if view.is_memory(ipa) {
-            return Err(Denied::all_of(fault, Reason::NoSyndrome));
+            return Err(Denied::undescribed(view, fault));
         }
         let crosses = ipa.page_offset() > PAGE_SIZE.saturating_sub(bytes);
         let last = offset.saturating_add(usize::try_from(bytes).unwrap_or(1).saturating_sub(1));

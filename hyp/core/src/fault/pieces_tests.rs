@@ -72,6 +72,11 @@ fn every_piece_is_asked_about() {
         denied(&NORMAL, FORGOTTEN + 0xffc, 8, RAM, word),
         Err((0, FORGOTTEN + 0xffc, Reason::NoSyndrome))
     );
+    // The end of memory, where nothing is behind it.
+    assert_eq!(
+        denied(&NORMAL, NOWHERE + 0xffc, 8, RAM, word),
+        Err((0, NOWHERE + 0xffc, Reason::NoDevice))
+    );
     // One piece across two pages: both are asked about, and no register lies there.
     assert_eq!(
         denied(&enrolled, DEVICE + 0xffc, 8, NOWHERE, double),

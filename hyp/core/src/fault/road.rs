@@ -118,10 +118,19 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
             abort(fault, Reason::Unguarded)
         }
         Kind::Data { access: None, .. } if view.is_assigned(fault.ipa) => Verdict::MapDevice,
-        Kind::Data { access: None, .. } if view.is_protected() => abort(fault, Reason::NoSyndrome),
+        Kind::Data { access: None, .. } if view.is_protected() => {
+            abort(fault, undescribed(view, fault.ipa))
+        }
         Kind::Data { access: None, .. } => Verdict::Decode,
         Kind::Data { access: Some(access), .. } => judge_described(view, fault, access),
     }
+}
+
+/// Why an access to `ipa`, off memory, is refused that the hardware did not describe: for its form, if
+/// another form could reach something there.
+pub(super) fn undescribed<V: FaultView>(view: &V, ipa: Ipa) -> Reason {
+    let is_device = view.device(ipa, 1).is_some() || view.is_assigned(ipa);
+    if is_device { Reason::NoSyndrome } else { Reason::NoDevice }
 }
 
 /// The answer to a fault off memory whose access the hardware describes.

@@ -123,6 +123,7 @@ fn rows_63_to_79_protected() {
         ("70, AT", data(CM | S1PTW | TRANSLATION, NOWHERE), data_abort(Reason::WalkOffMemory)),
         ("71", data(LOAD | SAS8, EMPTY + 0xffc), data_abort(Reason::Unguarded)),
         ("73", data(TRANSLATION, DEVICE), data_abort(Reason::NoSyndrome)),
+        ("73, and nobody's", data(TRANSLATION, EMPTY), data_abort(Reason::NoDevice)),
         ("73, unguarded", data(TRANSLATION, NOWHERE), data_abort(Reason::Unguarded)),
         ("76", data(CM | WNR | TRANSLATION, NOWHERE), Verdict::Skip),
         ("76, guarded", data(CM | WNR | TRANSLATION, DEVICE), Verdict::Skip),

@@ -72,6 +72,11 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         self.enrolled.load(Ordering::Acquire)
     }
 
+    /// Whether the VM has guarded a page itself since its last reset.
+    pub fn has_guarded(&self) -> bool {
+        self.guards.load(Ordering::Relaxed)
+    }
+
     /// Switches the guard on for the whole VM: on every vCPU, at once, until the next reset.
     /// Enrolling twice changes nothing.
     ///
@@ -185,6 +190,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             return false;
         }
         let _writer = self.write();
+        self.guards.store(true, Ordering::Relaxed);
         // The table stays where it is while the VM runs; what it holds may have changed.
         slot.mark_if_empty()
     }
@@ -199,6 +205,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             return Err(GuardError::Memory);
         }
         let mut writer = self.write();
+        self.guards.store(true, Ordering::Relaxed);
         let Writer { pool, .. } = &mut *writer;
         let mut editor = Editor::new(self.tables, &self.ports, pool);
         self.place_mark(&mut editor, ipa, kind).map_err(|error| match error {

@@ -24,6 +24,25 @@ fn r31_r32_r33_enrolling_again_changes_nothing() {
     assert!(Vm::new(PROTECTED).space.is_enrolled());
 }
 
+/// What was guarded from the start, or not guarded for want of a right to it, is no call of the VM's.
+#[test]
+fn whether_a_vm_has_guarded_anything_is_known() {
+    for guard in ROADS {
+        for ipa in [CONSOLE, DEVICE, 0xc00_0000, PRE_GUARDED + 0x1000] {
+            let vm = Vm::new(PROTECTED);
+            assert!(!vm.space.has_guarded());
+            guard(&vm.space, Ipa(RAM)).unwrap_err();
+            guard(&vm.space, Ipa(1)).unwrap_err();
+            vm.space.guard_unmap(Ipa(ipa)).unwrap_err();
+            assert!(!vm.space.has_guarded());
+            guard(&vm.space, Ipa(ipa)).unwrap();
+            assert!(vm.space.has_guarded(), "{ipa:#x}");
+            vm.space.reset().unwrap();
+            assert!(!vm.space.has_guarded());
+        }
+    }
+}
+
 #[test]
 fn r36_r37_r40_r49_r50_a_mark_comes_and_goes() {
     let vm = Vm::new(PROTECTED);

@@ -74,6 +74,8 @@ pub struct AddressSpace<P, R> {
     pub(crate) tables: Tables,
     pub(crate) layout: SpaceLayout,
     pub(crate) enrolled: AtomicBool,
+    /// The VM has guarded a page itself.
+    pub(crate) guards: AtomicBool,
     pub(crate) cache: GuardCache,
     writer: TicketMutex<Writer, R>,
 }
@@ -99,6 +101,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
             tables: Tables::new(frames.base(), geometry, layout.vmid),
             cache: GuardCache::new(&layout.emulated),
             enrolled: AtomicBool::new(false),
+            guards: AtomicBool::new(false),
             writer: TicketMutex::new(Writer { pool, claims: Claims::new() }),
             ports,
             layout,
@@ -136,6 +139,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         pool.reset();
         claims.clear();
         self.cache.clear();
+        self.guards.store(false, Ordering::Relaxed);
         self.enrolled.store(self.layout.vm_type.is_protected(), Ordering::Release);
         let mut editor = Editor::new(self.tables, &self.ports, pool);
         // Tables down to the blocks, so that populating memory never needs a frame.

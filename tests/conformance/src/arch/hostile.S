@@ -116,6 +116,23 @@ hostile_nowhere_flat:
     isb
     br      x0
 
+// An exception before there are vectors.
+    .global hostile_no_vectors
+hostile_no_vectors:
+    mrs     x1, sctlr_el1
+    bic     x1, x1, #1
+    msr     sctlr_el1, x1
+    isb
+    msr     vbar_el1, xzr
+    isb
+    udf     #0
+
+// A piece of probe.S: zeroes the block at x8.
+    .global clear_block_at
+clear_block_at:
+    dc      zva, x8
+    ret
+
 // The vectors are no instructions.
 hostile_undefined:
     adrp    x1, undefined_vectors

@@ -14,7 +14,9 @@ unsafe extern "C" {
     fn hostile_nowhere(nothing: u64) -> !;
     fn hostile_nowhere_flat(nothing: u64) -> !;
     fn hostile_undefined(nothing: u64) -> !;
+    fn hostile_no_vectors(nothing: u64) -> !;
     fn load32_patiently();
+    fn clear_block_at();
     fn hostile_retry(nothing: u64, tries: *mut u64, data: u64, pause: u64);
 }
 
@@ -34,6 +36,11 @@ pub(crate) fn patient_load() -> Piece {
     Piece::at(load32_patiently as *const () as u64, 0)
 }
 
+/// Zeroes a block (DC ZVA), as kernels do to pages.
+pub(crate) fn clear_block() -> Piece {
+    Piece::at(clear_block_at as *const () as u64, 0)
+}
+
 /// A way to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -47,6 +54,8 @@ pub(crate) enum End {
     NowhereFlat,
     /// The vectors hold no instructions.
     Undefined,
+    /// There are no vectors: MMU off, VBAR_EL1 0.
+    NoVectors,
 }
 
 /// Goes wrong on this CPU. `nothing` is an address with nothing behind it, 2 KiB aligned.
@@ -57,6 +66,7 @@ pub(crate) fn end(how: End, nothing: u64) -> ! {
         End::Nowhere => hostile_nowhere,
         End::NowhereFlat => hostile_nowhere_flat,
         End::Undefined => hostile_undefined,
+        End::NoVectors => hostile_no_vectors,
     };
     // SAFETY: none of them returns, and what they do to this CPU's registers nobody sees.
     unsafe { function(nothing) }

@@ -169,7 +169,9 @@ fn expected(world: &World, esr: u64, ipa: u64) -> Outcome {
     let in_one_page = last / u128::from(PAGE) == u128::from(ipa / PAGE);
     match (is_described, page.is_assigned) {
         (false, true) => MapDevice,
-        (false, false) if world.is_protected => Abort(Reason::NoSyndrome),
+        // Its form is to blame only where another could reach something.
+        (false, false) if world.is_protected && page.is_emulated => Abort(Reason::NoSyndrome),
+        (false, false) if world.is_protected => Abort(Reason::NoDevice),
         (false, false) => Decode,
         (true, _) if page.is_emulated && in_one_page => Emulate,
         (true, true) => MapDevice,
@@ -300,7 +302,9 @@ fn pieces(world: &World, fault: &Fault, bytes: &mut Bytes<'_>) {
         let crosses = first % PAGE + step as u64 > PAGE;
         let is_guarded = world.page(first).is_guarded && world.page(last).is_guarded;
         if world.page(first).is_memory {
-            Some(Reason::NoSyndrome)
+            let faulted = world.page(fault.ipa.get());
+            let is_device = faulted.is_emulated || faulted.is_assigned;
+            Some(if is_device { Reason::NoSyndrome } else { Reason::NoDevice })
         } else if world.is_enrolled && !is_guarded {
             Some(Reason::Unguarded)
         } else if crosses || !world.page(first).is_emulated {
