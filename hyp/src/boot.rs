@@ -91,6 +91,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     if let Err(unknown) = injection::init(machine.boot_argument("inject")) {
         bad_input(&unknown);
     }
+    injection::note_forbidden(&machine);
     mm::el2_map::guard_stacks();
     percpu::set_online();
     match machine.psci() {
@@ -271,6 +272,15 @@ fn map_bundle(machine: &Machine<'_>) -> &'static [u8] {
               cargo xtask bundle)",
         );
     };
+    if let Some(forbidden) = machine.forbidden(range) {
+        fail(
+            BAD_INPUT,
+            format_args!(
+                "the bundle at {range} lies on {forbidden}, which the device tree says must not be mapped \
+                 (no-map): have the loader put it elsewhere"
+            ),
+        );
+    }
     mm::el2_map::read_only(range.base(), range.size())
         .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("bundle at {range}: {error}")))
 }

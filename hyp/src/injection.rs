@@ -14,15 +14,23 @@
 //! | `spi` | the same of a shared interrupt, from a line that does not |
 //! | `spurious` | an interrupt is withdrawn before it is acknowledged, after each other one |
 //! | `no-tds` | the GICv3 has no trap for ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS), as older CPUs |
+//! | `no-map` | nothing, but a map of EL2's that shows memory which the tree calls `no-map` ends the run |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
 use core::fmt;
 use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
+use arrayvec::ArrayVec;
+use hyp_abi::exit::HYP_FAILED;
+use hyp_core::addr::Pa;
+use hyp_core::memory::PaRange;
+use hyp_core::tree::machine::{MAX_RESERVED, Machine};
 use smccc::psci::error::Error;
 
+use crate::arch::once::Once;
 use crate::arch::{pmu, vectors};
 use crate::drivers::gic;
+use crate::exit::fail;
 use crate::say::info;
 
 /// PSCI's error codes (DEN0022, "Return error codes") and two that are none, as CPU_ON answers them.
@@ -48,6 +56,7 @@ mod kind {
     pub(super) const SPURIOUS: u8 = 9;
     pub(super) const CONSOLE_LINE: u8 = 10;
     pub(super) const NO_TDS: u8 = 11;
+    pub(super) const NO_MAP: u8 = 12;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -87,6 +96,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("spi", _) => (kind::SPI, Ok(0)),
         ("spurious", _) => (kind::SPURIOUS, Ok(0)),
         ("no-tds", _) => (kind::NO_TDS, Ok(0)),
+        ("no-map", _) => (kind::NO_MAP, Ok(0)),
         ("console-line", _) => (kind::CONSOLE_LINE, Ok(0)),
         _ => (kind::NOTHING, Ok(0)),
     };
@@ -98,6 +108,29 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
             Ok(())
         }
         _ => Err(Unknown(argument)),
+    }
+}
+
+static FORBIDDEN: Once<ArrayVec<PaRange, MAX_RESERVED>> = Once::new();
+
+/// Remembers which memory [`maps`] must not hear of.
+pub(crate) fn note_forbidden(machine: &Machine<'_>) {
+    let all = machine.reserved.iter().filter(|reserved| reserved.no_map);
+    FORBIDDEN.set(all.map(|reserved| reserved.range).collect());
+}
+
+/// EL2 is about to map `bytes` from `pa`.
+pub(crate) fn maps(pa: u64, bytes: u64) {
+    let (true, Some(all), Some(range)) =
+        (is(kind::NO_MAP), FORBIDDEN.get(), PaRange::new(Pa(pa), bytes))
+    else {
+        return;
+    };
+    if let Some(forbidden) = all.iter().find(|forbidden| forbidden.overlaps(range)) {
+        fail(
+            HYP_FAILED,
+            format_args!("EL2 maps {range}, and with it {forbidden}, which is no-map"),
+        );
     }
 }
 

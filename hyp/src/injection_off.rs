@@ -2,11 +2,16 @@
 
 use core::convert::Infallible;
 
+use hyp_core::tree::machine::Machine;
 use smccc::psci::error::Error;
 
 pub(crate) const fn init(_: Option<&str>) -> Result<(), Infallible> {
     Ok(())
 }
+
+pub(crate) const fn note_forbidden(_: &Machine<'_>) {}
+
+pub(crate) const fn maps(_: u64, _: u64) {}
 
 pub(crate) const fn cpu_on() -> Option<Result<(), Error>> {
     None

@@ -15,6 +15,7 @@ use super::layout;
 use crate::arch::cpu::Lock;
 use crate::arch::{barrier, percpu, symbols, tlb, word};
 use crate::drivers::mmio::Mmio;
+use crate::injection;
 
 /// Tables beyond those of `boot.s`.
 const ARENA_TABLES: usize = 32;
@@ -72,6 +73,16 @@ impl Kind {
 /// The descriptor of a 2 MiB block for a window.
 pub(super) const fn window_block(pa: Pa) -> u64 {
     pa.get() | Kind::ReadWrite.attributes() | bits::BLOCK
+}
+
+/// The descriptor of a page for a window.
+pub(super) const fn window_page(pa: Pa) -> u64 {
+    pa.get() | Kind::ReadWrite.attributes() | bits::TABLE_OR_PAGE
+}
+
+/// The descriptor that leads to `table`, a variable.
+pub(super) fn window_pages(table: &'static Table) -> u64 {
+    image_pa(core::ptr::from_ref(table) as usize).get() | bits::TABLE_OR_PAGE
 }
 
 /// Records where the image lies. Before anything else here.
@@ -190,6 +201,7 @@ impl Map {
 
     /// Maps whole pages that are not mapped yet, in blocks where both sides allow it.
     fn map(&mut self, va: usize, pa: u64, bytes: usize, kind: Kind) -> Result<(), MapError> {
+        injection::maps(pa, bytes as u64);
         let mut done = 0;
         while done < bytes {
             let at = va + done;

@@ -36,13 +36,11 @@ pub(crate) fn poison(memory: &FreeMemory) {
 /// The bytes change under the slice that [`el2_map::firmware_tree`] returned, which therefore must
 /// not be read there again.
 pub(crate) fn wipe_tree(tree: Pa, at: usize, bytes: usize) {
-    let zeroes = [0; 64];
     let mut done = 0;
     while done < bytes {
         let from = tree.get() + (at + done) as u64;
-        let in_block = word(BLOCK_2M - from % BLOCK_2M);
-        let part = zeroes.len().min(bytes - done).min(in_block);
-        window::write(Pa(from), &zeroes[..part]);
+        let part = (bytes - done).min(word(BLOCK_2M - from % BLOCK_2M));
+        window::wipe(Pa(from), part);
         done += part;
     }
 }

@@ -1,20 +1,26 @@
 //! The window: 2 MiB of EL2's address space per CPU through which guest memory is touched.
 //!
+//! It shows a whole block of a VM's memory, which has nothing else in it. Of all other memory it shows the
+//! pages that are meant: what shares their block may be memory that the tree calls `no-map`.
+//!
 //! Open for one operation at a time, on the CPU it belongs to, with interrupts masked; otherwise
 //! its entry is invalid. Only this CPU uses the addresses, so invalidating its own TLB is enough:
 //! what another CPU may have cached of them by speculation it never uses.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use hyp_core::addr::{BLOCK_2M, Pa};
+use hyp_core::addr::{BLOCK_2M, PAGE_SIZE, Pa};
 use hyp_core::ports::Table;
 
 use super::el2_map::{self, MapError};
 use super::layout::{WINDOW_SIZE, WINDOWS};
 use crate::arch::once::Once;
 use crate::arch::{barrier, cache, percpu, tlb, word};
+use crate::injection;
 
 static TABLE: Once<&'static Table> = Once::new();
+/// The pages of the boot CPU's window, where it shows pages.
+static PAGES: Table = Table::new();
 
 /// Prepares the windows of all CPUs.
 pub(super) fn init() -> Result<(), MapError> {
@@ -30,15 +36,15 @@ struct Window {
 }
 
 impl Window {
-    /// Opens this CPU's window onto the block of memory around `pa`; `None` before [`init`] or
-    /// when it is open already, which would be a bug.
-    fn open(pa: Pa) -> Option<Self> {
+    /// Opens this CPU's window with `descriptor` as its entry; `None` before [`init`] or when it is open
+    /// already, which would be a bug.
+    fn open(descriptor: u64) -> Option<Self> {
         let cpu = percpu::index();
         let entry = TABLE.get()?.entry(cpu)?;
         if entry.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        entry.store(el2_map::window_block(Pa(pa.get() & !(BLOCK_2M - 1))), Ordering::Relaxed);
+        entry.store(descriptor, Ordering::Relaxed);
         barrier::dsb_ishst();
         barrier::isb();
         Some(Self { base: WINDOWS + cpu * WINDOW_SIZE, entry })
@@ -57,15 +63,37 @@ impl Drop for Window {
     }
 }
 
-/// Runs `f` with the address of `pa`. A range that leaves its block, or a window that is open
+/// Runs `f` with the address of `pa`, in a VM's memory. A range that leaves its block, or a window that is open
 /// already, is a bug of EL2's: a guest can bring neither about.
 fn with(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
     let room = BLOCK_2M - (pa.get() & (BLOCK_2M - 1));
     assert!(bytes as u64 <= room, "window: {pa} + {bytes:#x} leaves its block");
-    match Window::open(pa) {
+    let block = pa.get() & !(BLOCK_2M - 1);
+    injection::maps(block, BLOCK_2M);
+    match Window::open(el2_map::window_block(Pa(block))) {
         Some(window) => f(window.at(pa)),
         None => panic!("window: not there, or open already"),
     }
+}
+
+/// As [`with`], in any memory: nothing is mapped but the pages of the range. Only by the boot CPU, before
+/// it runs a guest: there is one table for this.
+fn with_pages(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
+    let block = pa.get() & !(BLOCK_2M - 1);
+    let (first, end) = (pa.page().get(), pa.get() + bytes as u64);
+    assert!(end - block <= BLOCK_2M, "window: {pa} + {bytes:#x} leaves its block");
+    injection::maps(first, end - first);
+    let pages = (block..).step_by(word(PAGE_SIZE));
+    for (entry, page) in PAGES.entries(0).unwrap_or(&[]).iter().zip(pages) {
+        let is_meant = page >= first && page < end;
+        entry.store(if is_meant { el2_map::window_page(Pa(page)) } else { 0 }, Ordering::Relaxed);
+    }
+    match Window::open(el2_map::window_pages(&PAGES)) {
+        Some(window) => f(window.at(pa)),
+        None => panic!("window: not there, or open already"),
+    }
+    // The window itself forgets one entry.
+    tlb::invalidate_all_el2();
 }
 
 /// Zeroes `bytes` from `pa`, multiples of the page size, and leaves nothing of them in the caches:
@@ -77,10 +105,10 @@ pub(super) fn zero(pa: Pa, bytes: usize) {
     });
 }
 
-/// Fills `bytes` from `pa` with `value`. Left in the caches: only for memory that is zeroed by
-/// [`zero`] before anybody else sees it.
+/// Fills `bytes` from `pa`, of any memory, with `value`; at boot. Left in the caches: only for memory that
+/// is zeroed by [`zero`] before anybody else sees it.
 pub(super) fn fill(pa: Pa, bytes: usize, value: u8) {
-    with(pa, bytes, |va| {
+    with_pages(pa, bytes, |va| {
         // SAFETY: as in `zero`.
         unsafe { core::ptr::write_bytes(va as *mut u8, value, bytes) };
     });
@@ -93,6 +121,15 @@ pub(super) fn write(pa: Pa, data: &[u8]) {
         // lies elsewhere.
         unsafe { core::ptr::copy_nonoverlapping(data.as_ptr(), va as *mut u8, data.len()) };
         cache::clean_invalidate_to_poc(va, data.len());
+    });
+}
+
+/// Zeroes `bytes` from `pa`, of any memory, and leaves nothing of them in the caches; at boot.
+pub(super) fn wipe(pa: Pa, bytes: usize) {
+    with_pages(pa, bytes, |va| {
+        // SAFETY: as in `zero`.
+        unsafe { core::ptr::write_bytes(va as *mut u8, 0, bytes) };
+        cache::clean_invalidate_to_poc(va, bytes);
     });
 }
 

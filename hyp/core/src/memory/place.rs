@@ -104,6 +104,26 @@ mod tests {
         }
     }
 
+    /// EL2's windows and stage 2 map guest memory in blocks: none may hold what is not the guest's.
+    #[test]
+    fn no_block_has_a_reserved_page() {
+        let mut free = free(&[(0, 64 * M)]);
+        let reserved: [u64; 4] = [3 * M, 7 * M + 0x1000, 16 * M, 40 * M - 0x1000];
+        for page in reserved {
+            free.reserve(PaRange::new(Pa(page), 0x1000).unwrap()).unwrap();
+        }
+        // All blocks but the four that are touched.
+        let map = place_memory(&[ram(56 * M)], &mut free).unwrap();
+        for extent in map.extents() {
+            assert!(
+                extent.pa().is_aligned(BLOCK_2M) && extent.ipa().size().is_multiple_of(BLOCK_2M)
+            );
+            let taken = PaRange::new(extent.pa(), extent.ipa().size()).unwrap();
+            assert!(reserved.iter().all(|page| !taken.contains(Pa(*page))), "{taken}");
+        }
+        assert!(place_memory(&[ram(2 * M)], &mut free).is_err());
+    }
+
     #[test]
     fn too_little_memory_says_how_much_is_missing() {
         let mut free = free(&[(0, 64 * M)]);

@@ -157,6 +157,16 @@ impl<'a> Machine<'a> {
         Ok(gic)
     }
 
+    /// A range that is not to be mapped and has a page in common with `range`.
+    #[must_use]
+    pub fn forbidden(&self, range: PaRange) -> Option<PaRange> {
+        let pages = range.to_pages().unwrap_or(range);
+        let not_mapped = self.reserved.iter().filter(|reserved| reserved.no_map);
+        not_mapped
+            .map(|reserved| reserved.range)
+            .find(|forbidden| forbidden.to_pages().unwrap_or(*forbidden).overlaps(pages))
+    }
+
     /// The memory banks, of which there is at least one.
     ///
     /// # Errors

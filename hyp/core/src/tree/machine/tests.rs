@@ -229,6 +229,16 @@ fn a_board_with_buses_and_aliases() {
                 std::vec![],
             ),
             node(
+                "secure-memory@70000000",
+                [
+                    ("device_type", b"memory\0"),
+                    ("reg", &cells([0, 0x7000_0000, 0x10_0000])),
+                    ("status", b"disabled\0"),
+                    ("secure-status", b"okay\0"),
+                ],
+                std::vec![],
+            ),
+            node(
                 "reserved-memory",
                 [("#address-cells", &cells([2])), ("#size-cells", &one), ("ranges", b"")],
                 std::vec![
@@ -238,6 +248,11 @@ fn a_board_with_buses_and_aliases() {
                         std::vec![],
                     ),
                     node("cma", [("size", &cells([0x100_0000]))], std::vec![]),
+                    node(
+                        "pool@8000",
+                        [("reg", &cells([0, 0x8000, 0x1000])), ("reusable", b"")],
+                        std::vec![],
+                    ),
                 ],
             ),
             node(
@@ -256,7 +271,20 @@ fn a_board_with_buses_and_aliases() {
     let banks =
         [range(0, 0x3b40_0000), range(0x4000_0000, 0x2000_0100), range(0x8000_0000, 0x1000)];
     assert_eq!(machine.memory[..], banks);
-    assert_eq!(machine.reserved[..], [Reserved { range: range(0x1000, 0x2000), no_map: true }]);
+    let reserved = [(0x1000, 0x2000, true), (0x8000, 0x1000, false)]
+        .map(|(base, size, no_map)| Reserved { range: range(base, size), no_map });
+    assert_eq!(machine.reserved[..], reserved);
+    for (base, size, forbidden) in [
+        (0x0fff, 1, false),
+        (0x0fff, 2, true),
+        (0x2fff, 0x4000, true),
+        (0x3000, 0x4000, false),
+        // Reserved, but not from being mapped.
+        (0x8000, 0x1000, false),
+    ] {
+        let found = machine.forbidden(range(base, size));
+        assert_eq!(found, forbidden.then(|| range(0x1000, 0x2000)), "{base:#x} {size:#x}");
+    }
     let spin = EnableMethod::SpinTable(Pa(0xd8));
     assert_eq!(machine.cpus[..], [Cpu { mpidr: 0, enable_method: spin }]);
     let Some(Gic::V2(gic)) = machine.gic else { panic!("{:?}", machine.gic) };
