@@ -10,7 +10,7 @@ use hyp_core::vgic::CpuInterface;
 use log::LevelFilter;
 
 use crate::arch::boot::{EntryKind, Halt, halt};
-use crate::arch::{percpu, sysreg, timer};
+use crate::arch::{debug, percpu, sysreg, timer};
 use crate::drivers::gic;
 use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -120,6 +120,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     }
     start_gic(&machine);
     machine::note_cpu();
+    debug::prepare();
     start_cpus(&machine);
     describe(&memory);
     check_arguments(&machine);

@@ -7,7 +7,7 @@ use smccc::psci::error::Error;
 use crate::arch::cpu;
 use crate::arch::once::Once;
 use crate::arch::percpu::{self, PerCpu};
-use crate::arch::{boot, symbols, timer};
+use crate::arch::{boot, debug, symbols, timer};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::mm::el2_map::{MapError, image_pa};
@@ -90,6 +90,7 @@ pub(crate) fn wait_for_work() -> ! {
 /// Another CPU, called by `boot.s` in the same state.
 pub(crate) extern "C" fn secondary_main() -> ! {
     machine::note_cpu();
+    debug::prepare();
     match gic::init_cpu() {
         Ok(()) => percpu::set_online(),
         Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),

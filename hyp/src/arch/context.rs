@@ -148,7 +148,6 @@ pub(crate) fn reset_el1(frame: &mut Frame, entry: &EntryState) {
     sysreg::set_afsr1_el1(0);
     sysreg::set_par_el1(0);
     sysreg::set_csselr_el1(0);
-    sysreg::set_mdscr_el1(0);
     sysreg::set_cntkctl_el1(0);
     sysreg::set_cntp_ctl_el0(0);
     sysreg::set_cntv_ctl_el0(0);

@@ -11,6 +11,7 @@ pub(crate) mod cache;
 pub(crate) mod context;
 pub(crate) mod cpu;
 pub(crate) mod crc32;
+pub(crate) mod debug;
 pub(crate) mod ich;
 pub(crate) mod ident;
 pub(crate) mod once;

@@ -1,4 +1,4 @@
-//! System registers, by name. No other file names one.
+//! System registers, by name. No other file names one, but for those that go by number (`debug.rs`).
 //!
 //! What the `aarch64-cpu` crate has goes through it; the rest is reached here, by name or by
 //! encoding. Readers are safe. Writers are safe where the register belongs to the guest or only
@@ -280,6 +280,11 @@ write! {
     set_cntv_ctl_el0 = CNTV_CTL_EL0;
     set_cntp_cval_el0 = CNTP_CVAL_EL0;
     set_cntv_cval_el0 = CNTV_CVAL_EL0;
+}
+
+write_missing! {
+    set_osdlr_el1 = "osdlr_el1";
+    set_oslar_el1 = "oslar_el1";
 }
 
 // The guest's, by feature: pointer authentication (the crate's accessors assemble only for CPUs that

@@ -15,7 +15,7 @@ use super::shell::Here;
 use super::vcpu::Vcpu;
 use super::{ghost, instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
-use crate::arch::{cpu, stage2, sysreg, timer};
+use crate::arch::{cpu, debug, stage2, sysreg, timer};
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::say::error;
 use crate::{injection, trace};
@@ -48,6 +48,7 @@ fn wait_for_start(vcpu: &Vcpu) -> Start {
 fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
     let index = vcpu.state.index;
     stage2::cancel_virtual_serror();
+    vcpu.state.debug.restart(&mut debug::Cpu);
     let mut iface = VirtualInterface::here();
     let kicks = vcpu.state.vm.gic.vcpu_on(index, &mut iface);
     vcpu.state.vm.pass_on(index, kicks, &Here, &mut iface);

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::cell::Cell;
 use core::ops::Range;
 
-use hyp_core::sysreg::TrapControls;
+use hyp_core::sysreg::{DebugState, TrapControls};
 use hyp_core::vgic::GicVersion;
 use hyp_core::vm::Runaway;
 
@@ -57,6 +57,7 @@ fn run_cpu(index: usize) -> ! {
         index,
         vm: &instance.vm,
         view: Box::leak(Box::new(instance.view.on(&own))),
+        debug: DebugState::new(),
         short_interrupts: gic::version() == GicVersion::V3 && !trace::is_on(),
         long_road: machine::has_erratum_834220() || events::is_watched(),
         erratum_834220: machine::has_erratum_834220(),

@@ -7,7 +7,7 @@ use hyp_core::vgic::SentTo;
 use super::shell::Here;
 use super::tracing;
 use super::vcpu::Vcpu;
-use crate::arch::{ich, low_half, sysreg};
+use crate::arch::{debug, ich, low_half, sysreg};
 use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 
@@ -63,6 +63,16 @@ pub(crate) fn access(vcpu: &mut Vcpu, access: SysRegAccess) -> bool {
                 Direction::Read => vcpu.frame.set(register, common.read(which)),
                 Direction::Write => {
                     sysreg::set_ich_vmcr_el2(common.written(which, vcpu.frame.get(register)));
+                }
+            }
+            return true;
+        }
+        Answer::Debug(which) => {
+            let state = &mut vcpu.state.debug;
+            match access.direction {
+                Direction::Read => vcpu.frame.set(register, state.read(which)),
+                Direction::Write => {
+                    state.write(which, vcpu.frame.get(register), &mut debug::Cpu);
                 }
             }
             return true;

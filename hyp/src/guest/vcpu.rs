@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use hyp_core::inject::PstateFeatures;
-use hyp_core::sysreg::CpuView;
+use hyp_core::sysreg::{CpuView, DebugState};
 use hyp_core::vm::{Runaway, Vm};
 
 use crate::arch::context::Framed;
@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) vm: &'static GuestVm,
     /// Its system registers as it sees them.
     pub(crate) view: &'static CpuView,
+    /// Its self-hosted debug, beside the registers that the CPU holds for it.
+    pub(crate) debug: DebugState,
     /// Accesses are not answered on the short road: HPFAR_EL2 cannot be relied on, or they are
     /// watched.
     pub(crate) long_road: bool,

@@ -1,11 +1,12 @@
 //! The ID registers a guest sees: an allow-list of fields, each with the most it may say.
 //!
 //! The list is that of pKVM for protected VMs (Linux, `arch/arm64/kvm/hyp/nvhe/sys_regs.c`) and
-//! serves both kinds of VM. A field that is not listed reads 0. Beyond pKVM's list: the stage-1
-//! granules, so that a guest with 16 KiB pages finds them, and CCIDX, because CCSIDR_EL1 is the
-//! hardware's own and has the format that CCIDX says.
+//! serves both kinds of VM; a normal one has self-hosted debug besides. A field that is not listed
+//! reads 0. Beyond pKVM's list: the stage-1 granules, so that a guest with 16 KiB pages finds them,
+//! and CCIDX, because CCSIDR_EL1 is the hardware's own and has the format that CCIDX says.
 
 use super::host::{HostId, ID_REGISTERS, IdRegister};
+use crate::features::Features;
 use crate::vgic::GicVersion;
 
 /// ID_AA64PFR0_EL1.GIC: system registers of the GIC's CPU interface.
@@ -38,7 +39,7 @@ const FIELDS: &[(IdRegister, u8, Rule)] = &[
     (Pfr0, 60, Most(1)),
     // BT, SSBS; MTE_frac: not implemented.
     (Pfr1, 0, Most(1)), (Pfr1, 4, Most(2)), (Pfr1, 40, Fixed(0xf)),
-    // MTPMU and DoubleLock: not implemented; no debug, PMU, SPE, trace.
+    // MTPMU and DoubleLock: not implemented; no PMU, SPE, trace.
     (Dfr0, 36, Fixed(0xf)), (Dfr0, 48, Fixed(0xf)),
     // AES, SHA1, SHA2, CRC32, Atomic; not TME (24), which HCR_EL2 traps; RDM, SHA3, SM3, SM4,
     // DP, FHM, TS, TLB, RNDR.
@@ -70,15 +71,30 @@ const FIELDS: &[(IdRegister, u8, Rule)] = &[
     (Mmfr4, 24, Fixed(0xf)),
 ];
 
-/// The ID registers of a VM whose addresses have `ipa_bits` bits and whose GIC is a `gic`.
-pub(super) fn id_view(host: &HostId, ipa_bits: u32, gic: GicVersion) -> [u64; ID_REGISTERS] {
+/// The same for a normal VM alone: DebugVer up to that of Armv8.2, whose registers are served
+/// (`debug.rs`), BRPs, WRPs, CTX_CMPs.
+#[rustfmt::skip]
+const NORMAL_FIELDS: &[(IdRegister, u8, Rule)] = &[
+    (Dfr0, 0, Most(8)), (Dfr0, 12, Most(15)), (Dfr0, 20, Most(15)), (Dfr0, 28, Most(15)),
+];
+
+/// The ID registers of a VM with `features`, whose addresses have `ipa_bits` bits and whose GIC is a
+/// `gic`.
+pub(super) fn id_view(
+    host: &HostId,
+    features: Features,
+    ipa_bits: u32,
+    gic: GicVersion,
+) -> [u64; ID_REGISTERS] {
     let mut view = [0; ID_REGISTERS];
     let mut put = |register: IdRegister, shift: u32, value: u64| {
         if let Some(word) = view.get_mut(register as usize) {
             *word |= value.checked_shl(shift).unwrap_or(0);
         }
     };
-    for &(register, shift, rule) in FIELDS {
+    let is_normal = !features.contains(Features::PROTECTED);
+    let normal = if is_normal { NORMAL_FIELDS } else { &[] };
+    for &(register, shift, rule) in FIELDS.iter().chain(normal) {
         if (register, shift, gic) == (Pfr0, PFR0_GIC, GicVersion::V2) {
             // Its CPU interface is in memory.
             continue;

@@ -5,12 +5,16 @@
 //! first feeds the other two, so that what is hidden from the view is also trapped.
 
 mod common;
+mod debug;
 mod host;
 mod limits;
 mod trap;
 
+pub use debug::{DebugRegister, DebugState, DebugUnit, Point, clear_debug};
 pub use host::{HostId, ID_REGISTERS, IdRegister, Mitigations};
 pub use trap::TrapControls;
+
+use debug::Found;
 
 use crate::esr::{Direction, SysReg, SysRegAccess};
 use crate::features::Features;
@@ -32,6 +36,8 @@ pub enum Answer {
     Deactivate,
     /// Another register of the GIC's CPU interface: read it from, or write it to, the virtual one.
     Common(CommonRegister),
+    /// A register of self-hosted debug: ask [`DebugState`] for it, or write it there.
+    Debug(DebugRegister),
 }
 
 /// The system registers as one VM's vCPUs see them.
@@ -97,7 +103,7 @@ impl CpuView {
     #[must_use]
     pub fn new(host: &HostId, features: Features, ipa_bits: u32, gic: GicVersion) -> Self {
         Self {
-            id: limits::id_view(host, ipa_bits, gic),
+            id: limits::id_view(host, features, ipa_bits, gic),
             has_gic: gic == GicVersion::V3,
             revidr: host.revidr,
             aidr: host.aidr,
@@ -175,8 +181,12 @@ impl CpuView {
                 zero(direction)
             }
             // Debug and trace.
-            (2, ..) if !self.is_protected => zero(direction),
-            (2, ..) => debug_of_protected(register, direction),
+            (2, ..) if self.is_protected => debug_of_protected(register, direction),
+            (2, ..) => match debug::find(register, direction, self.id(IdRegister::Dfr0)) {
+                Found::Register(which) => Answer::Debug(which),
+                Found::Nothing => Answer::Undefined,
+                Found::Other => zero(direction),
+            },
             // Set and way maintenance, should it trap: of no use to anybody below EL2.
             (1, 0, 7, 6 | 10 | 14)
                 if register.op2() == 2 && direction == Direction::Write && !self.is_protected =>

@@ -82,14 +82,15 @@ fn row_127_debug_pmu_trace() {
         PMEVCNTR0_EL0,
         PMCCFILTR_EL0,
         PMINTENSET_EL1,
-        DBGBVR0_EL1,
-        DBGBCR1_EL1,
         TRCPRGCTLR,
         MDCCSR_EL0,
     ] {
         assert_eq!(protected.answer(&read(register)), Answer::Undefined, "{register:?}");
         assert_eq!(normal.answer(&read(register)), Answer::Value(0), "{register:?}");
         assert_eq!(normal.answer(&write(register)), Answer::Ignored, "{register:?}");
+    }
+    for register in [DBGBVR0_EL1, DBGBCR1_EL1] {
+        assert_eq!(protected.answer(&read(register)), Answer::Undefined, "{register:?}");
     }
     assert_eq!(protected.answer(&write(PMCR_EL0)), Answer::Undefined);
     assert_eq!(protected.answer(&write(DBGBCR1_EL1)), Answer::Undefined);
@@ -110,14 +111,18 @@ fn the_debug_writes_of_a_booting_linux_pass() {
 
 #[test]
 fn rows_128_and_129_id_registers() {
-    for host in [cortex_a72(), everything()] {
-        for is_protected in [false, true] {
+    // Of a normal VM: six breakpoints, two of them for contexts, four watchpoints.
+    for (host, normal) in [(cortex_a72(), 0x1030_5006), (everything(), 0x7070_7007)] {
+        for (is_protected, debug) in [(false, normal), (true, 0)] {
             let view = view(&host, is_protected);
             let answer = view.answer(&read(ID_AA64DFR0_EL1));
-            assert_eq!(answer, Answer::Value(0x000f_00f0_0000_0000));
+            assert_eq!(answer, Answer::Value(0x000f_00f0_0000_0000 | debug));
             assert_eq!(view.answer(&write(ID_AA64DFR0_EL1)), Answer::Undefined);
         }
     }
+    // Armv8.9 (0xb) is shown as Armv8.2.
+    let newest = machine(&[(IdRegister::Dfr0, 0xb)]);
+    assert_eq!(view(&newest, false).id(IdRegister::Dfr0) & 0xf, 8);
 }
 
 #[test]

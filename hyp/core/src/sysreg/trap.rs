@@ -159,7 +159,9 @@ fn hcr_el2(host: &HostId, common: &HostId, features: Features) -> u64 {
 }
 
 fn mdcr_el2(host: &HostId) -> u64 {
-    // E2PB and E2TB at 0: EL2 owns the profiling and trace buffers, and access traps.
+    // All debug registers trap: `debug.rs` says why, and what a normal VM gets. TDE at 0: debug
+    // exceptions are the guest's. E2PB and E2TB at 0: EL2 owns the profiling and trace buffers, and
+    // access traps.
     let mut value = mdcr::TDA | mdcr::TDOSA | mdcr::TDRA;
     let mut set_if = |condition: bool, bits: u64| {
         if condition {

@@ -2,6 +2,7 @@
 //! registers, device access, probes. The only unsafe part of this guest.
 
 pub(crate) mod cpu;
+pub(crate) mod debug;
 pub(crate) mod entry;
 pub(crate) mod hostile;
 

@@ -284,7 +284,6 @@ read_piece read_pmintenset, s3_0_c9_c14_1
 read_piece read_mdscr, s2_0_c0_c2_2
 write_piece write_mdscr, s2_0_c0_c2_2
 read_piece read_dbgbvr0, s2_0_c0_c0_4
-write_piece write_dbgbvr0, s2_0_c0_c0_4
 read_piece read_dbgwcr0, s2_0_c0_c0_7
 read_piece read_oslsr, s2_0_c1_c1_4
 write_piece write_oslar, s2_0_c1_c0_4

@@ -142,7 +142,6 @@ pieces! {
     read_mdscr, read_mdscr;
     write_mdscr, write_mdscr;
     read_dbgbvr0, read_dbgbvr0;
-    write_dbgbvr0, write_dbgbvr0;
     read_dbgwcr0, read_dbgwcr0;
     read_oslsr, read_oslsr;
     write_oslar, write_oslar;

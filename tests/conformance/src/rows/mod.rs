@@ -1,6 +1,7 @@
 //! The rows, in the order in which they run.
 
 mod cpu_view;
+mod debug;
 pub(crate) mod faults;
 mod gic;
 mod gic_common;
@@ -23,7 +24,7 @@ use crate::tap::Row;
 
 /// Every group. What a reset undoes is looked at first; the guard's group leaves GIC and console
 /// guarded, which the groups behind it need.
-pub(crate) fn all(config: &Config) -> [&'static [Row]; 18] {
+pub(crate) fn all(config: &Config) -> [&'static [Row]; 19] {
     [
         reset::rows(config),
         smccc::ROWS,
@@ -33,6 +34,7 @@ pub(crate) fn all(config: &Config) -> [&'static [Row]; 18] {
         psci::ROWS,
         trng::ROWS,
         cpu_view::ROWS,
+        debug::ROWS,
         faults::ROWS,
         walks::ROWS,
         undescribed::ROWS,

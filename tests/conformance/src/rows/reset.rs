@@ -101,6 +101,9 @@ fn first_boot(config: &Config, next: Boot) -> ! {
         let _ = call0(hyp_abi::vendor::pkvm::MEM_SHARE, [marked(config, 0), 0, 0]);
         let _ = call0(hyp_abi::vendor::pkvm::MEM_RELINQUISH, [marked(config, 1) + PAGE, 0, 0]);
     }
+    if Kinds::ANY_NORMAL.contains(config.kind) {
+        super::debug::fill();
+    }
     let gic = Gic::set_up(config);
     gic.private().write32(gic::ISENABLER, u32::MAX);
     gic.dist.write32(gic::ISENABLER + 4, u32::MAX);

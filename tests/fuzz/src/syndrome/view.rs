@@ -76,7 +76,7 @@ pub(super) fn check(esr: u64, bytes: &mut Bytes<'_>) {
     match answer {
         Answer::Value(_) => assert!(is_read),
         Answer::Ignored | Answer::Sgi(_) | Answer::Deactivate => assert!(!is_read),
-        Answer::Undefined | Answer::Common(_) => {}
+        Answer::Undefined | Answer::Common(_) | Answer::Debug(_) => {}
     }
     let [op0, op1, crn, crm, op2] =
         [(21, 20), (16, 14), (13, 10), (4, 1), (19, 17)].map(|(high, low)| bits(esr, high, low));
@@ -111,6 +111,11 @@ pub(super) fn check(esr: u64, bytes: &mut Bytes<'_>) {
         (3, 3, 9, 12..=15, _) | (3, 3, 14, 8..=15, _) | (3, 0, 9, 14, _) => {
             assert_eq!(answer == Answer::Undefined, is_protected);
             assert!(matches!(answer, Answer::Undefined | Answer::Value(0) | Answer::Ignored));
+        }
+        // Breakpoints, watchpoints, MDSCR, OSLAR and OSLSR belong to a normal VM.
+        (2, ..) if matches!(answer, Answer::Debug(_)) => {
+            assert!(!is_protected);
+            assert!(matches!(name, (_, 0, 0, _, 4..=7) | (_, 0, 0, 2, 2) | (_, 0, 1, 0 | 1, 4)));
         }
         (2, ..) => {
             assert!(matches!(answer, Answer::Undefined | Answer::Value(0) | Answer::Ignored))

@@ -20,6 +20,8 @@ enum Expect {
     Value(u64),
     /// It reads zero, or as a write has no effect; or it is undefined.
     ZeroOrUndefined,
+    /// There is no exception.
+    Done,
     /// It is undefined or not.
     Any,
 }
@@ -53,6 +55,9 @@ pub(super) fn one(cpu: &mut Cpu) {
         cpu.is_gic_sane = false;
     }
 }
+
+/// Where EL2's code lies (linker/hyp.ld).
+const EL2_IMAGE: u64 = 0x8000_0000_0000;
 
 /// Encodings that one run fires: an emulator takes long over what it has not seen.
 const POOL: usize = 6144;
@@ -133,6 +138,12 @@ fn operand(cpu: &mut Cpu, system: System) -> u64 {
         [3, 3, 14, ..] if random.one_in(2) => {
             crate::arch::cpu::counter().wrapping_add(random.below(1 << 16))
         }
+        // Debug exceptions must not reach what EL0 does here; those of EL1 are masked. So no software
+        // step, and no breakpoint or watchpoint of EL0: bit 1 of PMC and PAC. At EL2, in whose image
+        // some lie, there are none.
+        [2, 0, 0, 2, 2] => value & !1,
+        [2, 0, 0, _, 5 | 7] => value & !(1 << 2),
+        [2, 0, 0, _, 4 | 6] if random.one_in(2) => EL2_IMAGE + (value & 0x3_fffc),
         // ICC_BPR0 and ICC_BPR1: QEMU 7.2 ends itself over more than what fits ("bpr > 0").
         [3, 0, 12, 8 | 12, 3] => value & 7,
         _ => value,
@@ -164,7 +175,9 @@ fn from_kernel(cpu: &mut Cpu, system: System, but: u32, pstate: u64, regime: Reg
         (Expect::Value(value), false) if read.is_some_and(|read| read != value) => {
             cpu.fail(&doing, format_args!("{value:#x} in x{rt}"));
         }
-        (Expect::Value(_), true) => cpu.fail(&doing, format_args!("no exception")),
+        (Expect::Value(_) | Expect::Done, true) => {
+            cpu.fail(&doing, format_args!("no exception"));
+        }
         (Expect::ZeroOrUndefined, false) if read.is_some_and(|read| read != 0) => {
             cpu.fail(&doing, format_args!("0 in x{rt}"));
         }
@@ -213,6 +226,22 @@ fn expect(cpu: &Cpu, system: System) -> Expect {
         ([3, 0, 0, 1..=7, _], false) => Expect::Undefined,
         ([3, 0, 0, 0, 5], true) => {
             Expect::Value(cpu.common.options.affinities[cpu.index] | 1 << 31)
+        }
+        // Of a normal VM: MDSCR, OSLAR, OSLSR; as many breakpoints and watchpoints as it shows.
+        ([2, 0, 0, 2, 2], _) | ([2, 0, 1, 0, 4], false) | ([2, 0, 1, 1, 4], true)
+            if !is_protected =>
+        {
+            Expect::Done
+        }
+        ([2, 0, 1, 0 | 1, 4], _) if !is_protected => Expect::Undefined,
+        ([2, 0, 0, number, op2 @ 4..=7], _) if !is_protected => {
+            // BRPs and WRPs of ID_AA64DFR0_EL1.
+            let shift = if op2 < 6 { 12 } else { 20 };
+            if u64::from(number) <= (cpu.common.ids[8] >> shift) & 0xf {
+                Expect::Done
+            } else {
+                Expect::Undefined
+            }
         }
         // MDSCR, OSLAR, OSLSR, OSDLR; the first breakpoint and watchpoint.
         ([2, 0, 0, 2, 2] | [2, 0, 1, 0 | 1 | 3, 4] | [2, 0, 0, 0, 4..=7], _) => {
