@@ -65,6 +65,7 @@ for t in $tests; do
       u=0x9000018; g=0xb000000
       a=$(devmem $u 32); (devmem $g 32) >/dev/null 2>&1; s=$?; b=$(devmem $u 32)
       [ -n "$a" ] && [ -n "$b" ] && [ $s = 135 ] && ok guard "SIGBUS at $g, $u reads $b" || bad guard "status $s at $g, $u reads '$a' '$b'";;
+    debug) d=$(/bin/debug); s=$?; [ $s = 0 ] && ok debug "$d" || bad debug "status $s: $d";;
     smpload) for i in $(seq $(nproc)); do (i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done) & done; wait; ok smpload;;
     *) bad "$t" unknown;;
   esac

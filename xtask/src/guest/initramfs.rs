@@ -1,4 +1,4 @@
-//! The guests' first file system: a static busybox and our init script, nothing else.
+//! The guests' first file system: a static busybox, our init script and a debugger's test, nothing else.
 
 use std::fs;
 use std::io::Write;
@@ -11,30 +11,51 @@ use flate2::{Compression, GzBuilder};
 
 use super::cpio::Archive;
 use crate::setup::apt::{Apt, compare_versions};
-use crate::setup::{cache, exec, say};
+use crate::setup::{cache, ensure_c_tools, exec, say};
 
 /// What the guest runs first; it makes its own mounts and reports on the console.
 const INIT: &str = include_str!("../../../tests/linux/init.sh");
 
+/// What `gtest=debug` runs, in C.
+const DEBUG: &str = include_str!("../../../tests/linux/debug.c");
+
+/// What compiles it.
+const COMPILER: &str = "aarch64-linux-gnu-gcc";
+/// Flags for a program that has nothing but Linux's system calls.
+const FREESTANDING: &[&str] = &[
+    "-std=gnu11",
+    "-Os",
+    "-ffreestanding",
+    "-fno-pic",
+    "-fno-stack-protector",
+    "-nostdlib",
+    "-static",
+    "-no-pie",
+    "-Wl,--build-id=none",
+];
+
 /// The file in the cache entry.
 const FILE: &str = "initramfs.cpio.gz";
+
+/// Compiling one file.
+const COMPILE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Unpacking two megabytes.
 const UNPACK_LIMIT: Duration = Duration::from_secs(60);
 
-/// The initramfs, made if the cache has none with this init script.
+/// The initramfs, made if the cache has none with this init script and this program.
 ///
 /// # Errors
-/// If busybox cannot be fetched or the cache not be written.
+/// If busybox or a C compiler cannot be fetched or the cache not be written.
 pub(super) fn ensure() -> Result<PathBuf> {
     let guests = cache::root()?.join("guests");
-    let digest = cache::sha256(INIT.as_bytes());
+    let digest = cache::sha256([INIT, DEBUG].concat().as_bytes());
     let dir = guests.join(format!("initramfs-{}", digest.get(..12).unwrap_or(&digest)));
     let _lock = cache::lock("initramfs")?;
     cache::entry(&dir, |new| {
         let busybox = busybox(&cache::root()?.join("guests"))?;
         say("packing the guests' initramfs");
-        let packed = pack(&busybox, INIT)?;
+        let packed = pack(&busybox, &compiled(new)?, INIT)?;
         fs::write(new.join(FILE), packed).context("writing the initramfs")
     })?;
     Ok(dir.join(FILE))
@@ -68,14 +89,26 @@ fn busybox(guests: &Path) -> Result<Vec<u8>> {
     fs::read(dir.join("busybox")).context("reading busybox")
 }
 
+/// [`DEBUG`] as a program; what comes up on the way is left in the folder `scratch`.
+fn compiled(scratch: &Path) -> Result<Vec<u8>> {
+    let (source, program) = (scratch.join("debug.c"), scratch.join("debug"));
+    fs::write(&source, DEBUG).context("writing the guests' program")?;
+    ensure_c_tools()?;
+    let mut compile = Command::new(COMPILER);
+    compile.args(FREESTANDING).arg(&source).arg("-o").arg(&program);
+    exec::output(&mut compile, COMPILE_LIMIT, "correct tests/linux/debug.c")?;
+    fs::read(program).context("reading the guests' program")
+}
+
 /// The compressed archive. The same input gives the same bytes: no times, no owners.
-fn pack(busybox: &[u8], init: &str) -> Result<Vec<u8>> {
+fn pack(busybox: &[u8], debug: &[u8], init: &str) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     // Device nodes are not needed: the kernel's built-in archive has /dev/console.
     for directory in ["bin", "sbin"] {
         archive.directory(directory)?;
     }
     archive.program("bin/busybox", busybox)?;
+    archive.program("bin/debug", debug)?;
     archive.program("init", init.as_bytes())?;
     let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     gzip.write_all(&archive.finish()?)?;
@@ -88,8 +121,8 @@ mod tests {
 
     #[test]
     fn packing_is_reproducible() {
-        let first = pack(b"program", "#!/bin/sh\n").unwrap();
-        assert_eq!(first, pack(b"program", "#!/bin/sh\n").unwrap());
+        let first = pack(b"program", b"other", "#!/bin/sh\n").unwrap();
+        assert_eq!(first, pack(b"program", b"other", "#!/bin/sh\n").unwrap());
         // RFC 1952: magic, deflate, and the time stamp zero.
         assert_eq!(first.get(..3), Some([0x1f, 0x8b, 8].as_slice()));
         assert_eq!(first.get(4..8), Some([0; 4].as_slice()));
