@@ -4,8 +4,8 @@
 //! is known: single general registers in all addressing modes, pairs, SIMD and floating-point
 //! registers and structures, loads and stores with acquire or release semantics, and the atomics
 //! of `FEAT_LSE`. What the architecture leaves unpredictable is refused, and so is what no guest
-//! is offered (MTE, `FEAT_LS64`, `FEAT_MOPS`) and what cannot be recomputed (LDRAA and LDRAB
-//! authenticate their address).
+//! is offered (MTE, `FEAT_LS64`, `FEAT_MOPS`, `FEAT_LSE128`, `FEAT_LRCPC3`) and what cannot be
+//! recomputed (LDRAA and LDRAB authenticate their address).
 //!
 //! An access is done in three steps, so that nothing half done is ever visible: every
 //! [piece](Transfer::pieces) is judged; then the bytes move between the device and an

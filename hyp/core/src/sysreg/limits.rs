@@ -41,15 +41,15 @@ const FIELDS: &[(IdRegister, u8, Rule)] = &[
     (Pfr1, 0, Most(1)), (Pfr1, 4, Most(2)), (Pfr1, 40, Fixed(0xf)),
     // MTPMU and DoubleLock: not implemented; no PMU, SPE, trace.
     (Dfr0, 36, Fixed(0xf)), (Dfr0, 48, Fixed(0xf)),
-    // AES, SHA1, SHA2, CRC32, Atomic; not TME (24), which HCR_EL2 traps; RDM, SHA3, SM3, SM4,
-    // DP, FHM, TS, TLB, RNDR.
+    // AES, SHA1, SHA2, CRC32, Atomic without LSE128, which is not decoded; not TME (24), which
+    // HCR_EL2 traps; RDM, SHA3, SM3, SM4, DP, FHM, TS, TLB, RNDR.
     (Isar0, 4, Most(15)), (Isar0, 8, Most(15)), (Isar0, 12, Most(15)), (Isar0, 16, Most(15)),
-    (Isar0, 20, Most(15)), (Isar0, 28, Most(15)), (Isar0, 32, Most(15)), (Isar0, 36, Most(15)),
+    (Isar0, 20, Most(2)), (Isar0, 28, Most(15)), (Isar0, 32, Most(15)), (Isar0, 36, Most(15)),
     (Isar0, 40, Most(15)), (Isar0, 44, Most(15)), (Isar0, 48, Most(15)), (Isar0, 52, Most(15)),
     (Isar0, 56, Most(15)), (Isar0, 60, Most(15)),
-    // DPB, APA, API, JSCVT, FCMA, LRCPC, GPA, GPI.
+    // DPB, APA, API, JSCVT, FCMA, LRCPC without LRCPC3, which is not decoded; GPA, GPI.
     (Isar1, 0, Most(2)), (Isar1, 4, Most(15)), (Isar1, 8, Most(15)), (Isar1, 12, Most(1)),
-    (Isar1, 16, Most(1)), (Isar1, 20, Most(3)), (Isar1, 24, Most(15)), (Isar1, 28, Most(15)),
+    (Isar1, 16, Most(1)), (Isar1, 20, Most(2)), (Isar1, 24, Most(15)), (Isar1, 28, Most(15)),
     // FRINTTS, SB, SPECRES, BF16, DGH, I8MM.
     (Isar1, 32, Most(1)), (Isar1, 36, Most(1)), (Isar1, 40, Most(2)), (Isar1, 44, Most(2)),
     (Isar1, 48, Most(1)), (Isar1, 52, Most(1)),

@@ -1,4 +1,5 @@
 mod host;
+mod memory;
 
 use super::*;
 use crate::calls::Mitigation;
