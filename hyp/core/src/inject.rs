@@ -145,6 +145,7 @@ mod spsr {
     pub(super) const ALLINT: u64 = 1 << 13;
     pub(super) const SS: u64 = 1 << 21;
     pub(super) const PAN: u64 = 1 << 22;
+    pub(super) const UAO: u64 = 1 << 23;
     pub(super) const TCO: u64 = 1 << 25;
     /// N, Z, C, V and DIT survive an exception from AArch64 to AArch64.
     pub(super) const KEPT: u64 = 0xf << 28 | 1 << 24;
@@ -201,6 +202,32 @@ pub const fn has_vectors(pstate: u64, cpacr_el1: u64) -> bool {
         0b11 => true,
         0b01 => !is_from_el0(pstate),
         _ => false,
+    }
+}
+
+/// As whom the guest's stage 1 checks an access to data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// EL0.
+    User,
+    /// EL1.
+    Kernel,
+    /// EL1, which may not use what EL0 may (PSTATE.PAN).
+    KernelAlone,
+}
+
+impl Rights {
+    /// Those of an access at a trap with `pstate`. `is_unprivileged` for LDTR, STTR and their kin,
+    /// which are EL0's unless PSTATE.UAO is set (Arm ARM, C6.2, LDTR; D8.4.3, "UAO").
+    #[must_use]
+    pub const fn new(pstate: u64, is_unprivileged: bool) -> Self {
+        if is_from_el0(pstate) || (is_unprivileged && pstate & spsr::UAO == 0) {
+            Self::User
+        } else if pstate & spsr::PAN != 0 {
+            Self::KernelAlone
+        } else {
+            Self::Kernel
+        }
     }
 }
 

@@ -209,3 +209,21 @@ fn vector_registers_are_for_whom_the_guest_lets_use_them() {
         }
     }
 }
+
+/// Arm ARM, `SPSR_EL2`: M[3:0] 0 is EL0t, 5 is EL1h; PAN is bit 22, UAO bit 23.
+#[test]
+fn an_access_has_the_rights_of_whom_it_is_made_for() {
+    const PAN: u64 = 1 << 22;
+    const UAO: u64 = 1 << 23;
+    for (pstate, own, unprivileged) in [
+        (0, Rights::User, Rights::User),
+        (PAN | UAO, Rights::User, Rights::User),
+        (5, Rights::Kernel, Rights::User),
+        (4 | PAN, Rights::KernelAlone, Rights::User),
+        (5 | UAO, Rights::Kernel, Rights::Kernel),
+        (5 | PAN | UAO, Rights::KernelAlone, Rights::KernelAlone),
+    ] {
+        assert_eq!(Rights::new(pstate, false), own, "{pstate:#x}");
+        assert_eq!(Rights::new(pstate, true), unprivileged, "{pstate:#x}");
+    }
+}

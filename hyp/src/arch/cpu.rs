@@ -2,8 +2,10 @@
 
 use core::arch::asm;
 
+use hyp_core::inject::Rights;
+
 use super::sysreg;
-use super::sysreg::fields::isr;
+use super::sysreg::fields::{isr, mmfr1};
 
 /// Relaxes a spin loop by YIELD. `core::hint::spin_loop` is an ISB on AArch64, and an emulator
 /// that counts instructions never lets another CPU run then.
@@ -60,32 +62,48 @@ pub(crate) fn is_interrupt_pending() -> bool {
 /// PAR_EL1 as the guest's stage 1 leaves it for an access to `va` at EL1 (AT S1E1R, S1E1W). The
 /// guest's own PAR_EL1 is put back.
 pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
-    translate(va, is_write, false)
+    translate(va, is_write, Rights::Kernel)
 }
 
-/// The same at EL0 if `is_user` (AT S1E0R, S1E0W).
-pub(crate) fn translate(va: u64, is_write: bool, is_user: bool) -> u64 {
+/// The same with `rights`.
+pub(crate) fn translate(va: u64, is_write: bool, rights: Rights) -> u64 {
     let guest = sysreg::par_el1();
     macro_rules! at {
-        ($operation:literal) => {
-            // SAFETY: AT writes PAR_EL1 only, which is put back below.
+        ($($operation:literal),*) => {{
+            // SAFETY: AT writes PAR_EL1 only, which is put back below; PSTATE.PAN, where it is
+            // touched, means nothing to EL2 while HCR_EL2.E2H is 0.
             unsafe {
-                asm!(concat!("at ", $operation, ", {}"), in(reg) va,
-                     options(nostack, preserves_flags));
+                asm!($($operation),*, "isb", va = in(reg) va, options(nostack, preserves_flags));
             }
-        };
+            sysreg::par_el1()
+        }};
     }
-    match (is_user, is_write) {
-        (false, false) => at!("s1e1r"),
-        (false, true) => at!("s1e1w"),
-        (true, false) => at!("s1e0r"),
-        (true, true) => at!("s1e0w"),
-    }
-    super::barrier::isb();
-    let par = sysreg::par_el1();
+    let kernel = || if is_write { at!("at s1e1w, {va}") } else { at!("at s1e1r, {va}") };
+    let par = match rights {
+        Rights::User if is_write => at!("at s1e0w, {va}"),
+        Rights::User => at!("at s1e0r, {va}"),
+        Rights::Kernel => kernel(),
+        // AT S1E1RP and S1E1WP ask this PE's PSTATE.PAN. Assemblers know them, and MSR PAN, for CPUs
+        // alone that have them.
+        Rights::KernelAlone if mmfr1::PAN.read(sysreg::id_aa64mmfr1_el1()) >= 2 => {
+            if is_write {
+                at!(".inst 0xd500419f", "sys #0, c7, c9, #1, {va}", ".inst 0xd500409f")
+            } else {
+                at!(".inst 0xd500419f", "sys #0, c7, c9, #0, {va}", ".inst 0xd500409f")
+            }
+        }
+        // FEAT_PAN alone has no such AT: what EL0 can read is EL0's.
+        Rights::KernelAlone => {
+            let user = at!("at s1e0r, {va}");
+            if user & PAR_F == 0 { PAR_F } else { kernel() }
+        }
+    };
     sysreg::set_par_el1(guest);
     par
 }
+
+/// PAR_EL1.F: there is no translation.
+const PAR_F: u64 = 1;
 
 /// Whether EL2's own map lets `va` be read (AT S1E2R). Loses PAR_EL1, which may be a guest's.
 pub(crate) fn is_readable(va: usize) -> bool {

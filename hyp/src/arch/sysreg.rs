@@ -137,6 +137,11 @@ pub(crate) mod fields {
             /// Activity monitors.
             AMU OFFSET(44) NUMBITS(4) [],
         ],
+        /// Fields of ID_AA64MMFR1_EL1.
+        pub(crate) mmfr1 [
+            /// Privileged access never: 2 and up with AT S1E1RP.
+            PAN OFFSET(20) NUMBITS(4) [],
+        ],
         /// Fields of ICC_CTLR_EL1 that the crate does not have (IHI 0069, 12.2.6).
         pub(crate) icc_ctlr [
             /// End of interrupt only drops the priority.

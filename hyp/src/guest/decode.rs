@@ -4,7 +4,7 @@ use hyp_core::addr::{Ipa, Va};
 use hyp_core::esr::{Access, Direction, Width};
 use hyp_core::events::Reason;
 use hyp_core::fault::{Denied, Fault, FaultView, Span, admit, ipa_from_par};
-use hyp_core::inject::{self, AbortCause};
+use hyp_core::inject::{self, AbortCause, Rights};
 use hyp_core::insn::{self, Effect, Image, Instruction, MOST_BYTES, REGISTER_31, Transfer};
 use hyp_core::vm::Emulated;
 
@@ -46,9 +46,9 @@ pub(crate) fn undescribed(vcpu: &mut Vcpu, fault: &Fault) {
 /// `Ok(false)` where the guest has to execute the instruction once more.
 fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Result<bool, Denied> {
     // The guest's own stage 1 has let pass what faulted, and is asked about what did not.
-    let is_user = inject::is_from_el0(sysreg::spsr_el2());
+    let rights = Rights::new(sysreg::spsr_el2(), instruction.is_unprivileged);
     let translate = |va: Va, is_write| {
-        ipa_from_par(cpu::translate(va.get(), is_write, is_user), va.get()).map(Ipa::page)
+        ipa_from_par(cpu::translate(va.get(), is_write, rights), va.get()).map(Ipa::page)
     };
     let (transfer, direction) = match &instruction.effect {
         Effect::Nothing => return Ok(true),

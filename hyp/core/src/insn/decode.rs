@@ -62,7 +62,7 @@ fn decode_single(word: u32) -> Option<Instruction> {
             let bytes = field(word, 10, 0xfff).cast_signed().wrapping_shl(u32::from(log2));
             Address::plus(base, Offset::Bytes(bytes))
         }
-        // Unprivileged: stage 1 has seen to it. There is no vector of that form.
+        // Unprivileged. There is no vector of that form.
         (_, false, 0b10) if bit(word, 26) => return None,
         (_, false, _) => Address::indexed(base, bytes, index),
         (_, true, 0b10) => {
@@ -83,7 +83,8 @@ fn decode_single(word: u32) -> Option<Instruction> {
     if is_prefetch && !has_prefetch || !bit(word, 26) && address.writes(register(word, 0)) {
         return None;
     }
-    Some(Instruction { effect, address })
+    let is_unprivileged = !bit(word, 24) && !bit(word, 21) && index == 0b10;
+    Some(Instruction { is_unprivileged, ..Instruction::new(effect, address) })
 }
 
 /// LDR and LDRSW from an address relative to the instruction, PRFM: bits 29:27 are 011, 25:24 are
@@ -100,7 +101,7 @@ fn decode_literal(word: u32) -> Option<Instruction> {
         (true, _) => Effect::Load(Transfer::scalar(opc.wrapping_add(2), rt, None)),
     };
     let words = signed(field(word, 5, 0x7_ffff), 19);
-    Some(Instruction { effect, address: Address::literal(words.wrapping_mul(4)) })
+    Some(Instruction::new(effect, Address::literal(words.wrapping_mul(4))))
 }
 
 /// LDP, STP, LDPSW, LDNP, STNP: bits 29:27 are 101, bit 25 is 0.
@@ -125,5 +126,5 @@ fn decode_pair(word: u32) -> Option<Instruction> {
     if !is_vector && (address.writes(first) || address.writes(second)) {
         return None;
     }
-    Some(Instruction { effect: moves(is_load, transfer), address })
+    Some(Instruction::new(moves(is_load, transfer), address))
 }

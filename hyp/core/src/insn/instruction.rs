@@ -26,4 +26,13 @@ pub struct Instruction {
     pub effect: Effect,
     /// Where.
     pub address: Address,
+    /// It is LDTR, STTR or a narrow form, which have the rights of EL0.
+    pub is_unprivileged: bool,
+}
+
+impl Instruction {
+    /// One with the rights of the exception level that executes it.
+    pub(super) const fn new(effect: Effect, address: Address) -> Self {
+        Self { effect, address, is_unprivileged: false }
+    }
 }

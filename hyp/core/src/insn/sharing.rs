@@ -33,7 +33,7 @@ pub(super) fn decode_exclusive(word: u32) -> Option<Instruction> {
         (false, true) if size >= 2 => Effect::Exclusive,
         _ => return None,
     };
-    Some(Instruction { effect, address })
+    Some(Instruction::new(effect, address))
 }
 
 /// size and opc of a load or store of one general register.
@@ -54,7 +54,7 @@ pub(super) fn general(word: u32) -> Option<Effect> {
 pub(super) fn decode_unscaled_ordered(word: u32) -> Option<Instruction> {
     let effect = general(word)?;
     let offset = Offset::Bytes(signed(field(word, 12, 0x1ff), 9));
-    Some(Instruction { effect, address: Address::plus(register(word, 5), offset) })
+    Some(Instruction::new(effect, Address::plus(register(word, 5), offset)))
 }
 
 /// Bits 29:24 are 111000, 21 is 1, 11:10 are 00: atomics, and LDAPR.
@@ -76,10 +76,10 @@ pub(super) fn decode_atomic(word: u32) -> Option<Instruction> {
         0b1100 if field(word, 22, 3) == 0b10 => {
             let transfer = Transfer::general(width, rt, None, false, width == Width::Double);
             let address = Address::at(register(word, 5));
-            return Some(Instruction { effect: Effect::Load(transfer), address });
+            return Some(Instruction::new(Effect::Load(transfer), address));
         }
         _ => return None,
     };
     let effect = Effect::Atomic(Atomic::combine(operation, width, rs, rt));
-    Some(Instruction { effect, address: Address::at(register(word, 5)) })
+    Some(Instruction::new(effect, Address::at(register(word, 5))))
 }

@@ -29,7 +29,7 @@ pub(super) fn decode_structures(word: u32) -> Option<Instruction> {
         }
     };
     let effect = if is_load { Effect::Load(transfer) } else { Effect::Store(transfer) };
-    Some(Instruction { effect, address })
+    Some(Instruction::new(effect, address))
 }
 
 /// "Advanced SIMD load/store multiple structures".

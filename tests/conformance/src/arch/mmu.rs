@@ -5,7 +5,7 @@
 use core::arch::asm;
 
 use guest_runtime::mmu::{self, GIB, TABLE, Tables};
-pub(crate) use guest_runtime::mmu::{NORMAL_WINDOW, USER_WINDOW};
+pub(crate) use guest_runtime::mmu::{NORMAL_WINDOW, USER, USER_WINDOW};
 
 use super::sysreg;
 use crate::config::PAGE;
@@ -41,13 +41,13 @@ pub(crate) fn remote(level: usize, ipa: u64) -> u64 {
     REMOTE_WINDOW + REMOTE_OFFSET
 }
 
-/// A VA at which two pages follow each other: the one at `user`, which EL0 may use, and the one at
-/// `kernel`, which it may not; both of a device. [`forget_remote`] takes them away.
-pub(crate) fn neighbours(user: u64, kernel: u64) -> u64 {
+/// A VA at which two pages follow each other, both of a device: IPAs with attributes of `guest_runtime`,
+/// such as [`USER`]. [`forget_remote`] takes them away.
+pub(crate) fn neighbours(first: u64, second: u64) -> u64 {
     const L3: usize = mmu::FREE + 2;
     let va = remote(3, TABLES.address(L3));
-    TABLES.set(L3, 4, user | mmu::DEVICE_PAGE | mmu::USER);
-    TABLES.set(L3, 5, kernel | mmu::DEVICE_PAGE);
+    TABLES.set(L3, 4, first | mmu::DEVICE_PAGE);
+    TABLES.set(L3, 5, second | mmu::DEVICE_PAGE);
     flush();
     va & !(PAGE - 1)
 }

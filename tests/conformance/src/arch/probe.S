@@ -106,6 +106,14 @@ piece load32_zero_register
 piece load_pair
     ldp     x9, x10, [x8]
     ret
+// With PSTATE.PAN; assemblers do not know it for every CPU.
+piece load_pair_alone
+    .inst   0xd500419f              // msr pan, #1
+    .global load_pair_alone_at
+load_pair_alone_at:
+    ldp     x9, x10, [x8]
+    .inst   0xd500409f              // msr pan, #0
+    ret
 piece load_simd
     .arch_extension fp
     ldr     d0, [x8]

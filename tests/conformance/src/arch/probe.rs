@@ -68,6 +68,7 @@ macro_rules! pieces {
                 pub(super) fn hvc1_at();
                 pub(super) fn smc0_at();
                 pub(super) fn smc5_at();
+                pub(super) fn load_pair_alone_at();
                 pub(super) fn load32_el1t_at();
                 pub(super) fn load32_mmu_off_at();
                 pub(super) fn store32_mmu_off_at();
@@ -110,6 +111,7 @@ pieces! {
     load64, load64;
     load32_zero_register, load32_zero_register;
     load_pair, load_pair;
+    load_pair_alone, load_pair_alone_at;
     load_simd, load_simd;
     /// v0 from x9.
     set_v0, set_v0;

@@ -6,6 +6,7 @@ use hyp_abi::esr;
 use crate::arch::mmio::Io;
 use crate::arch::mmu;
 use crate::arch::probe::{self, Piece, Probe, User};
+use crate::arch::sysreg;
 use crate::arch::twins::{self, Twin};
 use crate::config::{Config, Kinds, PAGE};
 use crate::gic::{self, Gic};
@@ -115,7 +116,7 @@ pub(crate) const ROWS: &[Row] = &[
         |check, config| {
             let _ = Gic::set_up(config);
             // The second page is of a device, too.
-            let va = mmu::neighbours(config.uart, config.gicd);
+            let va = mmu::neighbours(config.uart | mmu::USER, config.gicd);
             let (alone, _) = probe::run_user_at(User::LoadPair, va + PAGE - 16);
             let (got, at) = probe::run_user_at(User::LoadPair, va + PAGE - 8);
             let (theirs, _) = probe::run_user_at(User::LoadPair, va + PAGE);
@@ -129,6 +130,26 @@ pub(crate) const ROWS: &[Row] = &[
             check.eq("x9", got.x[Probe::DATUM], 0);
         },
     ),
+    Row::new("D8", Kinds::ANY_NORMAL, "a kernel's pair, half of it a user's", |check, config| {
+        let _ = Gic::set_up(config);
+        // PSTATE.PAN, where there is one, keeps a kernel from what users may use.
+        let has_pan = (sysreg::id_aa64mmfr1_el1() >> 20) & 0xf != 0;
+        let piece = if has_pan { probe::load_pair_alone() } else { probe::load_pair() };
+        let va = mmu::neighbours(config.uart, config.gicd | mmu::USER);
+        let alone = probe::run(piece, va + PAGE - 16, 0);
+        let got = probe::run(piece, va + PAGE - 8, 0);
+        let theirs = probe::run(piece, va + PAGE, 0);
+        mmu::forget_remote();
+        check.that("its own page: no exception", !alone.is_caught());
+        check.that("the user's page: as PAN says", theirs.is_caught() == has_pan);
+        check.that("both: likewise", got.is_caught() == has_pan);
+        if has_pan {
+            check.eq("the user's page: ESR_EL1", theirs.esr, esr::DATA_EL1 | PERMISSION_3);
+            check.one_of("ESR_EL1", got.esr, &[esr::DATA_EL1 | PERMISSION_3, esr::SEA_DATA_EL1]);
+            check.eq("ELR_EL1", got.elr, piece.at);
+            check.eq("x9", got.x[Probe::DATUM], 0);
+        }
+    }),
 ];
 
 /// A permission fault at the last level.

@@ -162,3 +162,25 @@ proptest! {
         }
     }
 }
+
+/// Arm ARM, C4.1.94, "Load/store register (unprivileged)": LDTR, STTR, LDTRB, STTRH, LDTRSW; beside them
+/// LDUR, STUR, LDR with write-back and with a register.
+#[test]
+fn what_has_the_rights_of_el0_is_known() {
+    for (word, is_unprivileged) in [
+        (0xf840_0841, true),
+        (0xf800_0841, true),
+        (0x3840_0841, true),
+        (0x7800_0841, true),
+        (0xb880_0841, true),
+        (0xf840_0041, false),
+        (0xf800_0041, false),
+        (0xf840_8c41, false),
+        (0xf863_6841, false),
+        (0xf940_0841, false),
+        (0xa940_0c41, false),
+    ] {
+        let instruction = decode(word).unwrap();
+        assert_eq!(instruction.is_unprivileged, is_unprivileged, "{word:08x}");
+    }
+}
