@@ -10,6 +10,8 @@
 //! | `frames:N` | of the frames for stage-2 tables, only the first N are there |
 //! | `serror` | a physical SError arrives while the guest of each CPU runs, now and then |
 //! | `serror-el2` | one arrives while EL2 itself runs |
+//! | `serror-late` | one is pending whenever a vCPU goes off |
+//! | `serror-uncontainable` | one arrives that has not been contained |
 //! | `interrupts` | an interrupt that nobody handles, from a line that stays high |
 //! | `spi` | the same of a shared interrupt, from a line that does not |
 //! | `spurious` | an interrupt is withdrawn before it is acknowledged, after each other one |
@@ -28,7 +30,7 @@ use hyp_core::tree::machine::{MAX_RESERVED, Machine};
 use smccc::psci::error::Error;
 
 use crate::arch::once::Once;
-use crate::arch::{pmu, vectors};
+use crate::arch::{percpu, pmu, vectors};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::say::info;
@@ -57,6 +59,8 @@ mod kind {
     pub(super) const CONSOLE_LINE: u8 = 10;
     pub(super) const NO_TDS: u8 = 11;
     pub(super) const NO_MAP: u8 = 12;
+    pub(super) const SERROR_LATE: u8 = 13;
+    pub(super) const SERROR_UNCONTAINABLE: u8 = 14;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -93,6 +97,8 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("serror", _) => (kind::SERROR, Ok(0)),
         ("interrupts", _) => (kind::INTERRUPTS, Ok(0)),
         ("serror-el2", _) => (kind::SERROR_AT_EL2, Ok(0)),
+        ("serror-late", _) => (kind::SERROR_LATE, Ok(0)),
+        ("serror-uncontainable", _) => (kind::SERROR_UNCONTAINABLE, Ok(0)),
         ("spi", _) => (kind::SPI, Ok(0)),
         ("spurious", _) => (kind::SPURIOUS, Ok(0)),
         ("no-tds", _) => (kind::NO_TDS, Ok(0)),
@@ -157,9 +163,38 @@ pub(crate) fn frames(bytes: u64) -> u64 {
     bytes.min(NUMBER.load(Ordering::Relaxed).cast_unsigned().saturating_mul(4096))
 }
 
-/// Whether a physical SError is to arrive now: asked at EL2's timer.
-pub(crate) fn has_serror() -> bool {
-    is(kind::SERROR)
+/// ESR_EL2 of an SError of which nothing is known: IL set.
+const SERROR_ESR: u64 = 0xbe00_0000;
+/// The same with DFSC 0b010001 and AET 0b000.
+const UNCONTAINABLE_ESR: u64 = SERROR_ESR | 0x11;
+
+/// ESR_EL2 of the physical SError that is to arrive now, if one is: asked at EL2's timer.
+pub(crate) fn serror() -> Option<u64> {
+    match KIND.load(Ordering::Relaxed) {
+        kind::SERROR => Some(SERROR_ESR),
+        kind::SERROR_UNCONTAINABLE => Some(UNCONTAINABLE_ESR),
+        _ => None,
+    }
+}
+
+/// A bit for each CPU on which an SError is pending that only [`late_serror`] takes.
+static LATE: AtomicU64 = AtomicU64::new(0);
+
+fn this_cpu() -> u64 {
+    1_u64.wrapping_shl(crate::arch::low_half(percpu::index() as u64))
+}
+
+/// The vCPU of the calling CPU goes off: from here on an SError is pending.
+pub(crate) fn leaves() {
+    if is(kind::SERROR_LATE) {
+        LATE.fetch_or(this_cpu(), Ordering::Relaxed);
+    }
+}
+
+/// Takes the SError that is pending on the calling CPU, if one is: ESR_EL2.
+pub(crate) fn late_serror() -> Option<u64> {
+    let was_pending = LATE.fetch_and(!this_cpu(), Ordering::Relaxed) & this_cpu() != 0;
+    was_pending.then(|| vectors::let_serror_in(SERROR_ESR))
 }
 
 /// Has an SError arrive at EL2, if that is asked for: where its timer has fired.

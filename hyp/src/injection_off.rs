@@ -25,8 +25,14 @@ pub(crate) const fn frames(bytes: u64) -> u64 {
     bytes
 }
 
-pub(crate) const fn has_serror() -> bool {
-    false
+pub(crate) const fn serror() -> Option<u64> {
+    None
+}
+
+pub(crate) const fn leaves() {}
+
+pub(crate) const fn late_serror() -> Option<u64> {
+    None
 }
 
 pub(crate) const fn raise_line() {}

@@ -36,6 +36,7 @@ pub mod memory;
 pub mod pl011;
 pub mod ports;
 pub mod psci;
+pub mod serror;
 pub mod share;
 pub mod stage2;
 pub mod sync;

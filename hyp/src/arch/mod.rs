@@ -19,6 +19,7 @@ pub(crate) mod percpu;
 #[cfg(feature = "inject")]
 pub(crate) mod pmu;
 pub(crate) mod random;
+pub(crate) mod serror;
 pub(crate) mod simd;
 pub(crate) mod stage2;
 pub(crate) mod symbols;

@@ -116,6 +116,8 @@ pub(crate) mod fields {
         ],
         /// Fields of ISR_EL1.
         pub(crate) isr [
+            /// An SError is pending.
+            A OFFSET(8) NUMBITS(1) [],
             /// An FIQ is pending.
             F OFFSET(6) NUMBITS(1) [],
             /// An IRQ is pending.
@@ -192,6 +194,7 @@ read! {
 read_missing! {
     cnthp_cval_el2 = "cnthp_cval_el2";
     isr_el1 = "isr_el1";
+    disr_el1 = "S3_0_C12_C1_1";
 }
 write! {
     set_elr_el2 = ELR_EL2;
@@ -205,6 +208,7 @@ write! {
 write_missing! {
     set_vpidr_el2 = "vpidr_el2";
     set_cnthp_cval_el2 = "cnthp_cval_el2";
+    set_disr_el1 = "S3_0_C12_C1_1";
     set_hstr_el2 = "hstr_el2";
 }
 write_unsafe! {

@@ -52,3 +52,34 @@ pub(crate) fn take_serror() -> ! {
         );
     }
 }
+
+/// Takes an SError as the CPU would if one were pending in `let_serror_in`, which comes back with its
+/// syndrome, `esr`. For a test.
+#[cfg(feature = "inject")]
+#[expect(unsafe_code, reason = "what the hardware does at an exception")]
+pub(crate) fn let_serror_in(esr: u64) -> u64 {
+    let taken;
+    // SAFETY: the vector returns behind the point where `let_serror_in` waits, and that to label 2.
+    // ELR_EL2 and SPSR_EL2 are restored by the caller's caller. 0x3c9: EL2h, all masked, as it is here.
+    unsafe {
+        core::arch::asm!(
+            "adr {pc}, let_serror_in_end",
+            "msr elr_el2, {pc}",
+            "msr spsr_el2, {pstate}",
+            "msr esr_el2, {esr}",
+            "adr x30, 2f",
+            "mrs {pc}, vbar_el2",
+            "add {pc}, {pc}, #0x380",
+            "isb",
+            "br {pc}",
+            "2:",
+            pc = out(reg) _,
+            pstate = in(reg) 0x3c9_u64,
+            esr = in(reg) esr,
+            out("x0") taken,
+            out("x30") _,
+            options(nostack),
+        );
+    }
+    taken
+}

@@ -172,7 +172,34 @@ fatal_rest:
     b       park
 
     fatal_entry 6
-    fatal_entry 7
+
+// SError. One that `let_serror_in` asked for is answered with its syndrome in x0.
+    .balign 128
+    msr     sp_el0, x0              // of a guest that has gone, or is lost
+    msr     tpidr_el0, x1
+    mrs     x0, elr_el2
+    adr     x1, let_serror_in_end
+    sub     x1, x1, x0
+    cmp     x1, #4
+    mrs     x1, tpidr_el0
+    b.hi    fatal_serror
+    mrs     x0, esr_el2
+    eret
+    dsb     nsh
+    isb
+fatal_serror:
+    mov     x0, #7
+    b       fatal
+// Takes an SError that is pending: x0 = ESR_EL2, or 0 if there was none.
+.global let_serror_in
+let_serror_in:
+    mov     x0, #0
+    msr     daifclr, #4
+    isb
+.global let_serror_in_end
+let_serror_in_end:
+    msr     daifset, #4
+    ret
 
 // Synchronous, from AArch64. HVC (EC 0x16) and SMC (0x17) take the short lane.
     .balign 128

@@ -1,14 +1,17 @@
 //! What a guest is made to take, and stepping past what was done for it.
 
+use hyp_abi::exit::HYP_FAILED;
 use hyp_core::addr::{Ipa, Va};
 use hyp_core::esr::PlainAccess;
 use hyp_core::events::{Event, Reason, Touch};
 use hyp_core::fault::{Fault, Kind};
 use hyp_core::inject::{self, Exception, GuestState};
+use hyp_core::serror;
 
 use super::vcpu::Vcpu;
 use super::{events, ghost, stuck, tracing};
 use crate::arch::{context, stage2, sysreg};
+use crate::exit::fail;
 
 /// Makes the guest take `exception` for `fault` and records why.
 pub(crate) fn refuse(vcpu: &Vcpu, fault: &Fault, exception: Exception, reason: Reason) {
@@ -80,8 +83,19 @@ pub(crate) fn inject(vcpu: &Vcpu, exception: Exception) {
     take(vcpu, exception);
 }
 
-/// Makes the guest take an SError once it unmasks it, and records that one came.
-pub(crate) fn serror(vcpu: &Vcpu) {
+/// Makes the guest take an SError once it unmasks it, and records that one came. `esr` is its syndrome,
+/// which may say that the machine cannot go on.
+pub(crate) fn serror(vcpu: &Vcpu, esr: u64) {
+    if serror::is_uncontainable(esr) {
+        fail(
+            HYP_FAILED,
+            format_args!(
+                "CPU {}: an error that hardware could not contain (SError, syndrome {esr:#x}); the \
+                 machine's memory or one of its devices is broken",
+                vcpu.state.index
+            ),
+        );
+    }
     events::record_watched(Event {
         vm: 0,
         vcpu: events::number(vcpu.state.index),

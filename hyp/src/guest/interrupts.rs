@@ -127,8 +127,8 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
                 timer::fire_soon();
             }
             tracing::tell_counts();
-            if injection::has_serror() && vm.power.is_on(index) {
-                serror(vcpu);
+            if let Some(esr) = injection::serror().filter(|_| vm.power.is_on(index)) {
+                serror(vcpu, esr);
                 timer::fire_soon();
             }
             Kicks::NONE

@@ -13,9 +13,9 @@ use hyp_core::vm::{Left, Stop};
 
 use super::shell::Here;
 use super::vcpu::Vcpu;
-use super::{ghost, instance, interrupts, stuck, tracing, vm};
+use super::{ghost, inject, instance, interrupts, stuck, tracing, vm};
 use crate::arch::context::{self, EntryState};
-use crate::arch::{cpu, debug, stage2, sysreg, timer};
+use crate::arch::{cpu, debug, serror, stage2, sysreg, timer};
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::say::error;
 use crate::{injection, trace};
@@ -60,8 +60,12 @@ fn begin(vcpu: &'static mut Vcpu, start: &Start) -> ! {
         big_endian: start.big_endian,
     };
     stuck::begin(vcpu);
-    if injection::has_serror() {
+    if injection::serror().is_some() {
         timer::fire_soon();
+    }
+    // For a test: hardware would give it to the guest.
+    if let Some(esr) = injection::late_serror() {
+        inject::serror(vcpu, esr);
     }
     trace::write(Kind::VcpuOn, start.entry, [start.context, 0, 0, 0, 0]);
     context::enter_reset(vcpu, &entry)
@@ -84,6 +88,11 @@ pub(crate) fn crash(vcpu: &'static mut Vcpu, what: fmt::Arguments<'_>) -> ! {
 /// The vCPU is off from here on; waits for its next start.
 pub(crate) fn leave(vcpu: &'static mut Vcpu) -> ! {
     let index = vcpu.state.index;
+    injection::leaves();
+    // What its accesses led to is not the next one's; its own virtual SError ends with it.
+    if let Some(esr) = serror::take_pending() {
+        inject::serror(vcpu, esr);
+    }
     // Off before their interrupts are put away.
     sysreg::set_cntv_ctl_el0(0);
     sysreg::set_cntp_ctl_el0(0);

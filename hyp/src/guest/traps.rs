@@ -196,9 +196,9 @@ fn trap_other_irq(vcpu: &'static mut Vcpu, taken: Taken) {
 
 /// A physical SError that reached EL2 while the guest ran: the guest's own doing, as far as
 /// anyone can tell, so it gets it as a virtual one (HCR_EL2.VSE).
-pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, _esr: u64) {
+pub(crate) extern "C" fn trap_serror(vcpu: &'static mut Vcpu, esr: u64) {
     let vcpu = refuse_aarch32(vcpu);
-    serror(vcpu);
+    serror(vcpu, esr);
 }
 
 /// A protected vCPU in AArch32 state is stopped for good, with its VM.

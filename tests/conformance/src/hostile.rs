@@ -37,6 +37,10 @@ pub(crate) fn run(config: &Config, task: Task) -> ! {
             crate::tap::bail_out(format_args!("no SError came"))
         }
         Task::Resets => resets(config),
+        Task::ResetsWithSErrors => {
+            cpu::unmask_serror();
+            resets(config)
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `promised` | clears memory that is not there |
 //! | `retry` | its abort handler tries 3,000 times, for longer than EL2's patience, and prints now and then |
 //! | `serror` | lets SErrors in and waits for one, which its vectors report |
+//! | `resets-serror` | as `resets`, with SErrors let in, which its vectors report |
 //! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
 
 use crate::arch::hostile::End;
@@ -28,6 +29,8 @@ pub(crate) enum Task {
     SError,
     /// Reset as often as somebody asks for it.
     Resets,
+    /// The same with SErrors let in.
+    ResetsWithSErrors,
 }
 
 impl Task {
@@ -44,6 +47,7 @@ impl Task {
             "retry" => Self::Retry,
             "serror" => Self::SError,
             "resets" => Self::Resets,
+            "resets-serror" => Self::ResetsWithSErrors,
             _ => return None,
         })
     }
