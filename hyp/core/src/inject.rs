@@ -329,7 +329,16 @@ pub const fn advance(pc: u64, pstate: u64) -> (u64, u64) {
     (pc.wrapping_add(4), pstate & !COMPLETED)
 }
 
-/// The same in AArch32 state, behind an instruction of two or else four bytes (ESR_EL2.IL of its
+/// The PC and PSTATE at which an HVC, behind which `pc` is, is executed once more.
+///
+/// It has completed a software step (`SSAdvance`), which must be armed again. Where none is, PSTATE.SS
+/// of an SPSR has no effect (`DebugExceptionReturnSS`).
+#[must_use]
+pub const fn back_to_call(pc: u64, pstate: u64) -> (u64, u64) {
+    (pc.wrapping_sub(4), pstate | spsr::SS)
+}
+
+/// [`advance`] in AArch32 state, behind an instruction of two or else four bytes (ESR_EL2.IL of its
 /// trap says which).
 ///
 /// In an IT block the next condition comes up (`AArch32.ITAdvance`).

@@ -227,3 +227,11 @@ fn an_access_has_the_rights_of_whom_it_is_made_for() {
         assert_eq!(Rights::new(pstate, true), unprivileged, "{pstate:#x}");
     }
 }
+
+/// Arm ARM, `AArch64.CallHypervisor`: PSTATE.SS (bit 21) is cleared and the preferred return address is
+/// behind the HVC. Made again, it is still the instruction to step over.
+#[test]
+fn a_call_that_is_made_again_is_still_to_be_stepped_over() {
+    assert_eq!(back_to_call(0x1004, 0x6000_0005), (0x1000, 0x6020_0005));
+    assert_eq!(back_to_call(0, 0x3c5), (u64::MAX - 3, 0x20_03c5));
+}

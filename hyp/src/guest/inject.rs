@@ -156,3 +156,10 @@ pub(crate) fn advance(vcpu: &Vcpu) {
     sysreg::set_elr_el2(pc);
     context::keep_pstate(pstate);
 }
+
+/// Goes back to the HVC that trapped.
+pub(crate) fn back_to_call() {
+    let (pc, pstate) = inject::back_to_call(sysreg::elr_el2(), sysreg::spsr_el2());
+    sysreg::set_elr_el2(pc);
+    context::keep_pstate(pstate);
+}

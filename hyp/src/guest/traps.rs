@@ -10,7 +10,7 @@ use hyp_core::vgic::SentTo;
 use hyp_core::vm::{Caller, Stop};
 
 use super::faults::{self, Lane};
-use super::inject::{advance, advance_aarch64, inject, serror, take};
+use super::inject::{advance, advance_aarch64, back_to_call, inject, serror, take};
 use super::interrupts::{self, Taken};
 use super::shell::Here;
 use super::vcpu::Vcpu;
@@ -80,8 +80,7 @@ fn unusual_outcome(vcpu: &'static mut Vcpu, outcome: Outcome, is_smc: bool) -> &
         }
         Outcome::Replay => {
             if !is_smc {
-                // ELR_EL2 is behind the HVC; go back to it.
-                sysreg::set_elr_el2(sysreg::elr_el2().wrapping_sub(4));
+                back_to_call();
             }
         }
     }
