@@ -8,6 +8,10 @@
 //!
 //! What the machine is made of is read by [`machine::Machine`].
 //!
+//! Names may be longer than the 31 characters that the specification allows, because those of more than
+//! half of Linux's trees are; and a tree that is damaged is read up to there, so that EL2 has a console on
+//! which to say so. Crates that check a tree as a whole (`dtoolkit`) do neither.
+//!
 //! Format: Devicetree Specification v0.4, chapter 5 ("Flattened Devicetree (DTB) Format").
 
 mod error;
