@@ -248,6 +248,9 @@ fn start_cpus(machine: &Machine<'_>) {
             index += 1;
         }
     }
+    if let Some(fault) = &machine.cpu_fault {
+        warn!("a CPU stays off: {fault}");
+    }
     if machine.cpus_left_out > 0 {
         info!("{} more CPUs stay off: Postern uses {}", machine.cpus_left_out, percpu::MAX_CPUS);
     }

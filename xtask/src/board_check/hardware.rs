@@ -84,6 +84,9 @@ fn check_cpus(machine: &Machine<'_>, report: &mut Report) {
         let text = "the tree lists no CPU; add /cpus with a node for each";
         report.find(Severity::Stop, "CPUs", text);
     }
+    if let Some(fault) = &machine.cpu_fault {
+        report.find(Severity::Risk, "CPUs", format!("a CPU stays off: {fault}"));
+    }
     if machine.cpus_left_out > 0 {
         let text = format!("{} more CPUs stay off: Postern uses {MAX_CPUS}", machine.cpus_left_out);
         report.find(Severity::Note, "CPUs", text);

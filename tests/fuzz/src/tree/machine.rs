@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use hyp_core::memory::PaRange;
 use hyp_core::tree::Machine;
-use hyp_core::tree::machine::{Gic, MAX_CPUS};
+use hyp_core::tree::machine::{Gic, MAX_CPUS, MAX_REDISTRIBUTOR_REGIONS};
 
 use super::reader::{Document, Element};
 
@@ -18,6 +18,11 @@ fn span(range: PaRange) -> Span {
 
 fn is_enabled(node: &Element<'_>) -> bool {
     matches!(node.last(b"status"), None | Some(b"" | b"ok\0" | b"okay\0"))
+}
+
+/// What `node` says of cells below it, `absent` if it says nothing; `None` if that is no number.
+fn width(node: &Element<'_>, name: &[u8], absent: u32) -> Option<u32> {
+    node.last(name).map_or(Some(absent), |_| node.cell(name))
 }
 
 /// The numbers of `cells`, as wide as `widths` say, in rows.
@@ -91,14 +96,22 @@ pub(crate) fn memory(expected: &[Span], machine: &Machine<'_>) {
 }
 
 fn cpus(root: &Element<'_>, machine: &Machine<'_>) {
-    let mut expected = Vec::new();
+    let mut expected: Vec<u64> = Vec::new();
+    let mut has_fault = false;
     for node in root.children.iter().filter(|node| node.name == b"cpus") {
         for cpu in &node.children {
             let is_cpu = cpu.last(b"device_type") == Some(b"cpu\0");
             let is_broken = cpu.last(b"status").is_some_and(|status| status.starts_with(b"fail"));
             if is_cpu && !is_broken {
-                let width = node.cell(b"#address-cells").unwrap_or(2);
-                expected.push(rows(cpu.last(b"reg").unwrap_or_default(), [width])[0][0]);
+                let width = width(node, b"#address-cells", 2).filter(|width| *width <= 2);
+                let row = rows(cpu.last(b"reg").unwrap_or_default(), [width.unwrap_or(0)]);
+                let kept = expected.iter().take(MAX_CPUS);
+                match row.first() {
+                    Some([mpidr]) if kept.into_iter().all(|have| have != mpidr) => {
+                        expected.push(*mpidr);
+                    }
+                    _ => has_fault = true,
+                }
             }
         }
     }
@@ -107,6 +120,7 @@ fn cpus(root: &Element<'_>, machine: &Machine<'_>) {
     assert_eq!(found, expected[..expected.len().min(MAX_CPUS)]);
     assert!(found.iter().collect::<BTreeSet<_>>().len() == found.len());
     assert_eq!(machine.cpus_left_out, expected.len() - found.len());
+    assert_eq!(machine.cpu_fault.is_some(), has_fault);
     assert!(distinct.len() >= found.len());
 }
 
@@ -126,7 +140,8 @@ fn chosen(root: &Element<'_>, machine: &Machine<'_>) {
     assert_eq!(found, initrd);
 }
 
-/// The first interrupt controller in the order of the tree, and its frames on the CPU's bus.
+/// The first interrupt controller in the order of the tree that can be used, and its frames on the CPU's
+/// bus.
 fn gic(root: &Element<'_>, machine: &Machine<'_>) {
     let frames = match &machine.gic {
         None => Vec::new(),
@@ -141,34 +156,57 @@ fn gic(root: &Element<'_>, machine: &Machine<'_>) {
         }
     };
     let mut above = vec![root];
-    let expected = first_gic(root, &mut above);
-    assert_eq!(expected.is_some(), machine.gic.is_some());
-    let Some(expected) = expected else { return };
-    for frame in frames {
-        let frame = span(frame);
-        assert!(expected.contains(&Some(frame)), "{frame:x?} is not one of {expected:x?}");
-    }
+    let mut gics = Vec::new();
+    all_gics(root, &mut above, &mut gics);
+    assert_eq!(!gics.is_empty(), machine.gic.is_some());
+    let last = gics.iter().position(|gic| gic.is_sound).unwrap_or(gics.len());
+    let frames: Vec<_> = frames.into_iter().map(span).collect();
+    let has_all = |gic: &Frames| frames.iter().all(|frame| gic.frames.contains(&Some(*frame)));
+    assert!(gics.is_empty() || gics.iter().take(last + 1).any(has_all), "{frames:x?}: {gics:x?}");
 }
 
-/// All entries of `reg` of the first controller below the last of `above`.
-fn first_gic<'t, 'a>(
+/// An interrupt controller.
+#[derive(Debug)]
+struct Frames {
+    /// All entries of its `reg`.
+    frames: Vec<Option<Span>>,
+    /// Nothing is wrong with it, so that none behind it is taken.
+    is_sound: bool,
+}
+
+fn frames(parent: &Element<'_>, node: &Element<'_>, above: &[&Element<'_>]) -> Frames {
+    let widths = [width(parent, b"#address-cells", 2), width(parent, b"#size-cells", 1)]
+        .map(|width| width.unwrap_or(9));
+    let frames: Vec<_> = reg(parent, node).into_iter().map(|span| on_bus(above, span)).collect();
+    let is_placed =
+        |frame: &Option<Span>| frame.is_some_and(|(base, size)| base.checked_add(size).is_some());
+    let regions = node.cell(b"#redistributor-regions").unwrap_or(1) as usize;
+    let entry = (widths[0].min(9) + widths[1].min(9)) as usize * 4;
+    let is_sound = matches!(widths, [1..=2, 0..=2])
+        && node.last(b"reg").unwrap_or_default().len().is_multiple_of(entry)
+        && frames.iter().all(is_placed)
+        && frames.len() > regions
+        && frames.len() >= 2
+        && regions <= MAX_REDISTRIBUTOR_REGIONS;
+    Frames { frames, is_sound }
+}
+
+/// All controllers below the last of `above`, in order.
+fn all_gics<'t, 'a>(
     node: &'t Element<'a>,
     above: &mut Vec<&'t Element<'a>>,
-) -> Option<Vec<Option<Span>>> {
+    found: &mut Vec<Frames>,
+) {
     let is_list = above.len() == 2 && matches!(node.name, b"cpus" | b"reserved-memory");
     for child in &node.children {
         let is_memory = above.len() == 1 && child.last(b"device_type") == Some(b"memory\0");
         if !is_list && !is_memory && is_enabled(child) && is_gic(child) {
-            return Some(reg(node, child).into_iter().map(|span| on_bus(above, span)).collect());
+            found.push(frames(node, child, above));
         }
         above.push(child);
-        let found = first_gic(child, above);
+        all_gics(child, above, found);
         above.pop();
-        if found.is_some() {
-            return found;
-        }
     }
-    None
 }
 
 /// The most specific name that is known decides what a node is.
@@ -222,14 +260,14 @@ fn is_16550_known(node: &Element<'_>) -> bool {
 /// Follows `ranges` from the bus of the last of `above` to the CPU's (Devicetree Specification,
 /// 2.3.8).
 fn on_bus(above: &[&Element<'_>], (mut base, size): Span) -> Option<Span> {
-    let cells = |node: &Element<'_>| node.cell(b"#address-cells").unwrap_or(2);
+    let cells = |node: &Element<'_>| width(node, b"#address-cells", 2);
     for pair in above.windows(2).rev() {
         let (up, bus) = (pair[0], pair[1]);
         let ranges = bus.last(b"ranges")?;
         if ranges.is_empty() {
             continue;
         }
-        let widths = [cells(bus), cells(up), bus.cell(b"#size-cells").unwrap_or(1)];
+        let widths = [cells(bus)?, cells(up)?, width(bus, b"#size-cells", 1)?];
         if widths.iter().any(|width| *width > 2) {
             return None;
         }

@@ -52,8 +52,11 @@ static KNOWN: [(&[u8], Driver); 21] = [
 ];
 
 impl<'a> Reader<'_, 'a> {
-    /// Reads an enabled node, if it is one of these.
+    /// Reads a node, if it is one of these and enabled.
     pub(super) fn device(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
+        if !node.is_enabled() {
+            return Ok(());
+        }
         // From the most to the least specific: the first that is known decides.
         for compatible in Strings(node.value(Key::Compatible)) {
             if !matches!(compatible.first(), Some(b'a' | b'b' | b'c' | b'f' | b'n' | b's' | b'x')) {
@@ -61,8 +64,16 @@ impl<'a> Reader<'_, 'a> {
             }
             let known = KNOWN.iter().find(|(name, _)| *name == compatible);
             let kind = match known.map(|(_, driver)| *driver) {
-                Some(Driver::GicV3) => return self.gic_v3(node, interrupts),
-                Some(Driver::GicV2) => return self.gic_v2(node, interrupts),
+                Some(Driver::GicV3) => {
+                    let gic = self.gic_v3(node).map(Gic::V3);
+                    self.take_gic(node, interrupts, gic);
+                    return Ok(());
+                }
+                Some(Driver::GicV2) => {
+                    let gic = self.gic_v2(node).map(Gic::V2);
+                    self.take_gic(node, interrupts, gic);
+                    return Ok(());
+                }
                 Some(Driver::Timer) => {
                     self.timer = interrupts;
                     return Ok(());
@@ -91,24 +102,26 @@ impl<'a> Reader<'_, 'a> {
         range.ok_or(content!("reg", "does not list the frames"))
     }
 
-    /// Remembers what resolves interrupts; `false` if an interrupt controller is known already.
-    fn claim_gic(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> bool {
-        if self.machine.gic.is_some() {
-            return false;
-        }
+    /// Makes `gic` the machine's, with what resolves interrupts, unless one is known already.
+    fn take_gic(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>, gic: Read<Gic>) {
+        let gic = match gic {
+            Ok(gic) if self.machine.gic.is_none() => gic,
+            Ok(_) => return,
+            Err(fault) => {
+                self.gic_fault.get_or_insert(fault.of(node.name));
+                return;
+            }
+        };
+        self.machine.gic = Some(gic);
         self.gic = Controller {
             phandle: node.number(Key::Phandle),
             cells: node.number(Key::InterruptCells).unwrap_or_default(),
         };
         // A GIC's own interrupt goes to itself, whatever its parent is called.
         self.gic_interrupts = Interrupts { parent: self.gic.phandle, ..interrupts };
-        true
     }
 
-    fn gic_v3(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
-        if !self.claim_gic(node, interrupts) {
-            return Ok(());
-        }
+    fn gic_v3(&self, node: &Properties<'a>) -> Read<GicV3> {
         let regions = node.number(Key::RedistributorRegions).unwrap_or(1);
         let mut redistributors = ArrayVec::new();
         for index in 1..=usize::try_from(regions).unwrap_or(usize::MAX) {
@@ -120,19 +133,15 @@ impl<'a> Reader<'_, 'a> {
                 });
             }
         }
-        self.machine.gic = Some(Gic::V3(GicV3 {
+        Ok(GicV3 {
             distributor: self.frame(node, 0)?,
             redistributors,
             stride: node.get(Key::RedistributorStride).and_then(u64_value),
             maintenance: None,
-        }));
-        Ok(())
+        })
     }
 
-    fn gic_v2(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {
-        if !self.claim_gic(node, interrupts) {
-            return Ok(());
-        }
+    fn gic_v2(&self, node: &Properties<'a>) -> Read<GicV2> {
         let mut frames = [None; 4];
         for (index, frame) in frames.iter_mut().enumerate() {
             *frame = self.above.range(node.value(Key::Reg), index)?;
@@ -141,9 +150,7 @@ impl<'a> Reader<'_, 'a> {
             return Err(content!("reg", "does not list the frames"));
         };
         let maintenance = None;
-        let gic = GicV2 { distributor, cpu_interface, hypervisor, virtual_cpu, maintenance };
-        self.machine.gic = Some(Gic::V2(gic));
-        Ok(())
+        Ok(GicV2 { distributor, cpu_interface, hypervisor, virtual_cpu, maintenance })
     }
 
     fn psci(&mut self, node: &Properties<'a>) {
@@ -162,17 +169,24 @@ impl<'a> Reader<'_, 'a> {
         interrupts: Interrupts<'a>,
         kind: ConsoleKind,
     ) -> Read<()> {
-        let Some(registers) = self.above.range(node.value(Key::Reg), 0)? else {
-            return Ok(());
+        let registers = match self.above.range(node.value(Key::Reg), 0) {
+            Ok(Some(registers)) => registers,
+            Ok(None) => return Ok(()),
+            Err(fault) if self.wanted.is_some() => return Err(fault),
+            Err(_) => {
+                self.uarts_left_out = true;
+                return Ok(());
+            }
         };
         // Registers begin behind `reg-offset` (`8250.yaml`).
         let offset = u64::from(node.number(Key::RegOffset).unwrap_or(0));
         let start = registers.base().checked_add(offset).unwrap_or(registers.end());
         let registers = PaRange::between(start, registers.end());
-        // More than this many are simply not looked at: only `stdout-path` could name one.
         let at_root = (self.above.depth() == 1).then_some(node.name);
         let uart = Uart { at_root, inside: node.inside, kind, registers, interrupts };
-        let _full = self.uarts.try_push(uart);
+        if self.uarts.try_push(uart).is_err() {
+            self.uarts_left_out = true;
+        }
         Ok(())
     }
 }

@@ -13,6 +13,11 @@ impl<'a> Reader<'_, 'a> {
     /// Puts together what could only be understood at the end.
     pub(super) fn finish(&mut self, tree: Tree<'a>) {
         join(&mut self.machine.memory);
+        if self.machine.gic.is_none()
+            && let Some(fault) = self.gic_fault
+        {
+            self.remember(fault);
+        }
         let maintenance = self.gic_interrupts.nth(self.gic, 0);
         match &mut self.machine.gic {
             Some(Gic::V2(gic)) => gic.maintenance = maintenance,
@@ -41,9 +46,12 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The console that `/chosen` names, directly or by an alias, else the first UART with a driver.
-    fn console(&self, tree: Tree<'a>) -> Option<Console> {
+    fn console(&mut self, tree: Tree<'a>) -> Option<Console> {
+        let path =
+            [self.stdout_path, self.old_stdout_path].into_iter().find(|path| !path.is_empty());
+        let path = path.unwrap_or_default();
         // Behind a colon stand line parameters (Devicetree Specification, 3.6).
-        let path = before(self.stdout_path, b':').unwrap_or(self.stdout_path);
+        let path = before(path, b':').unwrap_or(path);
         let named = match path {
             b"" => return self.uarts.first().map(|uart| self.uart_console(uart)),
             [b'/', step @ ..] => {
@@ -62,7 +70,15 @@ impl<'a> Reader<'_, 'a> {
                 .and_then(string)
                 .and_then(|path| tree.find(path)),
         };
-        let known = named.and_then(|node| self.uarts.iter().find(|uart| uart.inside == node.id()));
+        let named = named.map(|node| node.id());
+        let is_named = |uart: &&Uart<'_>| Some(uart.inside) == named;
+        if self.uarts_left_out && named.is_some() && !self.uarts.iter().any(|uart| is_named(&uart))
+        {
+            self.uarts.clear();
+            self.wanted = named;
+            self.walk(tree.header());
+        }
+        let known = self.uarts.iter().find(is_named);
         Some(known.map_or_else(
             || Console {
                 kind: ConsoleKind::Unsupported(NodeName::new(path)),

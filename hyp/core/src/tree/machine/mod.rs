@@ -1,7 +1,8 @@
 //! What the machine is made of, as the firmware's tree says.
 //!
 //! One walk checks the tree and reads it; at most two look-ups by path (an alias and the console
-//! it names) follow. Nothing is guessed: what the tree does not say is `None`, and the methods that
+//! it names) follow. A node that turns out not to be needed may say what it likes: UARTs other than the
+//! console, CPUs, interrupt controllers beside the one that is taken. Nothing is guessed: what the tree does not say is `None`, and the methods that
 //! demand a part ([`Machine::psci`], [`Machine::gic`], …) name the cause and the remedy.
 //!
 //! Bindings: Devicetree Specification v0.4, chapters 2 and 3, and the files named in the parts
@@ -28,6 +29,8 @@ use parts::check_conduit;
 
 #[cfg(test)]
 mod board_tests;
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -59,6 +62,8 @@ pub struct Machine<'a> {
     pub cpus: ArrayVec<Cpu, MAX_CPUS>,
     /// CPUs that the tree lists beyond [`MAX_CPUS`].
     pub cpus_left_out: usize,
+    /// Why a CPU's node is left out, the first where there are more.
+    pub cpu_fault: Option<TreeError>,
     /// What the PSCI node says; see [`Machine::psci`].
     pub psci_node: Option<PsciNode>,
     /// The interrupt controller.

@@ -11,10 +11,10 @@ use arrayvec::ArrayVec;
 pub(super) struct Level<'a> {
     /// What the node is for its children.
     pub(super) role: Role,
-    /// `#address-cells`, 2 if absent.
-    pub(super) address_cells: u32,
-    /// `#size-cells`, 1 if absent.
-    pub(super) size_cells: u32,
+    /// `#address-cells`, 2 if absent, `None` if it is no number.
+    pub(super) address_cells: Option<u32>,
+    /// `#size-cells`, 1 if absent, `None` if it is no number.
+    pub(super) size_cells: Option<u32>,
     /// `ranges`: absent means that addresses below cannot be reached from above.
     pub(super) ranges: Option<&'a [u8]>,
     /// `interrupt-parent`, its own or inherited.
@@ -75,8 +75,12 @@ impl<'a> Ancestors<'a> {
 
     /// The pairs of address and size in `reg`, as the parent's bus sees them.
     pub(super) fn ranges<'r>(&self, reg: &'r [u8]) -> Read<Ranges<'r>> {
-        let (address_cells, size_cells) =
-            self.parent().map_or((2, 1), |parent| (parent.address_cells, parent.size_cells));
+        let above = self.parent();
+        let (Some(address_cells), Some(size_cells)) =
+            above.map_or((Some(2), Some(1)), |parent| (parent.address_cells, parent.size_cells))
+        else {
+            return Err(content!("reg", "#address-cells or #size-cells above it is not one cell"));
+        };
         if !(1..=2).contains(&address_cells) || size_cells > 2 {
             return Err(content!("reg", "addresses are wider than 64 bits"));
         }
@@ -127,9 +131,9 @@ fn step(bus: &Level<'_>, above: &Level<'_>, address: u64, size: u64) -> Option<u
         return Some(address);
     }
     loop {
-        let child = windows.take(bus.address_cells)?;
-        let parent = windows.take(above.address_cells)?;
-        let len = windows.take(bus.size_cells)?;
+        let child = windows.take(bus.address_cells?)?;
+        let parent = windows.take(above.address_cells?)?;
+        let len = windows.take(bus.size_cells?)?;
         let Some(offset) = address.checked_sub(child) else { continue };
         if offset.checked_add(size).is_some_and(|end| end <= len) {
             return parent.checked_add(offset);

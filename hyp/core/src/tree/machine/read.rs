@@ -13,7 +13,8 @@ use crate::tree::{
 };
 use arrayvec::ArrayVec;
 
-/// UARTs that are remembered until it is known which one is the console.
+/// UARTs that are remembered until it is known which one is the console. That one is read once more if
+/// it is not among them.
 const MAX_UARTS: usize = 8;
 
 /// A UART that may turn out to be the console.
@@ -35,8 +36,15 @@ pub(super) struct Reader<'m, 'a> {
     pub(super) gic: Controller,
     pub(super) gic_interrupts: Interrupts<'a>,
     pub(super) timer: Interrupts<'a>,
+    /// The fault of the first GIC that cannot be used.
+    pub(super) gic_fault: Option<TreeError>,
     pub(super) uarts: ArrayVec<Uart<'a>, MAX_UARTS>,
+    /// A UART is not among them.
+    pub(super) uarts_left_out: bool,
+    /// Where the inside of the only node that is to be read begins, in a second walk.
+    pub(super) wanted: Option<usize>,
     pub(super) stdout_path: &'a [u8],
+    pub(super) old_stdout_path: &'a [u8],
     pub(super) initrd_start: Option<u64>,
     pub(super) initrd_end: Option<u64>,
 }
@@ -53,8 +61,12 @@ pub(super) fn read<'a>(machine: &mut Machine<'a>, bytes: &'a [u8]) -> Result<(),
         gic: Controller::default(),
         gic_interrupts: Interrupts::default(),
         timer: Interrupts::default(),
+        gic_fault: None,
         uarts: ArrayVec::new(),
+        uarts_left_out: false,
+        wanted: None,
         stdout_path: &[],
+        old_stdout_path: &[],
         initrd_start: None,
         initrd_end: None,
     };
@@ -75,7 +87,7 @@ impl<'a> Reader<'_, 'a> {
 
     #[cold]
     #[inline(never)]
-    fn remember(&mut self, error: TreeError) {
+    pub(super) fn remember(&mut self, error: TreeError) {
         self.error.get_or_insert(error);
     }
 
@@ -90,7 +102,8 @@ impl<'a> Reader<'_, 'a> {
 
     /// Walks the tree up to its end or to the first break of the grammar; returns where the root's
     /// inside begins.
-    fn walk(&mut self, header: Header<'a>) -> usize {
+    pub(super) fn walk(&mut self, header: Header<'a>) -> usize {
+        self.above = Ancestors::default();
         let mut tokens = Tokens::new(header);
         let mut root = header.blocks.structure.len();
         // The node whose properties are being gathered: they all come before its first child.
@@ -144,26 +157,28 @@ impl<'a> Reader<'_, 'a> {
         let inherited = parent.and_then(|parent| parent.interrupt_parent);
         let mut interrupts = node.interrupts();
         interrupts.parent = interrupts.parent.or(inherited);
+        let is_all = self.wanted.is_none();
         let read = match parent.map(|parent| parent.role) {
-            Some(Role::Cpus) => self.cpu(node),
-            Some(Role::ReservedMemory) => self.reserved_memory(node),
-            Some(Role::Root) if same(node.value(Key::DeviceType), b"memory\0") => self.memory(node),
-            Some(_) if node.is_enabled() => self.device(node, interrupts),
+            Some(Role::Cpus) if is_all => {
+                if let Err(fault) = self.cpu(node) {
+                    self.machine.cpu_fault.get_or_insert(fault.of(node.name));
+                }
+                Ok(())
+            }
+            Some(Role::ReservedMemory) if is_all => self.reserved_memory(node),
+            Some(Role::Root) if is_all && same(node.value(Key::DeviceType), b"memory\0") => {
+                self.memory(node)
+            }
+            Some(Role::Root | Role::Other) if is_all || self.wanted == Some(node.inside) => {
+                self.device(node, interrupts)
+            }
             _ => Ok(()),
         };
         self.note(node.name, read);
-        let address_cells = node.width(Key::AddressCells, 2);
-        if address_cells.is_none() {
-            self.note(node.name, Err(content!("#address-cells", "is not one cell")));
-        }
-        let size_cells = node.width(Key::SizeCells, 1);
-        if size_cells.is_none() {
-            self.note(node.name, Err(content!("#size-cells", "is not one cell")));
-        }
         let level = Level {
             role,
-            address_cells: address_cells.unwrap_or(2),
-            size_cells: size_cells.unwrap_or(1),
+            address_cells: node.width(Key::AddressCells, 2),
+            size_cells: node.width(Key::SizeCells, 1),
             ranges: node.get(Key::Ranges),
             interrupt_parent: interrupts.parent,
         };
@@ -178,8 +193,9 @@ impl<'a> Reader<'_, 'a> {
         {
             return Ok(());
         }
-        let width = self.above.parent().map_or(0, |cpus| cpus.address_cells);
-        let mpidr = node.get(Key::Reg).and_then(|reg| Cells(reg).take(width)).filter(|_| width > 0);
+        let width =
+            self.above.parent().and_then(|cpus| cpus.address_cells).filter(|width| *width > 0);
+        let mpidr = node.get(Key::Reg).zip(width).and_then(|(reg, width)| Cells(reg).take(width));
         let mpidr = mpidr.ok_or(content!("reg", "is not the CPU's affinity"))?;
         if self.machine.cpus.iter().any(|cpu| cpu.mpidr == mpidr) {
             return Err(content!("reg", "repeats another CPU's affinity"));
@@ -235,6 +251,8 @@ impl<'a> Reader<'_, 'a> {
             machine.bootargs = text(value).ok_or(content!("bootargs", "is not a string"))?;
         } else if name.is(b"stdout-path") {
             self.stdout_path = string(value).ok_or(content!("stdout-path", "is not a string"))?;
+        } else if name.is(b"linux,stdout-path") {
+            self.old_stdout_path = string(value).unwrap_or_default();
         } else if name.is(b"linux,initrd-start") {
             let start = u64_value(value).ok_or(content!("linux,initrd-start", "is no address"))?;
             self.initrd_start = Some(start);
