@@ -187,7 +187,8 @@ fn frames(parent: &Element<'_>, node: &Element<'_>, above: &[&Element<'_>]) -> F
         && frames.iter().all(is_placed)
         && frames.len() > regions
         && frames.len() >= 2
-        && regions <= MAX_REDISTRIBUTOR_REGIONS;
+        && regions <= MAX_REDISTRIBUTOR_REGIONS
+        && node.last(b"redistributor-stride").is_none();
     Frames { frames, is_sound }
 }
 

@@ -136,7 +136,7 @@ impl<'a> Reader<'_, 'a> {
         Ok(GicV3 {
             distributor: self.frame(node, 0)?,
             redistributors,
-            stride: node.get(Key::RedistributorStride).and_then(u64_value),
+            stride: node.get(Key::RedistributorStride).map(stride).transpose()?,
             maintenance: None,
         })
     }
@@ -189,6 +189,14 @@ impl<'a> Reader<'_, 'a> {
         }
         Ok(())
     }
+}
+
+/// Bytes from one redistributor to the next: they have two frames or more of 64 KiB (IHI0069, 12.10).
+fn stride(value: &[u8]) -> Read<u64> {
+    const FRAME: u64 = 0x1_0000;
+    let stride = u64_value(value).filter(|bytes| bytes.is_multiple_of(FRAME) && *bytes > FRAME);
+    stride
+        .ok_or(content!("redistributor-stride", "is not a multiple of 64 KiB, of at least 128 KiB"))
 }
 
 /// How the registers of a 16550 lie; without a word in the tree they are bytes in a row.

@@ -184,3 +184,43 @@ fn the_first_gic_that_can_be_used_is_taken() {
     let error = Machine::from_tree(&tree(std::vec![broken()], None)).unwrap_err();
     assert!(format!("{error}").contains("gic@0"), "{error}");
 }
+
+/// A redistributor has two frames of 64 KiB (IHI0069, 12.10), and the stride between two is a multiple of
+/// one frame (`arm,gic-v3.yaml`).
+#[test]
+fn a_stride_that_no_redistributor_has_is_refused() {
+    let read = |stride: &[u8]| {
+        let properties = [
+            ("compatible", &b"arm,gic-v3\0"[..]),
+            ("reg", &cells([0x800_0000, 0x1_0000, 0x80a_0000, 0x10_0000])),
+            ("redistributor-stride", stride),
+        ];
+        let tree = tree(std::vec![node("gic@8000000", properties, Vec::new())], None);
+        Machine::from_tree(&tree).map(|machine| {
+            let Some(Gic::V3(gic)) = machine.gic else { panic!() };
+            gic.stride
+        })
+    };
+    for stride in [0x2_0000, 0x3_0000, 0x4_0000, 0x100_0000] {
+        assert_eq!(read(&cells([stride])), Ok(Some(stride.into())));
+        assert_eq!(read(&cells([0, stride])), Ok(Some(stride.into())));
+    }
+    let wrong = [
+        &cells([0])[..],
+        &cells([0, 0]),
+        &cells([0x1_0000]),
+        &cells([0x2_1000]),
+        &cells([1, 1]),
+        &[],
+        &[2],
+    ];
+    for stride in wrong {
+        let error = read(stride).unwrap_err();
+        let expected = TreeError::content(
+            b"gic@8000000",
+            "redistributor-stride",
+            "is not a multiple of 64 KiB, of at least 128 KiB",
+        );
+        assert_eq!(error, expected, "{stride:x?}");
+    }
+}
