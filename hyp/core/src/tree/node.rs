@@ -52,6 +52,32 @@ impl<'a> Tree<'a> {
         Node { blocks: self.header.blocks, name: b"", inside: self.root }
     }
 
+    /// The node whose inside begins at `inside`, without its name.
+    pub(super) fn at(&self, inside: usize) -> Node<'a> {
+        Node { blocks: self.header.blocks, name: b"", inside }
+    }
+
+    /// The first node with this `phandle`, which older trees call `linux,phandle`.
+    pub(super) fn with_phandle(&self, phandle: u32) -> Option<Node<'a>> {
+        let mut node = self.root();
+        let mut tokens = Tokens::inside(node.blocks, node.inside);
+        loop {
+            match tokens.advance().ok()?? {
+                Token::Begin { name, inside } => node = Node { name, inside, ..node },
+                // All of them come before the node's first child.
+                Token::Property { name, value, .. } => {
+                    if (name.is(b"phandle") || name.is(b"linux,phandle"))
+                        && u32_value(value) == Some(phandle)
+                    {
+                        return Some(node);
+                    }
+                }
+                Token::End if tokens.depth() == 0 => return None,
+                Token::End => {}
+            }
+        }
+    }
+
     /// The node at an absolute path. A step without unit address finds the first node with that
     /// name and any unit address.
     #[must_use]

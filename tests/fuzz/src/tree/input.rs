@@ -61,16 +61,16 @@ const PROPERTIES: [&[u8]; 40] = [
     b"kaslr-seed",
     b"serial0",
     b"model",
-    b"migrate",
+    b"linux,stdout-path",
     b"method-x",
     b"regs",
     b"",
     b"r",
-    b"dma-coherent",
+    b"interrupt-map",
     b"#",
     b"\xe4\xf6",
-    b"name",
-    b"interrupt-controller",
+    b"interrupt-map-mask",
+    b"linux,phandle",
 ];
 
 /// Values that are text.

@@ -2,7 +2,7 @@
 
 use super::MAX_REDISTRIBUTOR_REGIONS;
 use super::fault::{Fault, Read, content};
-use super::interrupts::{Controller, Interrupts};
+use super::interrupts::{Controller, Interrupts, Parent};
 use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode, RegisterSpacing};
 use super::properties::{Key, Properties};
 use super::read::{Reader, Uart};
@@ -114,11 +114,14 @@ impl<'a> Reader<'_, 'a> {
         };
         self.machine.gic = Some(gic);
         self.gic = Controller {
-            phandle: node.number(Key::Phandle),
+            inside: node.inside,
+            phandle: node.phandle(),
             cells: node.number(Key::InterruptCells).unwrap_or_default(),
+            address_cells: node.number(Key::AddressCells).unwrap_or_default(),
         };
         // A GIC's own interrupt goes to itself, whatever its parent is called.
-        self.gic_interrupts = Interrupts { parent: self.gic.phandle, ..interrupts };
+        self.gic_interrupts =
+            Interrupts { parent: Some(Parent::Inside(node.inside)), ..interrupts };
     }
 
     fn gic_v3(&self, node: &Properties<'a>) -> Read<GicV3> {

@@ -2,6 +2,7 @@
 
 use super::MAX_BANKS;
 use super::fault::{Fault, content};
+use super::interrupts::Router;
 use super::parts::{Console, ConsoleKind, Gic, Timers};
 use super::read::{Reader, Uart};
 use crate::addr::Pa;
@@ -18,7 +19,8 @@ impl<'a> Reader<'_, 'a> {
         {
             self.remember(fault);
         }
-        let maintenance = self.gic_interrupts.nth(self.gic, 0);
+        let router = Router { tree, gic: self.gic };
+        let maintenance = router.nth(&self.gic_interrupts, 0);
         match &mut self.machine.gic {
             Some(Gic::V2(gic)) => gic.maintenance = maintenance,
             Some(Gic::V3(gic)) => gic.maintenance = maintenance,
@@ -26,7 +28,7 @@ impl<'a> Reader<'_, 'a> {
         }
         // Order of `interrupts` without names, and the names (`arm,arch_timer.yaml`); the first is
         // the secure timer's.
-        let timer = |index, name: &[u8]| self.timer.intid(self.gic, index, name);
+        let timer = |index, name: &[u8]| router.intid(&self.timer, index, name);
         self.machine.timers = Timers {
             physical: timer(1, b"phys"),
             virtual_: timer(2, b"virt"),
@@ -42,25 +44,26 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         self.machine.model = tree.root().value(b"model").and_then(text).unwrap_or_default();
-        self.machine.console = self.console(tree);
+        self.machine.console = self.console(router);
     }
 
     /// The console that `/chosen` names, directly or by an alias, else the first UART with a driver.
-    fn console(&mut self, tree: Tree<'a>) -> Option<Console> {
+    fn console(&mut self, router: Router<'a>) -> Option<Console> {
+        let tree = router.tree;
         let path =
             [self.stdout_path, self.old_stdout_path].into_iter().find(|path| !path.is_empty());
         let path = path.unwrap_or_default();
         // Behind a colon stand line parameters (Devicetree Specification, 3.6).
         let path = before(path, b':').unwrap_or(path);
         let named = match path {
-            b"" => return self.uarts.first().map(|uart| self.uart_console(uart)),
+            b"" => return self.uarts.first().map(|uart| uart_console(router, uart)),
             [b'/', step @ ..] => {
                 // Most often it is a child of the root, by its whole name, which no other has
                 // (Devicetree Specification, 2.2.1).
                 if before(step, b'@').is_some()
                     && let Some(uart) = self.uarts.iter().find(|uart| uart.at_root == Some(step))
                 {
-                    return Some(self.uart_console(uart));
+                    return Some(uart_console(router, uart));
                 }
                 tree.find(path)
             }
@@ -85,16 +88,16 @@ impl<'a> Reader<'_, 'a> {
                 registers: PaRange::between(Pa(0), Pa(0)),
                 interrupt: None,
             },
-            |uart| self.uart_console(uart),
+            |uart| uart_console(router, uart),
         ))
     }
+}
 
-    fn uart_console(&self, uart: &Uart<'a>) -> Console {
-        Console {
-            kind: uart.kind,
-            registers: uart.registers,
-            interrupt: uart.interrupts.nth(self.gic, 0),
-        }
+fn uart_console<'a>(router: Router<'a>, uart: &Uart<'a>) -> Console {
+    Console {
+        kind: uart.kind,
+        registers: uart.registers,
+        interrupt: router.nth(&uart.interrupts, 0),
     }
 }
 

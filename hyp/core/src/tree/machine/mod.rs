@@ -32,6 +32,8 @@ mod board_tests;
 #[cfg(test)]
 mod foreign_tests;
 #[cfg(test)]
+mod interrupt_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod uart_tests;

@@ -1,6 +1,7 @@
 //! Where a node sits: cell widths, address translation and what is inherited from above.
 
 use super::fault::{Fault, Read, content};
+use super::interrupts::Parent;
 use crate::addr::Pa;
 use crate::memory::PaRange;
 use crate::tree::{Cells, MAX_DEPTH};
@@ -17,8 +18,8 @@ pub(super) struct Level<'a> {
     pub(super) size_cells: Option<u32>,
     /// `ranges`: absent means that addresses below cannot be reached from above.
     pub(super) ranges: Option<&'a [u8]>,
-    /// `interrupt-parent`, its own or inherited.
-    pub(super) interrupt_parent: Option<u32>,
+    /// Whom interrupts speak to.
+    pub(super) interrupt_parent: Option<Parent>,
 }
 
 /// What a node is for its children.

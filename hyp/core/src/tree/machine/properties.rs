@@ -1,6 +1,6 @@
 //! The properties of one node, gathered before it is known what the node is.
 
-use super::interrupts::Interrupts;
+use super::interrupts::{Interrupts, Parent};
 use crate::tree::{PropertyName, Strings, same, u32_value};
 
 /// A property that matters here, in the order of [`NAMES`].
@@ -21,6 +21,7 @@ pub(super) enum Key {
     Method,
     NoMap,
     Phandle,
+    LinuxPhandle,
     Reg,
     Ranges,
     RegShift,
@@ -32,7 +33,7 @@ pub(super) enum Key {
 
 /// Their names, by first byte. A table, because the compiler makes a comparison that it knows one side
 /// of into a row of its own instructions.
-static NAMES: [&[u8]; 22] = [
+static NAMES: [&[u8]; 23] = [
     b"#address-cells",
     b"#size-cells",
     b"#interrupt-cells",
@@ -48,6 +49,7 @@ static NAMES: [&[u8]; 22] = [
     b"method",
     b"no-map",
     b"phandle",
+    b"linux,phandle",
     b"reg",
     b"ranges",
     b"reg-shift",
@@ -67,7 +69,8 @@ fn places(first: u8) -> (usize, usize) {
         b'i' => [Key::Interrupts, Key::Method],
         b'm' => [Key::Method, Key::NoMap],
         b'n' => [Key::NoMap, Key::Phandle],
-        b'p' => [Key::Phandle, Key::Reg],
+        b'p' => [Key::Phandle, Key::LinuxPhandle],
+        b'l' => [Key::LinuxPhandle, Key::Reg],
         b'r' => [Key::Reg, Key::Status],
         b's' => return (Key::Status as usize, NAMES.len()),
         _ => return (0, 0),
@@ -125,8 +128,14 @@ impl<'a> Properties<'a> {
             list: self.get(Key::Interrupts),
             extended: self.get(Key::InterruptsExtended),
             names: self.get(Key::InterruptNames),
-            parent: self.number(Key::InterruptParent),
+            reg: self.value(Key::Reg),
+            parent: self.number(Key::InterruptParent).map(Parent::Phandle),
         }
+    }
+
+    /// What others call the node by, in older trees by an older name.
+    pub(super) fn phandle(&self) -> Option<u32> {
+        self.number(Key::Phandle).or_else(|| self.number(Key::LinuxPhandle))
     }
 
     /// Devicetree Specification, 2.3.4: absent means okay.

@@ -1,7 +1,7 @@
 //! The one walk that reads a machine.
 
 use super::fault::{Fault, Read, content};
-use super::interrupts::{Controller, Interrupts};
+use super::interrupts::{Controller, Interrupts, Parent};
 use super::parts::{ConsoleKind, Cpu, EnableMethod, Reserved, Seed};
 use super::place::{Ancestors, Level, Role};
 use super::properties::{Key, Properties};
@@ -180,7 +180,12 @@ impl<'a> Reader<'_, 'a> {
             address_cells: node.width(Key::AddressCells, 2),
             size_cells: node.width(Key::SizeCells, 1),
             ranges: node.get(Key::Ranges),
-            interrupt_parent: interrupts.parent,
+            // Without a word below it they speak to the nearest node above that takes some
+            // (Devicetree Specification, 2.4).
+            interrupt_parent: match node.get(Key::InterruptCells) {
+                Some(_) => Some(Parent::Inside(node.inside)),
+                None => interrupts.parent,
+            },
         };
         self.above.push(level);
     }
