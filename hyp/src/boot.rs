@@ -226,7 +226,8 @@ fn start_gic(machine: &Machine<'_>) {
         mm::el2_map::device(range.base(), range.size())
             .unwrap_or_else(|error| fail(BAD_INPUT, format_args!("GIC at {range}: {error}")))
     };
-    gic::init(found, map).unwrap_or_else(|error| bad_input(&error));
+    let ppis = machine.ppis().unwrap_or_else(|error| bad_input(&error));
+    gic::init(found, ppis, map).unwrap_or_else(|error| bad_input(&error));
 }
 
 /// Starts the other CPUs and waits until they are there; goes on without one that is not.

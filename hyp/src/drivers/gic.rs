@@ -6,8 +6,9 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use arrayvec::ArrayVec;
+use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::memory::PaRange;
-use hyp_core::tree::machine::{Gic, GicV2};
+use hyp_core::tree::machine::{Gic, GicV2, Ppis};
 use hyp_core::vgic::GicVersion;
 
 use super::gic_parts::{FIRST_SPI, SPECIAL};
@@ -21,17 +22,23 @@ pub(crate) use super::gic_parts::{Claim, GicError, KICK_SGI};
 /// First private peripheral interrupt.
 const FIRST_PPI: u32 = 16;
 
-/// INTID of the maintenance interrupt: PPI 9 (BSA, "PPI assignments") unless the tree knows better.
-static MAINTENANCE: AtomicU32 = AtomicU32::new(25);
+/// INTIDs of the PPIs that EL2 takes, settled at boot.
+static MAINTENANCE: AtomicU32 = AtomicU32::new(0);
+static HYP_TIMER: AtomicU32 = AtomicU32::new(0);
+static VIRTUAL_TIMER: AtomicU32 = AtomicU32::new(0);
+static PHYSICAL_TIMER: AtomicU32 = AtomicU32::new(0);
 
 /// Sets the controller up, and the calling CPU's part of it. `map` maps registers for ever.
-pub(crate) fn init(gic: &Gic, map: impl Fn(PaRange) -> Mmio) -> Result<(), GicError> {
-    let maintenance = match gic {
+pub(crate) fn init(gic: &Gic, ppis: Ppis, map: impl Fn(PaRange) -> Mmio) -> Result<(), GicError> {
+    MAINTENANCE.store(ppis.maintenance, Ordering::Relaxed);
+    HYP_TIMER.store(ppis.hyp_timer, Ordering::Relaxed);
+    VIRTUAL_TIMER.store(ppis.virtual_timer, Ordering::Relaxed);
+    PHYSICAL_TIMER.store(ppis.physical_timer, Ordering::Relaxed);
+    match gic {
         Gic::V2(v2) => {
             let interface = map(GicV2::interface_pages(v2.cpu_interface));
             let hypervisor = v2.hypervisor.ok_or(GicError::Short("GICH frame"))?;
             gicv2::init(map(v2.distributor), interface, map(hypervisor))?;
-            v2.maintenance
         }
         Gic::V3(v3) => {
             let mut redistributors = ArrayVec::new();
@@ -40,11 +47,7 @@ pub(crate) fn init(gic: &Gic, map: impl Fn(PaRange) -> Mmio) -> Result<(), GicEr
                 let _full = redistributors.try_push(map(*region));
             }
             gicv3::init(map(v3.distributor), redistributors, v3.stride)?;
-            v3.maintenance
         }
-    };
-    if let Some(intid @ FIRST_PPI..FIRST_SPI) = maintenance {
-        MAINTENANCE.store(intid, Ordering::Relaxed);
     }
     init_cpu()
 }
@@ -66,6 +69,37 @@ pub(crate) fn version() -> GicVersion {
 #[inline]
 pub(crate) fn maintenance_intid() -> u32 {
     MAINTENANCE.load(Ordering::Relaxed)
+}
+
+/// INTID of EL2's own timer.
+#[inline]
+pub(crate) fn hyp_timer_intid() -> u32 {
+    HYP_TIMER.load(Ordering::Relaxed)
+}
+
+/// The INTID that a guest has for its timer whose physical interrupt is `intid`, if it is one's.
+#[inline]
+pub(crate) fn guest_timer(intid: u32) -> Option<u32> {
+    if intid == VIRTUAL_TIMER.load(Ordering::Relaxed) {
+        Some(VTIMER_INTID)
+    } else if intid == PHYSICAL_TIMER.load(Ordering::Relaxed) {
+        Some(PTIMER_INTID)
+    } else {
+        None
+    }
+}
+
+/// The inverse of [`guest_timer`].
+#[inline]
+pub(crate) fn physical_timer(intid: u32) -> u32 {
+    let timer = if intid == VTIMER_INTID { &VIRTUAL_TIMER } else { &PHYSICAL_TIMER };
+    timer.load(Ordering::Relaxed)
+}
+
+/// Private interrupts that each CPU takes.
+pub(crate) fn ppis() -> [u32; 4] {
+    [&MAINTENANCE, &HYP_TIMER, &VIRTUAL_TIMER, &PHYSICAL_TIMER]
+        .map(|intid| intid.load(Ordering::Relaxed))
 }
 
 /// Priority bits of the virtual CPU interface, 5 to 8.
@@ -178,8 +212,9 @@ pub(crate) fn forgets_lines() -> bool {
     gicv2::get().is_some_and(gicv2::GicV2::forgets_lines)
 }
 
-/// Whether one of these private interrupts of the calling CPU is active, on a GICv2.
-pub(crate) fn is_active_here(intids: &[u32]) -> bool {
+/// Whether the interrupt of one of the guest's timers is active on the calling CPU, on a GICv2.
+pub(crate) fn is_timer_active_here() -> bool {
+    let intids = [VTIMER_INTID, PTIMER_INTID].map(physical_timer);
     let mask = intids.iter().fold(0, |mask, intid| mask | 1_u32.wrapping_shl(*intid));
     gicv2::get().is_some_and(|gic| gic.active_here() & mask != 0)
 }

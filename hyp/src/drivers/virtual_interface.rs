@@ -5,7 +5,7 @@ use hyp_core::vgic::{CpuInterface, ListRegister, hcr};
 
 use super::mmio::Registers;
 use super::registers::gicv2::Hypervisor;
-use super::{gicv2, gicv3};
+use super::{gic, gicv2, gicv3};
 use crate::arch::sysreg::fields::{cntv_ctl, ich_vtr_more};
 use crate::arch::{barrier, ich, low_half, sysreg};
 use crate::injection;
@@ -121,6 +121,11 @@ impl CpuInterface for VirtualInterface {
         // CNTP_CTL_EL0 has the same fields.
         (cntv_ctl::ENABLE::SET + cntv_ctl::IMASK::CLEAR + cntv_ctl::ISTATUS::SET)
             .matches_all(control)
+    }
+
+    #[inline]
+    fn physical_timer(&self, intid: u32) -> u32 {
+        gic::physical_timer(intid)
     }
 
     fn deactivate_physical(&mut self, intid: u32) {

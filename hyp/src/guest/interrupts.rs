@@ -1,6 +1,5 @@
 //! Physical interrupts, which all come to EL2.
 
-use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::vgic::{Arrival, Kicks};
 
 use super::inject::serror;
@@ -12,12 +11,6 @@ use crate::drivers::gic;
 use crate::drivers::virtual_interface::VirtualInterface;
 use crate::say::warn;
 use crate::{console, injection, machine};
-
-/// Private interrupts that each CPU takes beside the GIC's own.
-pub(crate) const PPIS: [u32; 3] = [HYP_TIMER, VTIMER_INTID, PTIMER_INTID];
-
-/// INTID of the EL2 physical timer: PPI 10.
-const HYP_TIMER: u32 = 26;
 
 /// Number of the CPU that the console's interrupt comes to.
 pub(super) const CONSOLE_CPU: usize = 0;
@@ -50,15 +43,17 @@ pub(crate) fn take_at_once(vcpu: &Vcpu) -> Taken {
         return Taken::Events;
     };
     gic::drop_priority_v3(intid);
-    let what = match intid {
-        VTIMER_INTID | PTIMER_INTID => Arrival::Timer(intid),
-        gic::KICK_SGI => Arrival::Kick,
-        _ => return Taken::V3(intid),
+    let what = if intid == gic::KICK_SGI {
+        Arrival::Kick
+    } else if let Some(timer) = gic::guest_timer(intid) {
+        Arrival::Timer { intid: timer, physical: intid }
+    } else {
+        return Taken::V3(intid);
     };
     if !vm.gic.arrived(index, what, &mut VirtualInterface::V3) {
         return Taken::V3(intid);
     }
-    if let Arrival::Timer(_) = what {
+    if let Arrival::Timer { .. } = what {
         return Taken::Timer;
     }
     gic::deactivate_v3(gic::KICK_SGI);
@@ -101,20 +96,20 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
     }
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
     let mut iface = VirtualInterface::here();
-    let kicks = match claim.intid {
+    if let Some(timer) = gic::guest_timer(claim.intid) {
         // Stays active: the guest deactivates it through its list register.
-        intid @ (VTIMER_INTID | PTIMER_INTID) => {
-            // It comes again only once the guest has deactivated the one before.
-            vcpu.state.note_life();
-            let kicks = vm.gic.ppi_fired(index, intid, &mut iface);
-            if gic::forgets_lines() {
-                timer::fire_soon();
-            }
-            injection::was_served();
-            return vm.pass_on(index, kicks, &Here, &mut iface);
+        // It comes again only once the guest has deactivated the one before.
+        vcpu.state.note_life();
+        let kicks = vm.gic.ppi_fired(index, timer, &mut iface);
+        if gic::forgets_lines() {
+            timer::fire_soon();
         }
+        injection::was_served();
+        return vm.pass_on(index, kicks, &Here, &mut iface);
+    }
+    let kicks = match claim.intid {
         gic::KICK_SGI => vm.gic.sync(index, &mut iface),
-        HYP_TIMER => {
+        intid if intid == gic::hyp_timer_intid() => {
             timer::stop();
             injection::serror_at_el2();
             console::timer_fired();
@@ -123,7 +118,7 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
                 serve_console(vcpu);
             }
             stuck::timer_fired(vcpu);
-            if gic::forgets_lines() && gic::is_active_here(&[VTIMER_INTID, PTIMER_INTID]) {
+            if gic::forgets_lines() && gic::is_timer_active_here() {
                 timer::fire_soon();
             }
             tracing::tell_counts();

@@ -12,7 +12,7 @@ use hyp_core::vgic::GicVersion;
 use hyp_core::vm::Runaway;
 
 use super::vcpu::{State, Vcpu};
-use super::{events, instance, interrupts, power, traps};
+use super::{events, instance, power, traps};
 use crate::arch::stage2::{self, Regime};
 use crate::arch::{cpu, ident, percpu};
 use crate::drivers::gic;
@@ -76,7 +76,5 @@ fn run_cpu(index: usize) -> ! {
 fn prepare_cpu(regime: &Regime) {
     stage2::install(regime);
     injection::raise_line();
-    for intid in interrupts::PPIS.into_iter().chain([gic::maintenance_intid()]) {
-        gic::enable_ppi(intid);
-    }
+    gic::ppis().into_iter().for_each(gic::enable_ppi);
 }

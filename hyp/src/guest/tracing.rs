@@ -7,7 +7,6 @@ use hyp_abi::psci;
 use hyp_abi::smccc::{FunctionId, owner};
 use hyp_abi::trace::{Kind, Range};
 use hyp_abi::vendor::{list_2021, pkvm};
-use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{Dialect, VmDescription};
 use hyp_core::esr::{Access, Direction};
@@ -304,7 +303,7 @@ pub(crate) fn register(is_sgi: bool) {
 #[inline(never)]
 pub(crate) fn interrupt(intid: u32) {
     count(match intid {
-        VTIMER_INTID | PTIMER_INTID => Counted::Timer,
+        intid if gic::guest_timer(intid).is_some() => Counted::Timer,
         gic::KICK_SGI => Counted::Kick,
         intid if intid == gic::maintenance_intid() => Counted::Maintenance,
         _ => Counted::Other,

@@ -1,17 +1,13 @@
 //! What the tree says of the machine, and what of it will not do.
 
-use hyp_abi::vplatform::{GICR_STRIDE, PTIMER_INTID, VTIMER_INTID};
+use hyp_abi::vplatform::GICR_STRIDE;
 use hyp_core::tree::Machine;
 use hyp_core::tree::machine::{
-    ConsoleKind, EnableMethod, Gic, GicV2, GicV3, MachineError, PsciConduit,
+    ConsoleKind, EnableMethod, Gic, GicV2, GicV3, MachineError, Ppis, PsciConduit,
 };
 
 use super::report::{Controller, Core, Hardware, Interrupt, Place, Report, Severity, Uart};
 
-/// EL2's own timer, CNTHP (Server Base System Architecture, "Base System PPI assignments").
-const HYP_TIMER: u32 = 26;
-/// The maintenance interrupt that EL2 assumes where the tree names none (the same source).
-const MAINTENANCE: u32 = 25;
 /// Bytes of a seed that EL2 is content with.
 const SEED: usize = 32;
 /// CPUs that EL2 uses at most.
@@ -127,10 +123,7 @@ fn check_redistributors(report: &mut Report) {
 }
 
 fn interrupts(machine: &Machine<'_>, report: &mut Report) {
-    let maintenance = machine.gic.as_ref().and_then(|gic| match gic {
-        Gic::V2(gic) => gic.maintenance,
-        Gic::V3(gic) => gic.maintenance,
-    });
+    let maintenance = machine.maintenance();
     let timers = machine.timers;
     report.machine.interrupts = [
         ("GIC maintenance", maintenance),
@@ -140,28 +133,25 @@ fn interrupts(machine: &Machine<'_>, report: &mut Report) {
     ]
     .map(|(what, intid)| Interrupt { what, intid })
     .into();
+    if let Err(error) = machine.ppis() {
+        report.find(Severity::Stop, "interrupts", error.to_string());
+    }
+    let usual = Ppis::USUAL;
     if machine.gic.is_some() && maintenance.is_none() {
-        let text = format!("the GIC's node names no maintenance interrupt: {MAINTENANCE} is taken");
+        let text = format!(
+            "the GIC's node names no maintenance interrupt: {} is taken",
+            usual.maintenance
+        );
         report.find(Severity::Note, "interrupts", text);
     }
-    for (what, found, expected) in [
-        ("EL2's timer", timers.hyp_physical, HYP_TIMER),
-        ("the virtual timer", timers.virtual_, VTIMER_INTID),
-        ("the physical timer", timers.physical, PTIMER_INTID),
+    for (what, found, taken) in [
+        ("EL2's timer", timers.hyp_physical, usual.hyp_timer),
+        ("the virtual timer", timers.virtual_, usual.virtual_timer),
+        ("the physical timer", timers.physical, usual.physical_timer),
     ] {
-        match found {
-            Some(found) if found != expected => {
-                let text = format!(
-                    "{what} is interrupt {found} in the tree, and Postern expects {expected}: no \
-                     guest would see a tick. Postern does not run on such a machine yet"
-                );
-                report.find(Severity::Stop, "interrupts", text);
-            }
-            Some(_) => {}
-            None => {
-                let text = format!("the timer's node does not list {what}: {expected} is taken");
-                report.find(Severity::Note, "interrupts", text);
-            }
+        if found.is_none() {
+            let text = format!("the timer's node does not list {what}: {taken} is taken");
+            report.find(Severity::Note, "interrupts", text);
         }
     }
 }

@@ -135,6 +135,28 @@ fn boards_boot_where_nothing_collides() {
     assert!(free > (4 << 30) - (40 << 20), "{free:#x}");
 }
 
+/// Qualcomm's SoCs have the timers at PPIs 1, 2, 3 and 0.
+#[test]
+fn timers_may_have_other_interrupts() {
+    let tree = |ppis: [u32; 4]| {
+        let list = |ppis: [u32; 4]| -> Vec<u8> {
+            ppis.iter().flat_map(|ppi| [1, *ppi, 0xf08]).flat_map(u32::to_be_bytes).collect()
+        };
+        let (old, new) = (list([13, 14, 11, 10]), list(ppis));
+        let mut tree = zcu102();
+        let at = tree.windows(old.len()).position(|bytes| bytes == old).unwrap();
+        tree[at..at + new.len()].copy_from_slice(&new);
+        tree
+    };
+    let report = checked(&tree([1, 2, 3, 0]), Some(Board::Zcu102), |_| {});
+    assert!(report.boots, "{:?}", report.findings);
+    let numbers: Vec<_> = report.machine.interrupts.iter().map(|one| one.intid).collect();
+    assert_eq!(numbers, [Some(25), Some(16), Some(19), Some(18)]);
+    // Two timers with one interrupt.
+    let report = checked(&tree([1, 2, 3, 3]), Some(Board::Zcu102), |_| {});
+    assert!(stops(&report).iter().any(|text| text.contains("the same PPI")));
+}
+
 #[test]
 fn memory_that_firmware_fills_in_is_reckoned_with() {
     let tree = board(&[], false, vec![reserved(0, 0x1000)]);

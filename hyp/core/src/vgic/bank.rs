@@ -59,7 +59,7 @@ pub(super) struct Bank {
     pub(super) word: Word,
     pub(super) priority: [u8; 32],
     pub(super) slots: Slots,
-    /// Physical PPIs that this CPU acknowledged and nobody has deactivated yet.
+    /// Timers whose physical PPI this CPU acknowledged and nobody has deactivated yet.
     physical: u32,
     /// Live interrupts whose list register has the HW bit.
     tied: u32,
@@ -155,13 +155,14 @@ impl Bank {
     /// The shortest road, for an SGI sent to oneself and a timer: interrupt `n` happens again and
     /// its old list register still has its name on it, but is empty. Then a write of that
     /// register is all; the model knows it as pending there already. `false` if not so.
-    /// `source` is the sender of a GICv2's SGI, else 0; `is_tied` is what [`Self::is_tied`] says.
+    /// `source` is the sender of a GICv2's SGI, else 0; `physical` is what it is tied to, if
+    /// [`Self::is_tied`] says so.
     #[inline(always)]
     pub(super) fn revive(
         &self,
         n: u32,
         source: u32,
-        is_tied: bool,
+        physical: Option<u32>,
         groups: Groups,
         iface: &mut impl CpuInterface,
     ) -> bool {
@@ -173,7 +174,7 @@ impl Bank {
             return false;
         }
         let lr = self.describe(n).with_pending(true).with_source(source);
-        iface.write_lr(index(slot), if is_tied { lr.with_physical() } else { lr });
+        iface.write_lr(index(slot), physical.map_or(lr, |intid| lr.with_physical(intid)));
         true
     }
 
@@ -277,11 +278,11 @@ impl Bank {
         }
     }
 
-    /// Deactivates the physical interrupts `mask`.
+    /// Deactivates the physical interrupts of the timers in `mask`.
     #[cold]
     fn let_go(&mut self, mask: u32, iface: &mut impl CpuInterface) {
         for n in Bits(mask) {
-            iface.deactivate_physical(n);
+            iface.deactivate_physical(iface.physical_timer(n));
         }
         self.physical &= !mask;
     }
@@ -296,7 +297,12 @@ impl Bank {
     /// What a list register for interrupt `n` is to hold, and the note that it does.
     /// `deliverable` is the word's set of that name.
     #[inline]
-    pub(super) fn load(&mut self, n: u32, deliverable: u32) -> ListRegister {
+    pub(super) fn load(
+        &mut self,
+        n: u32,
+        deliverable: u32,
+        iface: &impl CpuInterface,
+    ) -> ListRegister {
         let mask = bit(n);
         let active = self.word.active & mask != 0;
         // What is pending behind an active interrupt stays in the model until its end: a list
@@ -313,7 +319,7 @@ impl Bank {
             // A list register tied to the physical interrupt cannot call for a look at its end:
             // that look then deactivates the physical one, too.
             self.tied |= mask;
-            lr.with_physical()
+            lr.with_physical(iface.physical_timer(n))
         } else if look_again {
             lr.with_eoi_interrupt()
         } else {
@@ -415,7 +421,7 @@ impl Bank {
             }
             let slot = free.trailing_zeros();
             free &= free.wrapping_sub(1);
-            let lr = self.load(n, deliverable);
+            let lr = self.load(n, deliverable, iface);
             self.take(slot, n);
             iface.write_lr(index(slot), lr);
         }

@@ -143,7 +143,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         let sender = byte(u64::from(member(vcpu)));
         if targets == member(vcpu) {
             let mut bank = cpu.bank.lock();
-            if bank.revive(intid, low(vcpu as u64), false, self.groups(), iface) {
+            if bank.revive(intid, low(vcpu as u64), None, self.groups(), iface) {
                 return Kicks::NONE;
             }
             bank.send(intid, sender);

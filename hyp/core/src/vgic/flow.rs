@@ -201,7 +201,7 @@ impl Flow<'_> {
             let lr = match intid.checked_sub(FIRST_SPI) {
                 None => {
                     self.bank.take(slot, intid);
-                    self.bank.load(intid, self.bank.word.deliverable(groups))
+                    self.bank.load(intid, self.bank.word.deliverable(groups), iface)
                 }
                 Some(spi) => {
                     self.bank.slots.take(slot, intid);

@@ -56,12 +56,11 @@ impl ListRegister {
         Self(self.0 | (group1 as u64) << Self::GROUP1.trailing_zeros())
     }
 
-    /// The same, tied to the physical interrupt of the same number: the guest's deactivation
-    /// deactivates that too.
+    /// The same, tied to the physical interrupt `intid`: the guest's deactivation deactivates that too.
     #[inline(always)]
     #[must_use]
-    pub const fn with_physical(self) -> Self {
-        Self(self.0 | Self::HW | ((self.intid() as u64) << Self::PHYSICAL_SHIFT))
+    pub const fn with_physical(self, intid: u32) -> Self {
+        Self(self.0 | Self::HW | (intid as u64) << Self::PHYSICAL_SHIFT)
     }
 
     /// The same, sent by CPU interface `source` (0 to 7): for SGIs of a GICv2, in place of the one
@@ -134,6 +133,12 @@ impl ListRegister {
         self.0 & Self::HW != 0
     }
 
+    /// The physical interrupt that it is tied to, where it is.
+    #[must_use]
+    pub const fn physical(self) -> u32 {
+        low(self.0 >> Self::PHYSICAL_SHIFT) & gich_lr::INTID
+    }
+
     /// Asks for a maintenance interrupt at deactivation.
     #[must_use]
     pub const fn has_eoi_interrupt(self) -> bool {
@@ -149,8 +154,7 @@ impl ListRegister {
         let group = (self.is_group1() as u32) << gich_lr::GROUP1_SHIFT;
         let priority = (self.priority() as u32 >> 3) << gich_lr::PRIORITY_SHIFT;
         let tie = if self.is_physical() {
-            let physical = low(self.0 >> Self::PHYSICAL_SHIFT) & gich_lr::INTID;
-            gich_lr::HW | physical << gich_lr::PHYSICAL_SHIFT
+            gich_lr::HW | self.physical() << gich_lr::PHYSICAL_SHIFT
         } else {
             let eoi = if self.has_eoi_interrupt() { gich_lr::EOI } else { 0 };
             eoi | self.source() << gich_lr::SOURCE_SHIFT
@@ -166,8 +170,7 @@ impl ListRegister {
             .with_group1(raw >> gich_lr::GROUP1_SHIFT & 1 != 0);
         lr.0 |= ((raw >> gich_lr::STATE_SHIFT & 3) as u64) << 62;
         if raw & gich_lr::HW != 0 {
-            let physical = raw >> gich_lr::PHYSICAL_SHIFT & gich_lr::INTID;
-            lr.0 |= Self::HW | (physical as u64) << Self::PHYSICAL_SHIFT;
+            lr = lr.with_physical(raw >> gich_lr::PHYSICAL_SHIFT & gich_lr::INTID);
         } else {
             lr = lr.with_source(raw >> gich_lr::SOURCE_SHIFT);
             if raw & gich_lr::EOI != 0 {
@@ -271,6 +274,8 @@ pub trait CpuInterface {
     /// Whether the physical line of a timer PPI is asserted: enabled, unmasked and expired.
     /// Asked for INTIDs 27 and 30 only.
     fn timer_line(&self, intid: u32) -> bool;
+    /// INTID of the physical PPI, 16 to 31, of the timer that is `intid` to guests: 27 or 30.
+    fn physical_timer(&self, intid: u32) -> u32;
     /// Deactivates the physical PPI `intid` (ICC_DIR_EL1), which this CPU acknowledged and
     /// reported by `ppi_fired`.
     fn deactivate_physical(&mut self, intid: u32);

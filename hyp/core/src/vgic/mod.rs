@@ -131,8 +131,13 @@ impl<R: RelaxStrategy> Cpu<R> {
 /// A physical interrupt that may be all that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The PPI of one of the guest's timers: 27 or 30.
-    Timer(u32),
+    /// The PPI of one of the guest's timers.
+    Timer {
+        /// The number that it has in the guest: 27 or 30.
+        intid: u32,
+        /// The number that it has here.
+        physical: u32,
+    },
     /// A kick.
     Kick,
 }
@@ -264,8 +269,8 @@ impl<R: RelaxStrategy> Vgic<R> {
         self.resync(vcpu, iface)
     }
 
-    /// The physical PPI `intid` of a guest's timer (27 or 30) fired on this CPU: the caller has
-    /// acknowledged it and dropped its priority, and leaves it active. Others are ignored.
+    /// The physical PPI of the timer that is `intid` to guests (27 or 30) fired on this CPU: the caller
+    /// has acknowledged it and dropped its priority, and leaves it active. Others are ignored.
     pub fn ppi_fired(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
@@ -281,8 +286,8 @@ impl<R: RelaxStrategy> Vgic<R> {
     #[inline(always)]
     pub fn arrived(&self, vcpu: usize, what: Arrival, iface: &mut impl CpuInterface) -> bool {
         let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        let (sgi, intid) = match what {
-            Arrival::Timer(intid) => (0, intid),
+        let (sgi, intid, physical) = match what {
+            Arrival::Timer { intid, physical } => (0, intid, Some(physical)),
             Arrival::Kick => {
                 let sgi = cpu.inbox.load(Ordering::Acquire);
                 if !sgi.is_power_of_two()
@@ -291,13 +296,13 @@ impl<R: RelaxStrategy> Vgic<R> {
                 {
                     return false;
                 }
-                (sgi, sgi.trailing_zeros())
+                (sgi, sgi.trailing_zeros(), None)
             }
         };
         let bank = cpu.bank.lock();
         let is_timer = sgi == 0;
         let is_done = (!is_timer || bank.is_tied(intid))
-            && bank.revive(intid, 0, is_timer, self.groups(), iface);
+            && bank.revive(intid, 0, physical, self.groups(), iface);
         drop(bank);
         // The vCPU is not running, so that the same SGI, sent once more meanwhile, is one with this.
         is_done && (is_timer || cpu.inbox.fetch_and(!sgi, Ordering::AcqRel) == sgi)
@@ -308,7 +313,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     #[inline(always)]
     pub fn sgi_to_self(&self, vcpu: usize, value: u64, iface: &mut impl CpuInterface) -> bool {
         let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, false, self.groups(), iface)
+        cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, None, self.groups(), iface)
     }
 
     /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names one other and nobody else.

@@ -28,8 +28,9 @@ pub struct Hardware {
     mask: u8,
     /// ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2 together.
     running: BTreeSet<u8>,
-    /// The timers' lines, and which of their interrupts are active physically.
+    /// The timers' lines, by the guest's INTID.
     lines: BTreeSet<u32>,
+    /// Physical INTIDs of those whose interrupts are active.
     active: BTreeSet<u32>,
 }
 
@@ -41,6 +42,11 @@ fn iar(lr: ListRegister) -> u32 {
 /// The same of SGI `intid` from `sender`.
 fn claim(intid: u32, sender: usize) -> u32 {
     intid | u32::try_from(sender).unwrap_or(0) << 10
+}
+
+/// The physical INTID of the timer that is `intid` to the guest: here they are other numbers.
+pub(super) fn physical(intid: u32) -> u32 {
+    intid ^ 8
 }
 
 fn is_there(lr: ListRegister) -> bool {
@@ -143,7 +149,7 @@ impl Hardware {
     fn deactivate(&mut self, iar: u32) {
         let Some(n) = self.find(iar) else { return self.count() };
         if self.list[n].is_physical() {
-            self.active.remove(&self.list[n].intid());
+            self.active.remove(&self.list[n].physical());
         }
         self.clear(n, 1 << 63);
     }
@@ -183,10 +189,11 @@ impl Hardware {
         }
     }
 
-    /// The physical timer interrupt that EL2 takes now, acknowledged.
+    /// The timer whose physical interrupt EL2 takes now, acknowledged, by the guest's INTID.
     pub fn take_physical(&mut self) -> Option<u32> {
-        let intid = self.lines.difference(&self.active).next().copied()?;
-        self.active.insert(intid);
+        let is_ready = |intid: &&u32| !self.active.contains(&physical(**intid));
+        let intid = *self.lines.iter().find(is_ready)?;
+        self.active.insert(physical(intid));
         Some(intid)
     }
 
@@ -257,6 +264,10 @@ impl CpuInterface for Hardware {
 
     fn timer_line(&self, intid: u32) -> bool {
         self.lines.contains(&intid)
+    }
+
+    fn physical_timer(&self, intid: u32) -> u32 {
+        physical(intid)
     }
 
     fn deactivate_physical(&mut self, intid: u32) {

@@ -4,7 +4,7 @@
 use hyp_core::esr::Width;
 use hyp_core::vgic::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
 
-use super::hardware::{Features, Hardware};
+use super::hardware::{Features, Hardware, physical};
 
 type Gic = Vgic<spin::Spin>;
 
@@ -69,7 +69,13 @@ impl Machine {
                     has_moved = true;
                 }
                 while let Some(intid) = cpu.take_physical() {
-                    if !is_short || !self.gic.arrived(vcpu, Arrival::Timer(intid), cpu) {
+                    if !is_short
+                        || !self.gic.arrived(
+                            vcpu,
+                            Arrival::Timer { intid, physical: physical(intid) },
+                            cpu,
+                        )
+                    {
                         self.kicked |= self.gic.ppi_fired(vcpu, intid, cpu);
                     }
                     has_moved = true;

@@ -60,6 +60,9 @@ impl CpuInterface for Interface {
     fn timer_line(&self, _: u32) -> bool {
         false
     }
+    fn physical_timer(&self, intid: u32) -> u32 {
+        intid
+    }
     fn deactivate_physical(&mut self, _: u32) {}
 }
 

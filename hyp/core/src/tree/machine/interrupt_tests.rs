@@ -217,3 +217,36 @@ fn the_old_name_of_phandle_counts() {
     let serial = with(with(uart(), "interrupts", &cells([6])), "interrupt-parent", &cells([4]));
     assert_eq!(interrupt(std::vec![bus, old_gic(), serial]), Some(41));
 }
+
+/// Timers in the order of the binding: secure, physical, virtual, of EL2 (`arm,arch_timer.yaml`). The first
+/// are those of Qualcomm's SoCs, the second X-Gene's.
+#[test]
+fn timers_may_have_other_interrupts() {
+    let read = |list: &[[u32; 3]], maintenance: Option<u32>| {
+        let list: Vec<u8> = list.iter().flatten().flat_map(|cell| cell.to_be_bytes()).collect();
+        let timer = [("compatible", &b"arm,armv8-timer\0"[..]), ("interrupts", &list[..])];
+        let timer = with(node("timer", timer, Vec::new()), "interrupt-parent", &cells([1]));
+        let gic = match maintenance {
+            Some(ppi) => with(gic(), "interrupts", &cells([1, ppi, 4])),
+            None => gic(),
+        };
+        let properties = [("#address-cells", &cells([2])[..]), ("#size-cells", &cells([1]))];
+        let blob = blob(node("", properties, std::vec![timer, gic]));
+        Machine::from_tree(&blob).unwrap().ppis()
+    };
+    let ppi = |n: u32| [1, n, 0xf08];
+    let ppis = |maintenance, hyp_timer, virtual_timer, physical_timer| {
+        Ok(Ppis { maintenance, hyp_timer, virtual_timer, physical_timer })
+    };
+    assert_eq!(read(&[1, 2, 3, 0].map(ppi), Some(9)), ppis(25, 16, 19, 18));
+    assert_eq!(read(&[0, 13, 14, 15].map(ppi), Some(9)), ppis(25, 31, 30, 29));
+    assert_eq!(read(&[13, 14, 11, 10].map(ppi), None), ppis(25, 26, 27, 30));
+    // What is not listed is as usual, unless another has taken it.
+    assert_eq!(read(&[], None), Ok(Ppis::USUAL));
+    assert_eq!(read(&[13, 8, 7].map(ppi), None), ppis(25, 26, 23, 24));
+    assert_eq!(read(&[13, 14, 10].map(ppi), None), Err(MachineError::TimerShared));
+    assert_eq!(read(&[13, 14, 9, 10].map(ppi), None), Err(MachineError::TimerShared));
+    assert_eq!(read(&[13, 14, 9, 10].map(ppi), Some(11)), ppis(27, 26, 25, 30));
+    assert_eq!(read(&[13, 11, 11, 10].map(ppi), Some(9)), Err(MachineError::TimerShared));
+    assert_eq!(read(&[ppi(13), [0, 5, 4], ppi(11), ppi(10)], None), Err(MachineError::TimerNoPpi));
+}

@@ -18,7 +18,7 @@ mod properties;
 mod read;
 
 pub use parts::{
-    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, PsciConduit,
+    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, Ppis, PsciConduit,
     PsciNode, RegisterSpacing, Reserved, Seed, Timers,
 };
 
@@ -172,6 +172,37 @@ impl<'a> Machine<'a> {
         not_mapped
             .map(|reserved| reserved.range)
             .find(|forbidden| forbidden.to_pages().unwrap_or(*forbidden).overlaps(pages))
+    }
+
+    /// INTID of the GIC's maintenance interrupt, if its node names one.
+    #[must_use]
+    pub fn maintenance(&self) -> Option<u32> {
+        match self.gic.as_ref()? {
+            Gic::V2(gic) => gic.maintenance,
+            Gic::V3(gic) => gic.maintenance,
+        }
+    }
+
+    /// The private interrupts that EL2 takes; what the tree does not list is as usual.
+    ///
+    /// # Errors
+    ///
+    /// When a timer's is no PPI, or two are the same.
+    pub fn ppis(&self) -> Result<Ppis, MachineError> {
+        let (timers, usual) = (self.timers, Ppis::USUAL);
+        let is_ppi = |intid: &u32| (16..32).contains(intid);
+        let ppis = Ppis {
+            maintenance: self.maintenance().filter(is_ppi).unwrap_or(usual.maintenance),
+            hyp_timer: timers.hyp_physical.unwrap_or(usual.hyp_timer),
+            virtual_timer: timers.virtual_.unwrap_or(usual.virtual_timer),
+            physical_timer: timers.physical.unwrap_or(usual.physical_timer),
+        };
+        let all = [ppis.maintenance, ppis.hyp_timer, ppis.virtual_timer, ppis.physical_timer];
+        if !all.iter().all(is_ppi) {
+            return Err(MachineError::TimerNoPpi);
+        }
+        let distinct = all.iter().fold(0, |mask, intid| mask | 1_u32.wrapping_shl(*intid));
+        if distinct.count_ones() == 4 { Ok(ppis) } else { Err(MachineError::TimerShared) }
     }
 
     /// The memory banks, of which there is at least one.

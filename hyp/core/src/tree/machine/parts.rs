@@ -130,6 +130,25 @@ pub struct Timers {
     pub hyp_virtual: Option<u32>,
 }
 
+/// INTIDs of the PPIs that EL2 takes, 16 to 31, all different. Guests' timers have numbers of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ppis {
+    /// The GIC's maintenance interrupt.
+    pub maintenance: u32,
+    /// EL2's own timer, CNTHP.
+    pub hyp_timer: u32,
+    /// The guest's virtual timer, CNTV.
+    pub virtual_timer: u32,
+    /// The guest's physical timer, CNTP.
+    pub physical_timer: u32,
+}
+
+impl Ppis {
+    /// What they are where the tree does not say (BSA, "PPI assignments").
+    pub const USUAL: Self =
+        Self { maintenance: 25, hyp_timer: 26, virtual_timer: 27, physical_timer: 30 };
+}
+
 /// Which driver a console needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsoleKind {
@@ -195,6 +214,15 @@ pub enum MachineError {
          (QEMU: -M virt,virtualization=on)"
     )]
     NoGicVirtualization,
+    /// A timer without a private interrupt.
+    #[error("the timer's node lists an interrupt that is no PPI; correct the device tree")]
+    TimerNoPpi,
+    /// A timer whose interrupt is somebody else's, too.
+    #[error(
+        "of CNTHP, CNTV, CNTP and the GIC's maintenance interrupt two are the same PPI, as the timer's \
+         and the GIC's nodes say; correct the device tree"
+    )]
+    TimerShared,
     /// No PSCI.
     #[error(
         "device tree has no /psci node: Postern starts only CPUs that wait at a spin table, and \

@@ -1,7 +1,7 @@
 //! Which interrupt reaches which guest when, and what ends it.
 
 use super::super::{CpuInterface, Kicks, SgiRegister, hcr, vmcr};
-use super::fake::SPURIOUS;
+use super::fake::{SPURIOUS, physical};
 use super::machine::{Machine, SGI_FRAME};
 use crate::esr::Width;
 use std::vec::Vec;
@@ -101,7 +101,8 @@ fn the_guests_end_of_a_timer_interrupt_deactivates_the_physical_one() {
     let mut m = Machine::started(1, 4);
     m.timer(0, 27, true);
     assert!(m.cpus[0].lrs[0].is_physical());
-    assert_eq!(m.cpus[0].physical_active, 1 << 27);
+    assert_eq!((m.cpus[0].lrs[0].intid(), m.cpus[0].lrs[0].physical()), (27, physical(27)));
+    assert_eq!(m.cpus[0].physical_active, 1 << physical(27));
     assert_eq!(m.acknowledge(0), 27);
     m.timer(0, 27, false);
     m.end(0, 27);
@@ -119,7 +120,7 @@ fn a_timer_line_that_falls_while_the_interrupt_is_disabled_leaves_nothing() {
     let mut m = Machine::started(1, 4);
     m.redist_write(0, 0, SGI_FRAME + 0x180, 1 << 30);
     m.timer(0, 30, true);
-    assert_eq!(m.cpus[0].physical_active, 1 << 30, "masked by staying active");
+    assert_eq!(m.cpus[0].physical_active, 1 << physical(30), "masked by staying active");
     assert_eq!(m.redist_read(0, 0, SGI_FRAME + 0x200), 1 << 30);
     m.timer(0, 30, false);
     assert_eq!(m.redist_read(0, 0, SGI_FRAME + 0x200), 0);
@@ -370,7 +371,7 @@ fn a_timer_that_fired_behind_the_end_fires_again_after_a_reset() {
     let mut m = Machine::new(1, 4);
     m.kicked |= m.vgic.vcpu_off(0, &mut m.cpus[0]);
     m.timer(0, 27, true);
-    assert_eq!(m.cpus[0].physical_active, 1 << 27);
+    assert_eq!(m.cpus[0].physical_active, 1 << physical(27));
     m.timer(0, 27, false);
     m.vgic.reset();
     m.kicked |= m.vgic.vcpu_on(0, &mut m.cpus[0]);

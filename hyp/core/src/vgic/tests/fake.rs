@@ -18,12 +18,22 @@ pub(super) struct FakeCpu {
     active_priorities: Vec<(bool, u8)>,
     /// ICH_VTR_EL2.TDS.
     pub(super) has_tds: bool,
-    /// Timer lines and physically active PPIs, by INTID.
+    /// Timer lines, by the guest's INTID.
     pub(super) lines: u32,
+    /// Active PPIs, by the physical INTID.
     pub(super) physical_active: u32,
     pub(super) writes: usize,
     /// List registers have the form of a GICv2's.
     is_v2: bool,
+}
+
+/// Physical INTIDs of the guest's timers 27 and 30, which on this machine have other numbers.
+pub(super) const fn physical(intid: u32) -> u32 {
+    match intid {
+        27 => 19,
+        30 => 27,
+        _ => panic!(),
+    }
 }
 
 /// What IAR shows of the interrupt in `lr`.
@@ -116,7 +126,7 @@ impl FakeCpu {
                 let lr = self.lrs[n];
                 if lr.is_physical() {
                     assert!(!lr.is_pending(), "HW with pending and active");
-                    self.physical_active &= !(1 << intid);
+                    self.physical_active &= !(1 << lr.physical());
                 }
                 self.lrs[n] = ListRegister::from_raw(lr.raw() & !(1 << 63));
             }
@@ -146,14 +156,13 @@ impl FakeCpu {
                 || on(hcr::VGRP1DIE) && !group1)
     }
 
-    /// The physical timer interrupt that EL2 would take now, acknowledged.
+    /// The timer whose physical interrupt EL2 would take now, acknowledged, by the guest's INTID.
     pub(super) fn take_physical(&mut self) -> Option<u32> {
-        let ready = self.lines & !self.physical_active;
-        if ready == 0 {
-            return None;
-        }
-        let intid = ready.trailing_zeros();
-        self.physical_active |= 1 << intid;
+        let is_ready = |intid: &u32| {
+            self.lines & 1 << intid != 0 && self.physical_active & 1 << physical(*intid) == 0
+        };
+        let intid = [27, 30].into_iter().find(is_ready)?;
+        self.physical_active |= 1 << physical(intid);
         Some(intid)
     }
 }
@@ -221,6 +230,10 @@ impl CpuInterface for FakeCpu {
     fn timer_line(&self, intid: u32) -> bool {
         assert!(intid == 27 || intid == 30);
         self.lines & 1 << intid != 0
+    }
+
+    fn physical_timer(&self, intid: u32) -> u32 {
+        physical(intid)
     }
 
     fn deactivate_physical(&mut self, intid: u32) {

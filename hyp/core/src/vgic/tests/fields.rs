@@ -2,6 +2,7 @@
 //! done for what is often done (IHI0069, sections 12.9 to 12.11).
 
 use super::super::{Kicks, Read, SentTo, SgiRegister, vmcr};
+use super::fake::physical;
 use super::machine::{Machine, SGI_FRAME};
 use crate::esr::Width;
 
@@ -97,7 +98,7 @@ fn a_timer_line_shows_where_it_is_pending() {
     }
     // Taken, the same interrupt is pending in two ways at once.
     m.settle();
-    assert_eq!(m.cpus[0].physical_active, 1 << 27 | 1 << 30);
+    assert_eq!(m.cpus[0].physical_active, 1 << physical(27) | 1 << physical(30));
     for offset in [ISPENDR, ICPENDR] {
         assert_eq!(m.redist_read(0, 0, SGI_FRAME + offset), 1 << 27 | 1 << 30);
         assert_eq!(m.redist_read(1, 0, SGI_FRAME + offset), 1 << 27 | 1 << 30);

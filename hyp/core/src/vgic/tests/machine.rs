@@ -2,7 +2,7 @@
 //! delivered as the shell would.
 
 use super::super::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic, vmcr};
-use super::fake::FakeCpu;
+use super::fake::{FakeCpu, physical};
 use crate::esr::Width;
 use std::vec::Vec;
 
@@ -108,7 +108,13 @@ impl Machine {
                     // As EL2 does: the short road where there is a GICv3, else or if it leads
                     // nowhere the long one.
                     let is_v3 = self.vgic.version() == GicVersion::V3;
-                    if !is_v3 || !self.vgic.arrived(vcpu, Arrival::Timer(intid), cpu) {
+                    if !is_v3
+                        || !self.vgic.arrived(
+                            vcpu,
+                            Arrival::Timer { intid, physical: physical(intid) },
+                            cpu,
+                        )
+                    {
                         self.kicked |= self.vgic.ppi_fired(vcpu, intid, cpu);
                     }
                     moved = true;

@@ -205,8 +205,8 @@ fn sgis_wait_for_a_cpu_that_is_off() {
 #[test]
 fn list_registers_in_the_form_of_a_gicv2() {
     // GICH_LR: HW 31, group 30, state 29:28, priority 27:23, physical 19:10 or EOI 19, CPU 12:10.
-    let timer = ListRegister::new(27, 0xa8).with_group1(true).with_pending(true).with_physical();
-    assert_eq!(timer.to_gich(), 0xda80_6c1b);
+    let timer = ListRegister::new(27, 0xa8).with_group1(true).with_pending(true).with_physical(19);
+    assert_eq!(timer.to_gich(), 0xda80_4c1b);
     let sgi = ListRegister::new(5, 0x08).with_source(6).with_active(true).with_eoi_interrupt();
     assert_eq!(sgi.to_gich(), 0x2088_1805);
     let spi = ListRegister::new(1019, 0xf8).with_pending(true).with_active(true);
