@@ -17,7 +17,6 @@ use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::say::{info, warn};
-use crate::smp::StartError;
 use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
 
 /// Bytes of EL2's heap. A model of the VM takes some more.
@@ -234,19 +233,18 @@ fn start_gic(machine: &Machine<'_>) {
 #[inline(never)]
 fn start_cpus(machine: &Machine<'_>) {
     let own = sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY;
-    let others = machine.cpus.iter().filter(|cpu| cpu.mpidr != own);
-    let mut index = 1;
-    for cpu in others {
-        if index == percpu::MAX_CPUS {
-            break;
-        }
-        let started = smp::start(index, cpu);
-        if let Err(error) = started {
-            warn!("CPU {:#x} stays off: {error}", cpu.mpidr);
-        }
-        // One that is silent may still come, and would find its number taken.
-        if matches!(started, Ok(()) | Err(StartError::Silent)) {
-            index += 1;
+    let mut next = 1;
+    for group in machine.start_groups(own) {
+        let numbered = (next..percpu::MAX_CPUS).zip(group);
+        let called = smp::call(numbered.clone());
+        for (index, cpu) in numbered {
+            if let Err(error) = called.and_then(|()| smp::wait_for(index)) {
+                warn!("CPU {:#x} stays off: {error}", cpu.mpidr);
+            }
+            // One that was called and is silent may still come, and would find its number taken.
+            if called.is_ok() {
+                next = index + 1;
+            }
         }
     }
     if let Some(fault) = &machine.cpu_fault {

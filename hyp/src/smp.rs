@@ -45,8 +45,12 @@ impl core::fmt::Display for StartError {
     }
 }
 
-/// Starts `cpu` as number `index` and waits until it is online.
-pub(crate) fn start(index: usize, cpu: &Cpu) -> Result<(), StartError> {
+/// Calls `cpus`, which start together, each as the number beside it.
+pub(crate) fn call<'a>(
+    mut cpus: impl Iterator<Item = (usize, &'a Cpu)> + Clone,
+) -> Result<(), StartError> {
+    let all = cpus.clone();
+    let Some((index, cpu)) = cpus.next() else { return Ok(()) };
     match cpu.enable_method {
         EnableMethod::Psci => {
             let entry = image_pa(symbols::secondary_entry());
@@ -55,12 +59,18 @@ pub(crate) fn start(index: usize, cpu: &Cpu) -> Result<(), StartError> {
                 .map_err(StartError::Refused)?;
         }
         EnableMethod::SpinTable(word) => {
-            boot::list_spinning(index, cpu.mpidr);
+            // Once the word is written any of them may come.
+            all.for_each(|(index, cpu)| boot::list_spinning(index, cpu.mpidr));
             let entry = image_pa(symbols::spin_entry());
             mm::spin_table::release(word, entry).map_err(StartError::Word)?;
         }
         EnableMethod::Unknown => return Err(StartError::NoMethod),
     }
+    Ok(())
+}
+
+/// Waits until the CPU that was called as number `index` is online.
+pub(crate) fn wait_for(index: usize) -> Result<(), StartError> {
     let deadline = timer::now() + PATIENCE_SECONDS * timer::frequency();
     while !PerCpu::nth(index).is_some_and(PerCpu::is_online) {
         if timer::now() > deadline {

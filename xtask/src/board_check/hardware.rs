@@ -68,6 +68,16 @@ fn check_cpus(machine: &Machine<'_>, report: &mut Report) {
             report.find(Severity::Risk, "CPUs", text);
         }
     }
+    let boot = machine.cpus.first().map_or(0, |cpu| cpu.mpidr);
+    for group in machine.start_groups(boot).filter(|group| group.clone().count() > 1) {
+        let cpus: Vec<_> = group.map(|cpu| format!("{:#x}", cpu.mpidr)).collect();
+        let text = format!(
+            "CPUs {} wait at one cpu-release-addr and start together; any that the tree does not list \
+             start as well and stay in Postern's image",
+            cpus.join(", ")
+        );
+        report.find(Severity::Note, "CPUs", text);
+    }
     let by_psci = machine.cpus.iter().filter(|cpu| cpu.enable_method == EnableMethod::Psci).count();
     if machine.psci_node.is_none() && by_psci > 0 {
         let text = format!(

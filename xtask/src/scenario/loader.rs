@@ -18,7 +18,14 @@ pub enum Loader {
     Odd,
     /// With the MMU off and data accesses big-endian (SCTLR_EL2.EE).
     BigEndian,
+    /// With all other CPUs started before, which wait at one word for where to go: [`SPIN_WORD`].
+    SharedSpin,
 }
+
+/// Where those CPUs wait: in the page that begins here in the loader, whose last doubleword is the word.
+const PEN: usize = 0x2000;
+/// Physical address of that word on `virt`.
+pub const SPIN_WORD: u64 = 0x4020_2ff8;
 
 /// Where the loader's table is; it begins with an arm64 `Image` header at 0.
 const TABLE: usize = 0x1000;
@@ -95,6 +102,30 @@ const BIG_ENDIAN: &[u32] = &[
     0xd503_3fdf, // isb
 ];
 
+/// Starts CPU after CPU, in the pen, until there is none (DEN0022, CPU_ON).
+const START_CPUS: &[u32] = &[
+    0xaa00_03f3, // mov  x19, x0
+    0xd280_0034, // mov  x20, #1                affinities of `virt` count up
+    0x5280_0060, // mov  w0, #3
+    0x72b8_8000, // movk w0, #0xc400, lsl #16
+    0xaa14_03e1, // mov  x1, x20
+    0x1000_fd62, // adr  x2, PEN
+    0xd280_0003, // mov  x3, #0
+    0xd400_0003, // smc  #0
+    0x9100_0694, // add  x20, x20, #1
+    0xb4ff_ff20, // cbz  x0, -7 instructions
+    0xaa13_03e0, // mov  x0, x19
+];
+
+/// What a CPU in the pen runs.
+const WAIT_FOR_WORD: &[u32] = &[
+    0x1000_7fc1, // adr  x1, the word
+    0xd503_205f, // wfe
+    0xf940_0022, // ldr  x2, [x1]
+    0xb4ff_ffc2, // cbz  x2, -2 instructions
+    0xd61f_0040, // br   x2
+];
+
 /// Jumps to the image at `IMAGE`; x0, the device tree's address, has stayed. `at` is where this
 /// stands.
 fn jump(at: usize) -> [u32; 3] {
@@ -131,6 +162,7 @@ impl Loader {
             Self::MmuOn => (MMU_ON, MEMORY_BLOCK),
             Self::Odd => (ODD, MEMORY_BLOCK_E2H),
             Self::BigEndian => (BIG_ENDIAN, MEMORY_BLOCK),
+            Self::SharedSpin => (START_CPUS, MEMORY_BLOCK),
         };
         let mut file = vec![0; IMAGE];
         let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -142,6 +174,9 @@ impl Loader {
         let jump = jump(CODE + 4 * code.len());
         for (n, word) in code.iter().chain(&jump).enumerate() {
             put(CODE + 4 * n, &word.to_le_bytes());
+        }
+        for (n, word) in WAIT_FOR_WORD.iter().enumerate() {
+            put(PEN + 4 * n, &word.to_le_bytes());
         }
         // `virt` has devices in the first GiB and memory above.
         for (n, gib) in (0..512_u64).enumerate() {

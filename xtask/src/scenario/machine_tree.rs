@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use dtoolkit::Node as _;
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
 use hyp_core::tree::Tree;
 use serde::Deserialize;
 
+use super::loader::SPIN_WORD;
 use crate::qemu::Machine;
 
 /// What is wrong with the firmware's tree.
@@ -25,10 +29,12 @@ pub enum TreeDamage {
     /// A property's name lies outside the tree, in a node behind the console's: one before it would
     /// leave EL2 without anything to complain on.
     BadName,
+    /// The CPUs wait at one word, that of [`Loader::SharedSpin`](super::loader::Loader::SharedSpin).
+    SharedSpin,
 }
 
 impl TreeDamage {
-    fn apply(self, tree: &mut [u8]) -> Option<()> {
+    fn apply(self, tree: &mut Vec<u8>) -> Option<()> {
         match self {
             Self::NoPsciMethod => {
                 const PSCI: &[u8] = b"arm,psci-1.0";
@@ -53,6 +59,19 @@ impl TreeDamage {
             Self::BadName => {
                 let (at, _) = property(tree, "/flash@0", "compatible")?;
                 tree.get_mut(at - 4..at)?.copy_from_slice(&0x0fff_ffff_u32.to_be_bytes());
+            }
+            Self::SharedSpin => {
+                let mut changed = DeviceTree::from_fdt(&Fdt::new(tree).ok()?);
+                let cpus = changed.root.child_mut("cpus")?;
+                for cpu in cpus.children_mut().filter(|node| node.property("reg").is_some()) {
+                    let word = SPIN_WORD.to_be_bytes();
+                    for (name, value) in
+                        [("enable-method", &b"spin-table\0"[..]), ("cpu-release-addr", &word)]
+                    {
+                        cpu.add_property(DeviceTreeProperty::new_unchecked(name, value));
+                    }
+                }
+                *tree = changed.to_dtb();
             }
         }
         Some(())
@@ -125,6 +144,11 @@ mod tests {
         let tree = spoiled(TreeDamage::NoGicVirtualization);
         let machine = Machine::from_tree(&tree).unwrap();
         assert!(machine.gic != sound.gic && machine.psci().is_ok());
+
+        let tree = spoiled(TreeDamage::SharedSpin);
+        let machine = Machine::from_tree(&tree).unwrap();
+        assert!(machine.psci().is_ok() && machine.cpus.len() == sound.cpus.len());
+        assert!(machine.cpus.iter().all(|cpu| cpu.comes_with(&machine.cpus[0])));
 
         let tree = spoiled(TreeDamage::BadName);
         assert!(matches!(Machine::from_tree(&tree), Err(TreeError::Structure { .. })));

@@ -139,37 +139,6 @@ fn cells_matter_only_to_what_they_measure() {
 }
 
 #[test]
-fn a_cpu_that_cannot_be_told_from_others_is_left_out() {
-    let cpu = |name, reg: &[u8]| {
-        let properties =
-            [("device_type", &b"cpu\0"[..]), ("reg", reg), ("enable-method", b"psci\0")];
-        node(name, properties, Vec::new())
-    };
-    let of = |width: u32, cpus: Vec<DeviceTreeNode>| {
-        let width = cells([width]);
-        let cpus =
-            node("cpus", [("#address-cells", &width[..]), ("#size-cells", &cells([0]))], cpus);
-        tree(std::vec![cpus], None)
-    };
-    let blob = of(
-        1,
-        std::vec![
-            cpu("cpu@0", &cells([0])),
-            cpu("cpu@1", &[1]),
-            cpu("cpu@0", &cells([0])),
-            cpu("cpu@2", &cells([2])),
-        ],
-    );
-    let machine = Machine::from_tree(&blob).unwrap();
-    let mpidrs: Vec<_> = machine.cpus.iter().map(|cpu| cpu.mpidr).collect();
-    assert_eq!((&mpidrs[..], machine.cpus_left_out), (&[0, 2][..], 0));
-    let expected = TreeError::content(b"cpu@1", "reg", "is not the CPU's affinity");
-    assert_eq!(machine.cpu_fault, Some(expected));
-    let blob = of(3, std::vec![cpu("cpu@0", &cells([0, 0, 0]))]);
-    assert!(Machine::from_tree(&blob).unwrap().cpus.is_empty());
-}
-
-#[test]
 fn the_first_gic_that_can_be_used_is_taken() {
     let gic = |name, reg: &[u8]| {
         node(name, [("compatible", &b"arm,gic-400\0"[..]), ("reg", reg)], Vec::new())

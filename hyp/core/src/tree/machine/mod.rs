@@ -30,6 +30,8 @@ use parts::check_conduit;
 #[cfg(test)]
 mod board_tests;
 #[cfg(test)]
+mod cpu_tests;
+#[cfg(test)]
 mod foreign_tests;
 #[cfg(test)]
 mod interrupt_tests;
@@ -139,6 +141,22 @@ impl<'a> Machine<'a> {
             own.is_some_and(|own| !name(own).is_some_and(|name| known.contains(&name)))
         };
         self.bootargs.split_ascii_whitespace().find(is_unknown)
+    }
+
+    /// The CPUs but the one whose affinity is `own`, in the order of the tree, in groups of those that can
+    /// only be started together: most often of one.
+    pub fn start_groups(
+        &self,
+        own: u64,
+    ) -> impl Iterator<Item = impl Iterator<Item = &Cpu> + Clone> {
+        let others = self.cpus.iter().filter(move |cpu| cpu.mpidr != own);
+        others.clone().enumerate().filter_map(move |(n, first)| {
+            if others.clone().take(n).any(|before| before.comes_with(first)) {
+                return None;
+            }
+            let is_in = |cpu: &&Cpu| cpu.mpidr == first.mpidr || cpu.comes_with(first);
+            Some(others.clone().skip(n).filter(move |cpu| is_in(cpu)))
+        })
     }
 
     /// How to call firmware's PSCI.

@@ -36,6 +36,15 @@ pub struct Cpu {
     pub enable_method: EnableMethod,
 }
 
+impl Cpu {
+    /// Whether both wait at one word, so that writing it sends both.
+    #[must_use]
+    pub fn comes_with(&self, other: &Self) -> bool {
+        matches!(self.enable_method, EnableMethod::SpinTable(_))
+            && self.enable_method == other.enable_method
+    }
+}
+
 /// The instruction that calls firmware's PSCI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PsciConduit {
