@@ -4,14 +4,16 @@ use hyp_abi::smccc::{
     ARCH_FEATURES, ARCH_WORKAROUND_1, ARCH_WORKAROUND_2, ARCH_WORKAROUND_3, FunctionId,
 };
 use hyp_core::calls::{Mitigation, Workaround};
+use hyp_core::errata::{Actions, Kind};
 use hyp_core::inject::PstateFeatures;
 use hyp_core::sysreg::{HostId, Mitigations};
 
 use crate::arch::cpu::Lock;
+use crate::arch::ident;
 use crate::arch::once::Once;
-use crate::arch::{ident, percpu};
+use crate::arch::percpu::{self, PerCpu};
 use crate::firmware;
-use crate::say::warn;
+use crate::say::{debug, warn};
 
 /// The facts.
 #[derive(Debug)]
@@ -64,8 +66,31 @@ pub(crate) fn note_cpu() {
     }
 }
 
+/// Looks up the errata of the CPUs that have come: settles what is done about them, and says once for each
+/// kind of CPU about which nothing is.
+#[inline(never)]
+fn settle_errata() {
+    for (number, cpu) in percpu::online().enumerate() {
+        let Some(kind) = Kind::new(cpu.midr()) else { continue };
+        cpu.set_errata(kind.actions());
+        if percpu::online().take(number).any(|other| other.midr() == cpu.midr()) {
+            continue;
+        }
+        for erratum in kind.errata() {
+            let (mpidr, number) = (cpu.mpidr(), erratum.number);
+            match erratum.actions.taint() {
+                Some(taint) => {
+                    warn!("CPU {mpidr:#x}: {kind}: erratum {number}: {taint}: this run is tainted");
+                }
+                None => debug!("CPU {mpidr:#x}: {kind}: erratum {number}"),
+            }
+        }
+    }
+}
+
 /// Settles the facts from the CPUs that have come.
 pub(crate) fn settle(console_intid: Option<u32>) -> &'static Facts {
+    settle_errata();
     let common = COMMON.lock().clone();
     let (host, mitigations) = common.unwrap_or_else(|| panic!("no CPU has said what it is"));
     let pstate = host.pstate_features();
@@ -83,14 +108,9 @@ pub(crate) fn mitigation(workaround: Workaround) -> Mitigation {
     FACTS.get().map_or(Mitigation::Vulnerable, |facts| facts.mitigations.of(workaround))
 }
 
-/// Whether HPFAR_EL2 of this CPU cannot be relied on: Cortex-A57 up to r1p2 (Arm erratum 834220).
-pub(crate) fn has_erratum_834220() -> bool {
-    const MODEL: u64 = 0xff0f_fff0;
-    const CORTEX_A57: u64 = 0x410f_d070;
-    /// Variant in 23:20 and revision in 3:0 of the last one affected.
-    const LAST: u64 = 0x0010_0002;
-    let midr = crate::arch::sysreg::midr_el1();
-    midr & MODEL == CORTEX_A57 && midr & !MODEL <= LAST
+/// Whether HPFAR_EL2 of CPU `index` cannot be relied on: Cortex-A57 up to r1p2 (Arm erratum 834220).
+pub(crate) fn has_erratum_834220(index: usize) -> bool {
+    PerCpu::nth(index).is_some_and(|cpu| cpu.errata().contains(Actions::TRANSLATE_FAULTS))
 }
 
 /// Carries out a workaround that firmware offers.

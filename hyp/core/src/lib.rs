@@ -25,6 +25,7 @@ pub mod addr;
 pub mod bundle;
 pub mod calls;
 pub mod console;
+pub mod errata;
 pub mod esr;
 pub mod events;
 pub mod fault;

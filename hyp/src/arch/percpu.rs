@@ -10,7 +10,9 @@
 //! 0xc000  emergency stack for crashes, growing down from the end
 //! ```
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use hyp_core::errata::Actions;
 
 use super::{symbols, sysreg, word};
 
@@ -29,11 +31,19 @@ pub(crate) const GUARD_PAGES: [usize; 2] = [0, MAIN_TOP];
 #[derive(Debug)]
 pub(crate) struct PerCpu {
     mpidr: AtomicU64,
+    midr: AtomicU64,
+    errata: AtomicU8,
     online: AtomicBool,
 }
 
-static CPUS: [PerCpu; MAX_CPUS] =
-    [const { PerCpu { mpidr: AtomicU64::new(0), online: AtomicBool::new(false) } }; MAX_CPUS];
+static CPUS: [PerCpu; MAX_CPUS] = [const {
+    PerCpu {
+        mpidr: AtomicU64::new(0),
+        midr: AtomicU64::new(0),
+        errata: AtomicU8::new(0),
+        online: AtomicBool::new(false),
+    }
+}; MAX_CPUS];
 
 impl PerCpu {
     /// CPU number `index`, or `None` from [`MAX_CPUS`] on.
@@ -50,19 +60,40 @@ impl PerCpu {
     pub(crate) fn mpidr(&self) -> u64 {
         self.mpidr.load(Ordering::Relaxed)
     }
+
+    /// MIDR_EL1; valid once online.
+    pub(crate) fn midr(&self) -> u64 {
+        self.midr.load(Ordering::Relaxed)
+    }
+
+    /// Notes what is to be done about the CPU's errata. At boot, before it runs a guest.
+    pub(crate) fn set_errata(&self, actions: Actions) {
+        self.errata.store(actions.bits(), Ordering::Relaxed);
+    }
+
+    /// What is to be done about the CPU's errata.
+    pub(crate) fn errata(&self) -> Actions {
+        Actions::from_bits_truncate(self.errata.load(Ordering::Relaxed))
+    }
 }
 
 /// Tells the others that the calling CPU is ready for them.
 pub(crate) fn set_online() {
     if let Some(cpu) = PerCpu::nth(index()) {
         cpu.mpidr.store(sysreg::mpidr_el1() & hyp_abi::psci::MPIDR_AFFINITY, Ordering::Relaxed);
+        cpu.midr.store(sysreg::midr_el1(), Ordering::Relaxed);
         cpu.online.store(true, Ordering::Release);
     }
 }
 
 /// CPUs that are online.
+pub(crate) fn online() -> impl Iterator<Item = &'static PerCpu> + Clone {
+    CPUS.iter().filter(|cpu| cpu.is_online())
+}
+
+/// How many CPUs are online.
 pub(crate) fn online_count() -> usize {
-    CPUS.iter().map(|cpu| usize::from(cpu.is_online())).fold(0, usize::wrapping_add)
+    online().count()
 }
 
 /// CPUs that are online up to the first one that is not. vCPU n runs on CPU n, so those behind a
