@@ -9,9 +9,9 @@ use hyp_core::inject::PstateFeatures;
 use hyp_core::sysreg::{HostId, Mitigations};
 
 use crate::arch::cpu::Lock;
-use crate::arch::ident;
 use crate::arch::once::Once;
 use crate::arch::percpu::{self, PerCpu};
+use crate::arch::{ident, tlb};
 use crate::firmware;
 use crate::say::{debug, warn};
 
@@ -72,7 +72,11 @@ pub(crate) fn note_cpu() {
 fn settle_errata() {
     for (number, cpu) in percpu::online().enumerate() {
         let Some(kind) = Kind::new(cpu.midr()) else { continue };
-        cpu.set_errata(kind.actions());
+        let actions = kind.actions();
+        cpu.set_errata(actions);
+        if actions.contains(Actions::REPEAT_TLBI) {
+            tlb::repeat();
+        }
         if percpu::online().take(number).any(|other| other.midr() == cpu.midr()) {
             continue;
         }

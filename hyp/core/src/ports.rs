@@ -109,11 +109,13 @@ pub trait Tlb {
     /// `ipa` and `bytes` are multiples of `leaf`, the bytes one entry covered (4 KiB, 2 MiB or
     /// 1 GiB). The order is DSB ISHST, TLBI IPAS2E1IS once for each leaf, DSB ISH,
     /// TLBI VMALLE1IS, DSB ISH, ISB: a walk that began before the second barrier could otherwise
-    /// put a combined entry back after stage 1 was invalidated.
+    /// put a combined entry back after stage 1 was invalidated. CPUs with an erratum of
+    /// [`Actions::REPEAT_TLBI`](crate::errata::Actions::REPEAT_TLBI) need one more TLBI and DSB ISH before
+    /// the ISB.
     fn invalidate(&self, vmid: Vmid, ipa: Ipa, bytes: u64, leaf: u64);
 
     /// Drops everything that `vmid` has cached of both stages, intermediate tables included:
-    /// DSB ISHST, TLBI VMALLS12E1IS, DSB ISH, ISB.
+    /// DSB ISHST, TLBI VMALLS12E1IS, DSB ISH, ISB, with one more TLBI as [`Tlb::invalidate`].
     fn invalidate_vmid(&self, vmid: Vmid);
 }
 

@@ -5,11 +5,33 @@
 //! first: the leading DSB makes them visible to the walkers before anything is invalidated.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use hyp_core::addr::{Ipa, PAGE_SHIFT};
 
 use super::barrier::{dsb_ish, dsb_ishst, dsb_nsh, isb};
 use super::sysreg;
+
+/// Whether a CPU has one of the errata of `hyp_core::errata::Actions::REPEAT_TLBI`.
+static REPEATS: AtomicBool = AtomicBool::new(false);
+
+/// From now on every operation that goes to all CPUs is followed by a second one.
+pub(crate) fn repeat() {
+    REPEATS.store(true, Ordering::Relaxed);
+}
+
+/// Waits until TLBIs that went to all CPUs are complete, and the accesses that the dropped translations let
+/// through. Where a CPU needs a second TLBI for that, any that goes to all CPUs will do (Arm's notice of
+/// CVE-2025-10263): EL2 has nothing at address 0.
+fn complete() {
+    dsb_ish();
+    if REPEATS.load(Ordering::Relaxed) {
+        // SAFETY: invalidation only makes walks happen again.
+        unsafe { asm!("tlbi vale2is, xzr", options(nostack)) };
+        dsb_ish();
+    }
+    isb();
+}
 
 /// Argument of TLBI by address: VA or IPA bits 55:12 in 43:0.
 const fn operand(address: u64) -> u64 {
@@ -46,8 +68,7 @@ pub(crate) fn invalidate_ipas(ipas: impl Iterator<Item = Ipa>) {
     dsb_ish();
     // SAFETY: as above.
     unsafe { asm!("tlbi vmalle1is", options(nostack)) };
-    dsb_ish();
-    isb();
+    complete();
 }
 
 /// Forgets everything of the current VMID, both stages, on all CPUs.
@@ -55,8 +76,7 @@ pub(crate) fn invalidate_vm() {
     dsb_ishst();
     // SAFETY: as above.
     unsafe { asm!("tlbi vmalls12e1is", options(nostack)) };
-    dsb_ish();
-    isb();
+    complete();
 }
 
 /// Forgets every VMID's entries on this CPU: before the first entry into a VM, when the TLB may
@@ -83,8 +103,7 @@ pub(crate) fn invalidate_el2(va: usize) {
     dsb_ishst();
     // SAFETY: as above.
     unsafe { asm!("tlbi vae2is, {}", in(reg) operand(va as u64), options(nostack)) };
-    dsb_ish();
-    isb();
+    complete();
 }
 
 /// Forgets all of EL2's own translations, on all CPUs.
@@ -92,6 +111,5 @@ pub(crate) fn invalidate_all_el2() {
     dsb_ishst();
     // SAFETY: as above.
     unsafe { asm!("tlbi alle2is", options(nostack)) };
-    dsb_ish();
-    isb();
+    complete();
 }

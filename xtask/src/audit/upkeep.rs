@@ -1,6 +1,7 @@
 //! The order of cache and TLB maintenance in the finished image, which no emulator shows: after each
 //! instruction the barriers that make it complete, before each TLBI the one that makes the change to
-//! the tables visible, and on the way in from firmware everything in its turn.
+//! the tables visible, behind what goes to all CPUs the way that does it twice for CPUs that need it, and on
+//! the way in from firmware everything in its turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,10 +28,14 @@ enum Step {
     Combined,
     /// TLBI VMALLS12E1IS.
     Vm,
-    /// TLBI ALLE1, ALLE2 and VAE2, of this CPU.
+    /// TLBI ALLE1, ALLE2, VAE2 and VMALLE1, of this CPU.
     Local,
-    /// TLBI VAE2IS.
+    /// TLBI ALLE2IS and VAE2IS.
     El2,
+    /// TLBI VALE2IS, which repeats another.
+    Again,
+    /// Any other TLBI.
+    Unknown,
     /// MSR SCTLR_EL2.
     Sctlr,
     /// MSR HCR_EL2.
@@ -40,9 +45,13 @@ enum Step {
 }
 
 use Step::{
-    Combined, DsbIsh, DsbIshst, DsbNsh, DsbSy, El2, Hcr, Ic, IcLocal, Ipa, Isb, Lines, Local,
-    Sctlr, Ttbr, Vm,
+    Again, Combined, DsbIsh, DsbIshst, DsbNsh, DsbSy, El2, Hcr, Ic, IcLocal, Ipa, Isb, Lines,
+    Local, Sctlr, Ttbr, Unknown, Vm,
 };
+
+/// What completes a TLBI that goes to all CPUs: a DSB, then a second TLBI with its DSB where a CPU needs that
+/// (`hyp_core::errata::Actions::REPEAT_TLBI`), then an ISB.
+const COMPLETED: &[Step] = &[DsbIsh, Again, DsbIsh, Isb];
 
 impl Step {
     /// Arm ARM, C5 and C6: the encodings; of those with a register, bits 4:0.
@@ -57,15 +66,19 @@ impl Step {
             0xd508_711f => Ic,
             0xd508_831f => Combined,
             0xd50c_83df => Vm,
-            0xd50c_879f | 0xd50c_871f => Local,
+            0xd50c_879f | 0xd50c_871f | 0xd508_871f => Local,
+            0xd50c_831f => El2,
             _ => match word & !0x1f {
                 0xd50b_7e20 => Lines,
                 0xd50c_8020 => Ipa,
                 0xd50c_8720 => Local,
                 0xd50c_8320 => El2,
+                0xd50c_83a0 => Again,
                 0xd51c_1000 => Sctlr,
                 0xd51c_1100 => Hcr,
                 0xd51c_2000 => Ttbr,
+                // CRn 8, and 9 for those that are not only for the inner shareable domain.
+                _ if matches!(word & 0xfff8_f000, 0xd508_8000 | 0xd508_9000) => Unknown,
                 _ => return None,
             },
         })
@@ -74,10 +87,10 @@ impl Step {
     /// What must stand before and behind it; before it, one of several.
     const fn neighbours(self) -> (&'static [Self], &'static [Self]) {
         match self {
-            Ipa => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Combined, DsbIsh, Isb]),
-            Vm => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Isb]),
-            El2 => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Isb]),
-            Combined => (&[DsbIsh], &[DsbIsh, Isb]),
+            Ipa => (&[DsbIshst, DsbIsh, DsbSy], &[DsbIsh, Combined]),
+            Vm | El2 => (&[DsbIshst, DsbIsh, DsbSy], COMPLETED),
+            Combined => (&[DsbIsh], COMPLETED),
+            Again => (&[DsbIsh], &[DsbIsh, Isb]),
             // In boot.s an ISB stands before, no table having been changed.
             Local => (&[DsbNsh, DsbIsh, DsbIshst, Isb], &[DsbNsh, Isb]),
             Ic => (&[], &[DsbIsh, Isb]),
@@ -149,12 +162,21 @@ impl<'a> Flow<'a> {
         found
     }
 
-    /// Whether `steps` follow `at` on every way.
+    /// Whether `steps` follow `at` on every way; `Again` and what completes it on at least one.
     fn is_followed_by(&self, at: u64, steps: &[Step]) -> bool {
-        let Some((first, rest)) = steps.split_first() else { return true };
-        self.around(at, |at| self.targets(at)).into_iter().all(|next| {
+        let ways = self.around(at, |at| self.targets(at));
+        let goes_on = |steps: &[Step], next: &Option<u64>| {
+            let Some((first, rest)) = steps.split_first() else { return true };
             next.is_some_and(|at| self.step(at) == Some(*first) && self.is_followed_by(at, rest))
-        })
+        };
+        match steps {
+            [Again, _, without @ ..] => {
+                let (twice, once): (BTreeSet<_>, BTreeSet<_>) =
+                    ways.iter().partition(|next| goes_on(steps, next));
+                !twice.is_empty() && once.iter().all(|next| goes_on(without, next))
+            }
+            _ => ways.iter().all(|next| goes_on(steps, next)),
+        }
     }
 
     /// Whether one of `steps` is before `at` on every way.
@@ -223,6 +245,9 @@ pub fn check(program: &Program) -> (usize, Vec<String>) {
             let Some(step) = flow.step(at) else { continue };
             count += 1;
             seen.push(step);
+            if step == Unknown {
+                breaches.push(format!("{at:#x} in {}: a TLBI that no rule is for", piece.name()));
+            }
             let (before, behind) = step.neighbours();
             if !flow.comes_behind(at, before) || !flow.is_followed_by(at, behind) {
                 breaches.push(format!(
@@ -232,7 +257,7 @@ pub fn check(program: &Program) -> (usize, Vec<String>) {
             }
         }
     }
-    for step in [Ipa, Combined, Vm, Ic, Lines] {
+    for step in [Ipa, Combined, Vm, El2, Again, Ic, Lines] {
         if !seen.contains(&step) {
             breaches
                 .push(format!("the image has no {step:?}: this check looks for the wrong thing"));
@@ -272,22 +297,47 @@ mod tests {
         check(&program).1.iter().filter(|breach| breach.contains(" in f:")).count()
     }
 
+    /// cbz w8, two instructions on; tlbi vale2is, xzr.
+    const SKIP: u32 = 0x3400_0068;
+    const AGAIN: u32 = 0xd50c_83bf;
+
     #[test]
     fn what_is_left_out_or_moved_is_noticed() {
-        let right = [ISHST, IPA, ISH, COMBINED, ISH, ISB, RET];
+        let right = [ISHST, IPA, ISH, COMBINED, ISH, SKIP, AGAIN, ISH, ISB, RET];
         assert_eq!(breaches(&right), 0);
-        for left_out in 0..6 {
-            if left_out == 1 {
+        for left_out in 0..9 {
+            // The one that all the rest is for, and the branch: to repeat it always is right, too.
+            if left_out == 1 || left_out == 5 {
                 continue;
             }
             let words: Vec<u32> =
                 right.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, w)| *w).collect();
             assert_ne!(breaches(&words), 0, "without word {left_out}");
         }
-        assert_ne!(breaches(&[ISHST, COMBINED, ISH, IPA, ISH, ISB, RET]), 0);
+        assert_eq!(breaches(&[ISHST, IPA, ISH, COMBINED, ISH, AGAIN, ISH, ISB, RET]), 0);
+        assert_ne!(breaches(&[ISHST, COMBINED, ISH, IPA, ISH, AGAIN, ISH, ISB, RET]), 0);
+        // Past the ISB, too.
+        let skip = 0x3400_0088;
+        assert_ne!(breaches(&[ISHST, IPA, ISH, COMBINED, ISH, skip, AGAIN, ISH, ISB, RET]), 0);
         // Lines that nobody waits for.
         assert_eq!(breaches(&[0xd50b_7e20, 0xd503_3f9f, RET]), 0);
         assert_ne!(breaches(&[0xd50b_7e20, ISH, RET]), 0);
+    }
+
+    #[test]
+    fn every_tlbi_of_all_cpus_is_repeated_where_needed() {
+        // vmalls12e1is; alle2is; vae2is, x1.
+        for word in [0xd50c_83df, 0xd50c_831f, 0xd50c_8321] {
+            assert_eq!(breaches(&[ISHST, word, ISH, SKIP, AGAIN, ISH, ISB, RET]), 0, "{word:#x}");
+            assert_ne!(breaches(&[ISHST, word, ISH, ISB, RET]), 0, "{word:#x}");
+            assert_ne!(breaches(&[ISHST, word, ISH, SKIP, AGAIN, ISB, ISB, RET]), 0, "{word:#x}");
+        }
+        // alle1, of this CPU, needs no second one.
+        assert_eq!(breaches(&[0xd503_379f, 0xd50c_879f, 0xd503_379f, ISB, RET]), 0);
+        // ipas2le1is, vaae1is and vae1os, for which there is no rule.
+        for word in [0xd50c_80a2, 0xd508_8362, 0xd508_8122] {
+            assert_ne!(breaches(&[ISHST, word, ISH, ISB, RET]), 0, "{word:#x}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Cached {
 
 /// What has been read, by VMID, level and address: two different entries for one place are wrong, so
 /// that one is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Entries(pub(crate) BTreeMap<(u8, u32, u64), u64>);
 
 impl Entries {

@@ -11,6 +11,10 @@
 //! - TLBI IPAS2E1IS drops entries of stage 2, leaving those that hold the result of both stages;
 //!   TLBI VMALLE1IS drops those, and they come back while an entry of stage 2 is there to make them
 //!   from.
+//!
+//! On CPUs with one of the errata that `hyp_core::errata::Actions::REPEAT_TLBI` is for ([`Hostile::late`]), a
+//! DSB ISH need not wait for accesses that were let through by what the TLBIs before it have dropped. They
+//! are complete after one more TLBI, whichever, and its DSB ISH.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +37,8 @@ pub(crate) enum Op {
     TlbiCombined { vmid: u8 },
     /// TLBI VMALLS12E1IS.
     TlbiAll { vmid: u8 },
+    /// TLBI VALE2IS: of EL2's own translations.
+    TlbiEl2,
     /// IC IALLUIS.
     IcIalluis,
     /// Stores to memory through a map of EL2's.
@@ -73,6 +79,9 @@ pub(crate) struct Hostile {
     roots: Vec<(u8, Root)>,
     stage2: Entries,
     both: Entries,
+    /// What was dropped, but accesses need not be complete that it has let through; `None` where the CPUs
+    /// have no such erratum.
+    late: Option<Entries>,
     /// Where each table stands that a walker has found.
     tables: BTreeMap<u64, BTreeSet<(u8, u32, u64)>>,
     unseen: Vec<Unseen>,
@@ -93,6 +102,11 @@ pub(crate) struct Hostile {
 pub(crate) type Read<'a> = &'a dyn Fn(u64) -> Option<u64>;
 
 impl Hostile {
+    /// CPUs that wait for all accesses only at the second TLBI and DSB.
+    pub(crate) fn late() -> Self {
+        Self { late: Some(Entries::default()), ..Self::default() }
+    }
+
     /// Takes notice of `op`; `read` reads the tables as they are after it.
     pub(crate) fn see(&mut self, op: Op, read: Read<'_>) {
         match op {
@@ -103,7 +117,7 @@ impl Hostile {
                 self.cleaning.clear();
                 self.barrier(read);
             }
-            Op::TlbiIpa { .. } | Op::TlbiCombined { .. } | Op::TlbiAll { .. } => {
+            Op::TlbiIpa { .. } | Op::TlbiCombined { .. } | Op::TlbiAll { .. } | Op::TlbiEl2 => {
                 let late = self.unseen.iter().map(|store| store.at).collect();
                 self.issued.push(Issued { op, late });
             }
@@ -115,8 +129,7 @@ impl Hostile {
             }
             Op::Write { pa, bytes } => {
                 self.judged += 1;
-                let reached =
-                    self.stage2.iter().chain(self.both.iter()).find(|c| c.reaches(pa, bytes));
+                let reached = self.leading().find(|cached| cached.reaches(pa, bytes));
                 if let Some(cached) = reached {
                     self.blame(format!("{pa:#x} is written while {cached:x?} leads there"));
                 }
@@ -157,6 +170,10 @@ impl Hostile {
         if let Some(store) = late.copied() {
             self.blame(format!("{store:x?} is not published"));
         }
+        let late = self.late.iter().flat_map(Entries::iter).next();
+        if let Some(cached) = late {
+            self.blame(format!("accesses through {cached:x?}, which is gone, may be incomplete"));
+        }
         let stale = self.stage2.iter().chain(self.both.iter()).find(|c| {
             self.roots.iter().any(|(vmid, _)| *vmid == c.vmid) && !self.is_current(c, read)
         });
@@ -164,6 +181,12 @@ impl Hostile {
             self.blame(format!("a TLB still holds {cached:x?}"));
         }
         self.wrong.clone().map_or(Ok(()), Err)
+    }
+
+    /// By what memory may be reached.
+    fn leading(&self) -> impl Iterator<Item = Cached> {
+        let late = self.late.iter().flat_map(Entries::iter);
+        self.stage2.iter().chain(self.both.iter()).chain(late)
     }
 
     fn blame(&mut self, what: String) {
@@ -249,6 +272,8 @@ impl Hostile {
     }
 
     fn complete(&mut self, issued: Vec<Issued>, read: Read<'_>) {
+        let dropped = std::mem::take(&mut self.both);
+        self.both = dropped.clone();
         // While an IPAS2 and a VMALLE1 are both under way, they may act in the other order.
         let before: BTreeSet<Cached> =
             self.stage2.iter().filter(|cached| !cached.is_table()).collect();
@@ -271,6 +296,11 @@ impl Hostile {
                 _ => {}
             }
             self.stage2 = stage2;
+        }
+        if let Some(late) = &mut self.late {
+            // Those of the DSB before were waited for by now, there having been a TLBI between the two.
+            *late = dropped;
+            late.retain(|cached| !self.both.contains(cached));
         }
         let stage2 = &self.stage2;
         self.tables.retain(|pa, places| {

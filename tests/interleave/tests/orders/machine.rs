@@ -49,9 +49,14 @@ pub(crate) enum Mistake {
     NoFetchBarrier,
     /// Store-releases are ordinary stores.
     NoRelease,
+    /// No second TLBI on CPUs that need it.
+    NoRepeat,
+    /// A second TLBI, but nobody waits.
+    NoRepeatBarrier,
 }
 
 impl Mistake {
+    /// Those that are mistakes on every CPU.
     pub(crate) const ALL: [Self; 14] = [
         Self::NoPublish,
         Self::NoBarrierBefore,
@@ -68,11 +73,15 @@ impl Mistake {
         Self::NoFetchBarrier,
         Self::NoRelease,
     ];
+
+    /// Those that are none but on CPUs that need every TLBI twice.
+    pub(crate) const LATE: [Self; 2] = [Self::NoRepeat, Self::NoRepeatBarrier];
 }
 
 pub(crate) struct Machine {
     tables: Vec<Table>,
     tlb: RefCell<Hostile>,
+    repeats: bool,
     mistake: Cell<Mistake>,
 }
 
@@ -81,14 +90,16 @@ pub(crate) struct Machine {
 pub(crate) struct Ports(pub(crate) Rc<Machine>);
 
 impl Ports {
-    /// A machine with this many table frames, full of leftovers that look like valid leaves.
-    pub(crate) fn new(frames: usize, mistake: Mistake) -> Self {
+    /// A machine with this many table frames, full of leftovers that look like valid leaves, and CPUs that
+    /// need every TLBI twice, or once.
+    pub(crate) fn new(frames: usize, is_late: bool, mistake: Mistake) -> Self {
         let tables: Vec<Table> = (0..frames).map(|_| Table::new()).collect();
         for table in &tables {
             table.fill(|index| 0x0bad_0000_07ff | (index as u64) << 12);
         }
-        let (tlb, mistake) = (RefCell::default(), Cell::new(mistake));
-        let machine = Rc::new(Machine { tables, tlb, mistake });
+        let tlb = RefCell::new(if is_late { Hostile::late() } else { Hostile::default() });
+        let mistake = Cell::new(mistake);
+        let machine = Rc::new(Machine { tables, tlb, repeats: is_late, mistake });
         let told = Rc::clone(&machine);
         note_stores(Some(Box::new(move |store| told.stored(store))));
         Self(machine)
@@ -149,6 +160,19 @@ impl Machine {
         });
     }
 
+    /// Waits for TLBIs (`tlb::complete`).
+    fn complete(&self) {
+        if !self.is(Mistake::NoBarrierAfter) {
+            self.see(Op::DsbIsh);
+        }
+        if self.repeats && !self.is(Mistake::NoRepeat) {
+            self.see(Op::TlbiEl2);
+            if !self.is(Mistake::NoRepeatBarrier) {
+                self.see(Op::DsbIsh);
+            }
+        }
+    }
+
     fn clean(&self, pa: Pa, bytes: u64) {
         if !self.is(Mistake::NoClean) {
             self.see(Op::Clean { pa: pa.get(), bytes });
@@ -199,16 +223,14 @@ impl Tlb for Ports {
         if !machine.is(Mistake::NoCombined) && !machine.is(Mistake::CombinedFirst) {
             machine.see(Op::TlbiCombined { vmid });
         }
-        if !machine.is(Mistake::NoBarrierAfter) {
-            machine.see(Op::DsbIsh);
-        }
+        machine.complete();
     }
 
     fn invalidate_vmid(&self, vmid: Vmid) {
         if !self.0.is(Mistake::NoVmid) {
             self.0.see(Op::DsbIshst);
             self.0.see(Op::TlbiAll { vmid: vmid.get() });
-            self.0.see(Op::DsbIsh);
+            self.0.complete();
         }
     }
 }

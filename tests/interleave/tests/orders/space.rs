@@ -78,8 +78,8 @@ fn new_space(ports: &Ports, vmids: &VmidAllocator, protected: bool) -> Space {
 }
 
 impl Vm {
-    pub(crate) fn new(protected: bool, mistake: Mistake) -> Self {
-        let ports = Ports::new(FRAMES, mistake);
+    pub(crate) fn new(protected: bool, is_late: bool) -> Self {
+        let ports = Ports::new(FRAMES, is_late, Mistake::None);
         let vmids = VmidAllocator::new();
         let space = new_space(&ports, &vmids, protected);
         let vm = Self { ports, space, vmids, protected };
