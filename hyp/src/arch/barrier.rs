@@ -22,6 +22,8 @@ barriers! {
     dsb_ishst = "dsb ishst";
     /// Earlier maintenance of this CPU alone is complete.
     dsb_nsh = "dsb nsh";
+    /// Later accesses stay behind earlier ones, for the whole system.
+    dmb_sy = "dmb sy";
     /// Later instructions see earlier writes to system registers.
     isb = "isb";
 }

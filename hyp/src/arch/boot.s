@@ -154,9 +154,11 @@ leave_mmu:
     b.hi    park                    // EL3: no firmware below us, so no PSCI either
     b.lo    1f
 
-    // No data is read before the byte order is known (SCTLR_ELx.EE).
+    // No data is read before the byte order is known (SCTLR_ELx.EE). No instruction is fetched ahead by a
+    // map that goes away (Falkor, erratum E1041).
     mov     x1, #(SCTLR_EL2_OFF & 0xffff)
     movk    x1, #(SCTLR_EL2_OFF >> 16), lsl #16
+    isb
     msr     sctlr_el2, x1
     isb
     mov     x1, #(1 << 31)          // RW: EL1 is AArch64. E2H, TGE and all else off.

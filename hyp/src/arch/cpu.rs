@@ -59,6 +59,15 @@ pub(crate) fn is_interrupt_pending() -> bool {
     (isr::I::SET + isr::F::SET).any_matching_bits_set(sysreg::isr_el1())
 }
 
+/// PAR_EL1. A read that is not fenced can stop some CPUs for good (Cortex-A77, erratum 1508412), one that is
+/// done ahead of the program as well.
+fn par_el1() -> u64 {
+    super::barrier::dmb_sy();
+    let par = sysreg::par_el1();
+    super::barrier::dmb_sy();
+    par
+}
+
 /// PAR_EL1 as the guest's stage 1 leaves it for an access to `va` at EL1 (AT S1E1R, S1E1W). The
 /// guest's own PAR_EL1 is put back.
 pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
@@ -67,7 +76,7 @@ pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
 
 /// The same with `rights`.
 pub(crate) fn translate(va: u64, is_write: bool, rights: Rights) -> u64 {
-    let guest = sysreg::par_el1();
+    let guest = par_el1();
     macro_rules! at {
         ($($operation:literal),*) => {{
             // SAFETY: AT writes PAR_EL1 only, which is put back below; PSTATE.PAN, where it is
@@ -75,7 +84,7 @@ pub(crate) fn translate(va: u64, is_write: bool, rights: Rights) -> u64 {
             unsafe {
                 asm!($($operation),*, "isb", va = in(reg) va, options(nostack, preserves_flags));
             }
-            sysreg::par_el1()
+            par_el1()
         }};
     }
     let kernel = || if is_write { at!("at s1e1w, {va}") } else { at!("at s1e1r, {va}") };
@@ -110,7 +119,7 @@ pub(crate) fn is_readable(va: usize) -> bool {
     // SAFETY: AT writes PAR_EL1 only.
     unsafe { asm!("at s1e2r, {}", in(reg) va, options(nostack, preserves_flags)) };
     super::barrier::isb();
-    sysreg::par_el1() & 1 == 0
+    par_el1() & 1 == 0
 }
 
 /// Stops this CPU for good.

@@ -2,7 +2,7 @@
 
 use hyp_core::sysreg::TrapControls;
 
-use super::barrier::isb;
+use super::barrier::{dsb_nsh, isb};
 use super::sysreg;
 use super::sysreg::fields::{hcr, pfr0};
 use super::tlb;
@@ -66,9 +66,21 @@ pub(crate) fn install(regime: &Regime) {
     // SAFETY: as above.
     unsafe { sysreg::set_vttbr_el2(regime.vttbr) };
     // SAFETY: E2H and TGE are cleared here.
-    unsafe { sysreg::set_hcr_el2((traps.hcr | HCR_SET) & !HCR_CLEAR) };
-    isb();
+    unsafe { write_hcr((traps.hcr | HCR_SET) & !HCR_CLEAR) };
     tlb::invalidate_all_guests_local();
+}
+
+/// Writes HCR_EL2 while no load or store of this CPU is under way, whose translation it could damage
+/// (AmpereOne, erratum AC04_CPU_23).
+///
+/// # Safety
+///
+/// `value` has the bits of [`HCR_SET`] and none of [`HCR_CLEAR`].
+unsafe fn write_hcr(value: u64) {
+    dsb_nsh();
+    // SAFETY: EL2 stays in charge, as the caller promises.
+    unsafe { sysreg::set_hcr_el2(value) };
+    isb();
 }
 
 /// Makes the guest of this CPU take an SError once it unmasks it (HCR_EL2.VSE), with a syndrome
@@ -79,11 +91,11 @@ pub(crate) fn pend_virtual_serror() {
         sysreg::set_vsesr_el2(0);
     }
     // SAFETY: the other bits stay as `install` left them.
-    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() | hcr::VSE::SET.value) };
+    unsafe { write_hcr(sysreg::hcr_el2() | hcr::VSE::SET.value) };
 }
 
 /// Takes back an SError that the guest has not taken: its vCPU starts over.
 pub(crate) fn cancel_virtual_serror() {
     // SAFETY: the other bits stay as `install` left them.
-    unsafe { sysreg::set_hcr_el2(sysreg::hcr_el2() & !hcr::VSE::SET.value) };
+    unsafe { write_hcr(sysreg::hcr_el2() & !hcr::VSE::SET.value) };
 }

@@ -15,6 +15,7 @@ enum Step {
     DsbIsh,
     DsbIshst,
     DsbNsh,
+    DmbSy,
     Isb,
     /// DC CIVAC.
     Lines,
@@ -42,11 +43,13 @@ enum Step {
     Hcr,
     /// MSR TTBR0_EL2.
     Ttbr,
+    /// MRS PAR_EL1.
+    Par,
 }
 
 use Step::{
-    Again, Combined, DsbIsh, DsbIshst, DsbNsh, DsbSy, El2, Hcr, Ic, IcLocal, Ipa, Isb, Lines,
-    Local, Sctlr, Ttbr, Unknown, Vm,
+    Again, Combined, DmbSy, DsbIsh, DsbIshst, DsbNsh, DsbSy, El2, Hcr, Ic, IcLocal, Ipa, Isb,
+    Lines, Local, Par, Sctlr, Ttbr, Unknown, Vm,
 };
 
 /// What completes a TLBI that goes to all CPUs: a DSB, then a second TLBI with its DSB where a CPU needs that
@@ -61,6 +64,7 @@ impl Step {
             0xd503_3b9f => DsbIsh,
             0xd503_3a9f => DsbIshst,
             0xd503_379f => DsbNsh,
+            0xd503_3fbf => DmbSy,
             0xd503_3fdf => Isb,
             0xd508_751f => IcLocal,
             0xd508_711f => Ic,
@@ -77,6 +81,7 @@ impl Step {
                 0xd51c_1000 => Sctlr,
                 0xd51c_1100 => Hcr,
                 0xd51c_2000 => Ttbr,
+                0xd538_7400 => Par,
                 // CRn 8, and 9 for those that are not only for the inner shareable domain.
                 _ if matches!(word & 0xfff8_f000, 0xd508_8000 | 0xd508_9000) => Unknown,
                 _ => return None,
@@ -96,6 +101,9 @@ impl Step {
             Ic => (&[], &[DsbIsh, Isb]),
             IcLocal => (&[], &[DsbNsh, Isb]),
             Lines => (&[], &[DsbSy]),
+            // In boot.s an ISB stands before, translation being off.
+            Hcr => (&[DsbNsh, Isb], &[Isb]),
+            Par => (&[DmbSy], &[DmbSy]),
             _ => (&[], &[]),
         }
     }
@@ -192,7 +200,7 @@ impl<'a> Flow<'a> {
 /// How EL2 gets from firmware's state into its own: caches clean before they are off, off before the
 /// regime changes, nothing stale left when they are on again.
 const ENTRY: &[Step] = &[
-    Lines, DsbSy, Sctlr, Isb, Hcr, Isb, IcLocal, DsbNsh, Isb, Lines, DsbSy, Ttbr, Isb, Local,
+    Lines, DsbSy, Isb, Sctlr, Isb, Hcr, Isb, IcLocal, DsbNsh, Isb, Lines, DsbSy, Ttbr, Isb, Local,
     DsbNsh, Isb, Sctlr, Isb,
 ];
 
@@ -257,7 +265,7 @@ pub fn check(program: &Program) -> (usize, Vec<String>) {
             }
         }
     }
-    for step in [Ipa, Combined, Vm, El2, Again, Ic, Lines] {
+    for step in [Ipa, Combined, Vm, El2, Again, Ic, Lines, Hcr, Par] {
         if !seen.contains(&step) {
             breaches
                 .push(format!("the image has no {step:?}: this check looks for the wrong thing"));
@@ -338,6 +346,19 @@ mod tests {
         for word in [0xd50c_80a2, 0xd508_8362, 0xd508_8122] {
             assert_ne!(breaches(&[ISHST, word, ISH, ISB, RET]), 0, "{word:#x}");
         }
+    }
+
+    /// The barriers of errata AC04_CPU_23 and 1508412.
+    #[test]
+    fn hcr_and_par_have_their_barriers() {
+        // dsb nsh; msr hcr_el2, x0; dmb sy; mrs x8, par_el1.
+        let (nsh, hcr, dmb, par) = (0xd503_379f, 0xd51c_1100, 0xd503_3fbf, 0xd538_7408);
+        assert_eq!(breaches(&[nsh, hcr, ISB, RET]), 0);
+        assert_ne!(breaches(&[hcr, ISB, RET]), 0);
+        assert_ne!(breaches(&[nsh, hcr, RET]), 0);
+        assert_eq!(breaches(&[dmb, par, dmb, RET]), 0);
+        assert_ne!(breaches(&[par, dmb, RET]), 0);
+        assert_ne!(breaches(&[dmb, par, RET]), 0);
     }
 
     #[test]
