@@ -25,6 +25,8 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-changed={}", package.join("../xtask/src/build/link").display());
         // Sections are aligned to the 4 KiB granule; the default of 64 KiB would pad the file.
         println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+        // Some addresses that ADRP makes, Cortex-A53 may get wrong.
+        println!("cargo:rustc-link-arg-bins=--fix-cortex-a53-843419");
     }
     Ok(())
 }

@@ -16,5 +16,7 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
         println!("cargo:rustc-link-arg-bins=-znotext");
         println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+        // Some addresses that ADRP makes, Cortex-A53 may get wrong.
+        println!("cargo:rustc-link-arg-bins=--fix-cortex-a53-843419");
     }
 }

@@ -21,6 +21,7 @@ mod stack;
 mod unwinding;
 mod upkeep;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -45,24 +46,41 @@ pub struct Options {
 ///
 /// The image cannot be built or read.
 pub fn command(options: &Options) -> Result<u8> {
-    let elf = match &options.elf {
-        Some(elf) => elf.clone(),
-        None => build::hypervisor()?.elf,
+    let (elf, efi_elf) = match &options.elf {
+        Some(elf) => (elf.clone(), None),
+        None => {
+            let built = build::hypervisor()?;
+            (built.elf, Some(built.efi_elf))
+        }
     };
-    let report = check(&elf, options.save).with_context(|| elf.display().to_string())?;
+    let report =
+        check(&elf, efi_elf.as_deref(), options.save).with_context(|| elf.display().to_string())?;
     report.lines.iter().for_each(|line| println!("{line}"));
     report.breaches.iter().for_each(|breach| println!("FAIL {breach}"));
     println!("{} checks passed, {} failed", report.checks, report.breaches.len());
     Ok(u8::from(!report.breaches.is_empty()))
 }
 
-/// All of it, on the image at `elf`; with `save` the ledger of unsafe code is written anew.
+/// All of it, on the image at `elf` and the EFI program at `efi_elf`; with `save` the ledger of unsafe code is
+/// written anew.
 ///
 /// # Errors
 ///
 /// The image, the rules or the sources cannot be read.
-pub fn check(elf: &Path, save: bool) -> Result<Report> {
+pub fn check(elf: &Path, efi_elf: Option<&Path>, save: bool) -> Result<Report> {
     let mut report = binary::check(elf)?;
+    for (what, elf) in [("image", Some(elf)), ("EFI program", efi_elf)] {
+        let Some(elf) = elf else { continue };
+        let bytes = fs::read(elf).with_context(|| format!("could not read {}", elf.display()))?;
+        let found = build::sequences::find(&bytes)?;
+        report.lines.push(format!(
+            "{what}: {} instructions, {} sequences that some CPUs execute wrongly",
+            found.instructions,
+            found.breaches.len()
+        ));
+        report.checks += usize::from(found.breaches.is_empty());
+        report.breaches.extend(found.breaches);
+    }
     let (entries, breaches) = ledger::check(save)?;
     report.lines.push(format!("unsafe code: {entries} entries in docs/unsafe.md"));
     report.checks += usize::from(breaches.is_empty());

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::insn::{self, Op};
 use super::program::{Piece, Program};
+use crate::build::sequences::is_memory_access;
 
 /// An instruction of maintenance, or one that settles how EL2 runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,11 +237,6 @@ fn executed(program: &Program, entry: u64) -> (Vec<Step>, bool) {
         steps.drain(twice..twice + 2);
     }
     (steps, loads_early)
-}
-
-/// Loads and stores (Arm ARM, C4.1: op0 is x1x0), but not DC and the like.
-const fn is_memory_access(word: u32) -> bool {
-    word >> 25 & 0b0101 == 0b0100
 }
 
 /// Looks at the whole image. The answer is how many steps were looked at, and what is wrong.

@@ -11,6 +11,7 @@ mod efi;
 pub mod flatten;
 pub mod link;
 mod movable;
+pub mod sequences;
 pub mod size;
 
 use std::fs;
@@ -31,6 +32,8 @@ pub struct Hypervisor {
     pub image: PathBuf,
     /// The same code as ELF with debug information, for symbols.
     pub elf: PathBuf,
+    /// The program that EFI firmware starts, which is in the image, as ELF.
+    pub efi_elf: PathBuf,
 }
 
 /// Builds the hypervisor and puts `postern.img` and `postern.elf` into `target/postern`.
@@ -73,14 +76,16 @@ fn finished(name: &str, profile: Profile) -> Result<Hypervisor> {
     if profile == Profile::Release {
         boot_code::check(&bytes)
             .with_context(|| format!("{} must not run guests", linked.display()))?;
+        sequences::check(&bytes).with_context(|| linked.display().to_string())?;
     }
-    let starter = cross::build("hyp-efi", "postern-efi", Profile::Release)?;
+    let efi_elf = cross::build("hyp-efi", "postern-efi", Profile::Release)?;
     let starter =
-        fs::read(&starter).with_context(|| format!("could not read {}", starter.display()))?;
+        fs::read(&efi_elf).with_context(|| format!("could not read {}", efi_elf.display()))?;
+    sequences::check(&starter).with_context(|| efi_elf.display().to_string())?;
     let image = efi::attach(image, &starter).context("the image has no EFI part")?;
     let dir = workspace::output_dir()?;
     let file = |kind: &str| dir.join(format!("{name}.{kind}"));
-    let built = Hypervisor { image: file("img"), elf: file("elf") };
+    let built = Hypervisor { image: file("img"), elf: file("elf"), efi_elf };
     replace(&built.image, &image)?;
     replace(&built.elf, &bytes)?;
     Ok(built)

@@ -1,5 +1,6 @@
 //! The Rust side: the bare-metal target's standard library, clippy and rustfmt.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,19 +58,24 @@ impl TargetStd {
     }
 }
 
+/// Set to have cargo build the standard library where the compiled one is installed, too.
+const BUILD_STD: &str = "POSTERN_BUILD_STD";
+
 /// Finds the target's standard library, or provides it: by rustup, else by building it from the
-/// source of exactly this compiler.
+/// source of exactly this compiler. With `POSTERN_BUILD_STD` in the environment it is built in any case.
 ///
 /// # Errors
 /// If no way works; the message names all that were tried.
 pub(crate) fn ensure_target() -> Result<TargetStd> {
     let sysroot = sysroot()?;
-    if has_target(&sysroot) {
+    let builds = env::var_os(BUILD_STD).is_some();
+    let is_installed = || !builds && has_target(&sysroot);
+    if is_installed() {
         return Ok(TargetStd::Installed);
     }
     let in_toolchain = sysroot.join("lib/rustlib/src/rust/library");
     if in_toolchain.join("core").is_dir() {
-        say(&format!("no {TARGET} in the toolchain: using its Rust source to build it"));
+        say(&format!("{TARGET} is built from the toolchain's Rust source"));
         return Ok(TargetStd::BuildStd { library: in_toolchain });
     }
     let version = rustc_version()?;
@@ -78,9 +84,16 @@ pub(crate) fn ensure_target() -> Result<TargetStd> {
         return Ok(TargetStd::BuildStd { library: unpacked.join("library") });
     }
     let _lock = cache::lock("toolchain")?;
-    let by_rustup = rustup(&["target", "add", TARGET], "the standard library for bare-metal ARM");
-    if has_target(&sysroot) {
+    let by_rustup = if builds {
+        rustup(&["component", "add", "rust-src"], "the standard library's source")
+    } else {
+        rustup(&["target", "add", TARGET], "the standard library for bare-metal ARM")
+    };
+    if is_installed() {
         return Ok(TargetStd::Installed);
+    }
+    if in_toolchain.join("core").is_dir() {
+        return Ok(TargetStd::BuildStd { library: in_toolchain });
     }
     if let Err(error) = &by_rustup {
         say(&format!("rustup could not: {}", first_lines(&format!("{error:#}"))));

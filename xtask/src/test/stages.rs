@@ -134,7 +134,8 @@ fn without_passed(text: &str) -> String {
 
 /// What can be seen without running anything.
 fn audit() -> Result<Checks> {
-    let report = audit::check(&build::hypervisor()?.elf, false)?;
+    let built = build::hypervisor()?;
+    let report = audit::check(&built.elf, Some(&built.efi_elf), false)?;
     report.breaches.iter().for_each(|breach| println!("     {breach}"));
     Ok(Checks { passed: report.checks, failed: report.breaches.len() })
 }
