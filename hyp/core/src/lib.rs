@@ -33,6 +33,7 @@ pub mod features;
 pub mod guard;
 pub mod inject;
 pub mod insn;
+pub mod intid;
 pub mod memory;
 pub mod pl011;
 pub mod ports;

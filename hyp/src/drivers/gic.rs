@@ -146,9 +146,6 @@ pub(crate) fn provoke_spi(intid: u32) {
 /// Disables an interrupt, a private one on the calling CPU.
 #[cold]
 pub(crate) fn disable(intid: u32) {
-    if intid >= SPECIAL {
-        return;
-    }
     match gicv2::get() {
         Some(gic) => gic.disable(intid),
         None => gicv3::disable(intid),

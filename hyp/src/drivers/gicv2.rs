@@ -7,10 +7,11 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use hyp_core::intid::is_acknowledged;
 use hyp_core::vgic::ListRegister;
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
-use super::gic_parts::{Claim, FIRST_SPI, GicError, KICK_SGI, PRIORITIES, SPECIAL};
+use super::gic_parts::{Claim, FIRST_SPI, GicError, KICK_SGI, PRIORITIES};
 use super::mmio::{Mmio, Registers};
 use super::registers::gicv2::{
     Distributor, GICC_CTLR, GICC_IAR, GICD_CTLR, GICD_SGIR, GICD_TYPER, GICH_VTR, Hypervisor,
@@ -156,7 +157,7 @@ impl GicV2 {
         // The handler's accesses stay behind the acknowledgement.
         barrier::dsb_sy();
         let intid = iar.read(GICC_IAR::INTID);
-        (intid < SPECIAL).then(|| Claim { intid, whole: iar.read(GICC_IAR::WHOLE) })
+        is_acknowledged(intid).then(|| Claim { intid, whole: iar.read(GICC_IAR::WHOLE) })
     }
 
     /// Drops the running priority. The interrupt stays active.

@@ -7,12 +7,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use arrayvec::ArrayVec;
+use hyp_core::intid::{self, Place};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
-use super::gic_parts::{FIRST_SPI, GicError, KICK_SGI, PRIORITIES, SPECIAL};
+use super::gic_parts::{GicError, KICK_SGI, PRIORITIES};
 use super::mmio::{Mmio, Registers};
 use super::registers::gicv3::{
-    Distributor, FRAMES, GICD_CTLR, GICD_TYPER, GICR_TYPER, GICR_WAKER, Redistributor,
+    Distributor, FRAMES, GICD_CTLR, GICD_TYPER, GICR_CTLR, GICR_TYPER, GICR_WAKER, Redistributor,
 };
 use crate::arch::once::Once;
 use crate::arch::percpu::{self, MAX_CPUS};
@@ -104,7 +105,7 @@ pub(super) fn init_cpu() -> Result<(), GicError> {
         }
         cpu::yield_now();
     }
-    redistributor.icenabler0.set(u32::MAX);
+    redistributor.icenabler[0].set(u32::MAX);
     redistributor.icpendr0.set(u32::MAX);
     redistributor.icactiver0.set(u32::MAX);
     redistributor.igroupr0.set(u32::MAX);
@@ -171,17 +172,33 @@ pub(super) fn pend(intid: u32) {
     }
 }
 
-/// Disables an interrupt, a private one on the calling CPU.
+/// Disables an interrupt, a private one on the calling CPU. LPIs all at once, if they can be.
 pub(super) fn disable(intid: u32) {
     let bit = 1 << (intid % 32);
-    if intid < FIRST_SPI {
-        if let Ok(redistributor) = own_redistributor() {
-            redistributor.icenabler0.set(bit);
+    match Place::of(intid) {
+        Some(Place::Redistributor(n)) => {
+            if let Ok(redistributor) = own_redistributor()
+                && let Some(word) = redistributor.icenabler.get(n)
+            {
+                word.set(bit);
+            }
         }
-    } else if let Some(word) =
-        GIC.get().and_then(|gic| gic.distributor.icenabler.get(intid as usize / 32))
-    {
-        word.set(bit);
+        Some(Place::Distributor(n)) => {
+            if let Some(word) = GIC.get().and_then(|gic| gic.distributor.icenabler.get(n)) {
+                word.set(bit);
+            }
+        }
+        Some(Place::Extended(n)) => {
+            if let Some(word) = GIC.get().and_then(|gic| gic.distributor.icenabler_e.get(n)) {
+                word.set(bit);
+            }
+        }
+        Some(Place::Memory) => {
+            if let Ok(redistributor) = own_redistributor() {
+                redistributor.ctlr.modify(GICR_CTLR::LPIS::CLEAR);
+            }
+        }
+        None => {}
     }
 }
 
@@ -191,7 +208,7 @@ pub(super) fn acknowledge() -> Option<u32> {
     let intid = low_half(icc_iar1::INTID.read(sysreg::icc_iar1_el1()));
     // The handler's accesses stay behind the acknowledgement (IHI 0069, 12.1.4).
     barrier::dsb_sy();
-    (intid < SPECIAL).then_some(intid)
+    intid::is_acknowledged(intid).then_some(intid)
 }
 
 /// Drops the running priority. The interrupt stays active.
@@ -201,11 +218,13 @@ pub(super) fn drop_priority(intid: u32) {
     barrier::isb();
 }
 
-/// Deactivates an interrupt whose priority was dropped.
+/// Deactivates an interrupt whose priority was dropped, if it can be active.
 #[inline]
 pub(super) fn deactivate(intid: u32) {
-    sysreg::set_icc_dir_el1(u64::from(intid));
-    barrier::isb();
+    if intid::has_active_state(intid) {
+        sysreg::set_icc_dir_el1(u64::from(intid));
+        barrier::isb();
+    }
 }
 
 /// What each CPU writes to ICC_SGI1R_EL1 to kick that CPU; 0 before its [`init_cpu`].

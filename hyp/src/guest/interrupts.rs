@@ -1,5 +1,8 @@
 //! Physical interrupts, which all come to EL2.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hyp_core::intid;
 use hyp_core::vgic::{Arrival, Kicks};
 
 use super::inject::serror;
@@ -160,10 +163,21 @@ fn serve_console(vcpu: &Vcpu) -> bool {
     is_stuck
 }
 
-/// Where its line stays high, the guest would get no further.
+/// How many interrupts came that nobody wants.
+static STRAYS: AtomicU64 = AtomicU64::new(0);
+
+/// Where its line stays high, the guest would get no further. LPIs may come again, where they cannot be
+/// turned off: then not each is told.
 #[cold]
 #[inline(never)]
 fn disable_stray(intid: u32, why: &str) {
     gic::disable(intid);
-    warn!("CPU {}: interrupt {} {why}", percpu::index(), u64::from(intid));
+    let count = STRAYS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if intid::has_active_state(intid) || count.is_power_of_two() {
+        warn!(
+            "CPU {}: interrupt {} {why} ({count} such so far)",
+            percpu::index(),
+            u64::from(intid)
+        );
+    }
 }

@@ -19,6 +19,17 @@ register_bitfields! {u32,
     pub(crate) GICD_TYPER [
         /// INTIDs in steps of 32, less one.
         ITLINES OFFSET(0) NUMBITS(5) [],
+        /// Has extended SPIs.
+        ESPI OFFSET(8) NUMBITS(1) [],
+        /// Extended SPIs in steps of 32, less one.
+        ESPI_RANGE OFFSET(27) NUMBITS(5) [],
+    ],
+    /// Redistributor's control (IHI 0069, 12.11.2).
+    pub(crate) GICR_CTLR [
+        /// LPIs come to this CPU.
+        LPIS OFFSET(0) NUMBITS(1) [],
+        /// Register writes are still under way.
+        RWP OFFSET(3) NUMBITS(1) [],
     ],
     /// Redistributor's power (IHI 0069, 12.11.43).
     pub(crate) GICR_WAKER [
@@ -34,6 +45,8 @@ register_bitfields! {u64,
         VLPIS OFFSET(1) NUMBITS(1) [],
         /// The last one of its region.
         LAST OFFSET(4) NUMBITS(1) [],
+        /// Extended PPIs in steps of 32.
+        PPI_WORDS OFFSET(27) NUMBITS(5) [],
         /// Affinity of its CPU, Aff3 on top.
         AFFINITY OFFSET(32) NUMBITS(32) [],
     ],
@@ -55,15 +68,19 @@ register_structs! {
         (0x0380 => pub(crate) icactiver: [ReadWrite<u32>; 32]),
         (0x0400 => pub(crate) ipriorityr: [ReadWrite<u32>; 256]),
         (0x0800 => _targets_and_configuration),
+        (0x1400 => pub(crate) icenabler_e: [ReadWrite<u32>; 32]),
+        (0x1480 => _more_extended),
         (0x6000 => pub(crate) irouter: [ReadWrite<u64>; 1024]),
         (0x8000 => @END),
     }
 }
 
 register_structs! {
-    /// A redistributor's registers that are used: RD_base, then SGI_base (IHI 0069, 12.10).
+    /// A redistributor's registers that are used: RD_base, then SGI_base (IHI 0069, 12.10). Of an array, the
+    /// first word is that of SGIs and PPIs, the others are those of extended PPIs.
     pub(crate) Redistributor {
-        (0x0_0000 => _ctlr),
+        (0x0_0000 => pub(crate) ctlr: ReadWrite<u32, GICR_CTLR::Register>),
+        (0x0_0004 => _identification),
         (0x0_0008 => pub(crate) typer: ReadOnly<u64, GICR_TYPER::Register>),
         (0x0_0010 => _status),
         (0x0_0014 => pub(crate) waker: ReadWrite<u32, GICR_WAKER::Register>),
@@ -72,8 +89,8 @@ register_structs! {
         (0x1_0084 => _more_groups),
         (0x1_0100 => pub(crate) isenabler0: ReadWrite<u32>),
         (0x1_0104 => _more_set_enables),
-        (0x1_0180 => pub(crate) icenabler0: ReadWrite<u32>),
-        (0x1_0184 => _pending),
+        (0x1_0180 => pub(crate) icenabler: [ReadWrite<u32>; 3]),
+        (0x1_018c => _pending),
         (0x1_0280 => pub(crate) icpendr0: ReadWrite<u32>),
         (0x1_0284 => _active),
         (0x1_0380 => pub(crate) icactiver0: ReadWrite<u32>),
