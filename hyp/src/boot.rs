@@ -120,6 +120,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     start_gic(&machine);
     machine::note_cpu();
     debug::prepare();
+    injection::tell_registers();
     start_cpus(&machine);
     describe(&memory);
     check_arguments(&machine);

@@ -17,6 +17,7 @@
 //! | `spurious` | an interrupt is withdrawn before it is acknowledged, after each other one |
 //! | `no-tds` | the GICv3 has no trap for ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS), as older CPUs |
 //! | `no-map` | nothing, but a map of EL2's that shows memory which the tree calls `no-map` ends the run |
+//! | `registers` | nothing: each CPU says what it found in the registers that it wrote at its entry |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
 use core::fmt;
@@ -30,7 +31,7 @@ use hyp_core::tree::machine::{MAX_RESERVED, Machine};
 use smccc::psci::error::Error;
 
 use crate::arch::once::Once;
-use crate::arch::{percpu, pmu, vectors};
+use crate::arch::{entry, percpu, pmu, vectors};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::say::info;
@@ -61,6 +62,7 @@ mod kind {
     pub(super) const NO_MAP: u8 = 12;
     pub(super) const SERROR_LATE: u8 = 13;
     pub(super) const SERROR_UNCONTAINABLE: u8 = 14;
+    pub(super) const REGISTERS: u8 = 15;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -103,6 +105,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("spurious", _) => (kind::SPURIOUS, Ok(0)),
         ("no-tds", _) => (kind::NO_TDS, Ok(0)),
         ("no-map", _) => (kind::NO_MAP, Ok(0)),
+        ("registers", _) => (kind::REGISTERS, Ok(0)),
         ("console-line", _) => (kind::CONSOLE_LINE, Ok(0)),
         _ => (kind::NOTHING, Ok(0)),
     };
@@ -254,4 +257,13 @@ pub(crate) fn hides_separate_trap() -> bool {
 /// Whether the line of the console's interrupt stays high.
 pub(crate) fn holds_console_line() -> bool {
     is(kind::CONSOLE_LINE)
+}
+
+/// Says what the registers hold that the calling CPU wrote when it entered EL2, if that is asked for.
+pub(crate) fn tell_registers() {
+    if is(kind::REGISTERS) {
+        let cpu = percpu::index();
+        let mut tell = |name: &str, value| info!("CPU {cpu}: {name} {value:#x}");
+        entry::each(&mut tell);
+    }
 }

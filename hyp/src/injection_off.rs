@@ -52,3 +52,5 @@ pub(crate) const fn hides_separate_trap() -> bool {
 pub(crate) const fn holds_console_line() -> bool {
     false
 }
+
+pub(crate) const fn tell_registers() {}

@@ -102,7 +102,10 @@ pub(crate) extern "C" fn secondary_main() -> ! {
     machine::note_cpu();
     debug::prepare();
     match gic::init_cpu() {
-        Ok(()) => percpu::set_online(),
+        Ok(()) => {
+            injection::tell_registers();
+            percpu::set_online();
+        }
         Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),
     }
     wait_for_work()

@@ -72,12 +72,49 @@ pub(crate) fn list_spinning(index: usize, mpidr: u64) {
     }
 }
 
+/// Assembles `settle_first`, `settle_mmu` and `settle_rest` for `boot.s`, each of which writes its part of
+/// the table of registers and returns to x5.
+macro_rules! registers_code {
+    ($($part:ident { $(
+        when [$($id:ident . $field:ident $of:literal [$lsb:literal, $bits:literal]
+            in $least:literal ..= $most:literal),*]
+        { $($name:ident $register:literal = $value:literal;)+ } then $sync:literal;
+    )+ })+) => {
+        core::arch::global_asm!(
+            // With the MMU off, it does not matter that boot's code has gone from the map.
+            ".section .text.before_mmu, \"ax\"",
+            $(
+                concat!("settle_", stringify!($part), ":"),
+                $(
+                    $(
+                        concat!("mrs x1, ", $of),
+                        concat!("ubfx x1, x1, #", $lsb, ", #", $bits),
+                        concat!("sub x1, x1, #", $least),
+                        concat!("cmp x1, #(", $most, " - ", $least, ")"),
+                        "b.hi 7f",
+                    )*
+                    $(
+                        concat!("mov x1, #", $value),
+                        concat!("msr ", $register, ", x1"),
+                    )+
+                    $sync,
+                    "7:",
+                )+
+                "br x5",
+            )+
+        );
+    };
+}
+pub(crate) use registers_code;
+
 /// Assembles the entry code, which goes on in `$main` on the boot CPU and in `$secondary` on the
 /// others.
 macro_rules! entry_code {
     (main = $main:path, secondary = $secondary:path) => {
         #[expect(unsafe_code, reason = "entry code is assembly")]
         mod entry_code {
+            use $crate::arch::boot::registers_code;
+            hyp_core::entry_registers!(registers_code);
             core::arch::global_asm!(
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/boot.s")),
                 boot_main = sym $main,

@@ -35,6 +35,21 @@
 .equ KIND_EL1,  1
 .equ KIND_E2H,  2
 
+// Writes a part of the table of registers (hyp_core::entry_registers, see boot.rs). No BL: with a guarded
+// control stack left on, BL and RET use memory. Corrupts x1, x5.
+.macro settle part
+    adr     x5, 8f
+    b       settle_\part
+8:
+.endm
+.macro settle_first_at_el2
+    mrs     x1, CurrentEL
+    cmp     x1, #(2 << 2)
+    b.ne    9f
+    settle  first
+9:
+.endm
+
 .section .text.head, "ax"
 .global head
 head:
@@ -58,6 +73,7 @@ boot_entry:
     msr     daifset, #15
     mov     x19, x0
     mov     x22, #0
+    settle_first_at_el2
     adr     x21, head
     mov     x0, #{HALT_UNALIGNED}
     tst     x21, #0xfff
@@ -108,6 +124,7 @@ spin_entry:
 secondary_entry:
     msr     daifset, #15
     mov     x22, x0
+    settle_first_at_el2
     adr     x21, head
     bl      leave_mmu
     mov     x0, #{HALT_NOT_EL2}
@@ -164,10 +181,12 @@ leave_mmu:
     mov     x1, #(1 << 31)          // RW: EL1 is AArch64. E2H, TGE and all else off.
     msr     hcr_el2, x1
     isb
-    mov     x20, #KIND_EL2
-    mrs     x1, hcr_el2
-    tbz     x1, #34, 2f             // E2H
+    settle  mmu
     mov     x20, #KIND_E2H          // the CPU has no E2H = 0 (FEAT_E2H0 absent)
+    mrs     x1, hcr_el2
+    tbnz    x1, #34, 2f             // E2H
+    settle  rest
+    mov     x20, #KIND_EL2
     b       2f
 
 1:  mov     x1, #(SCTLR_EL1_OFF & 0xffff)

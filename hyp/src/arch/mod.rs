@@ -12,6 +12,8 @@ pub(crate) mod context;
 pub(crate) mod cpu;
 pub(crate) mod crc32;
 pub(crate) mod debug;
+#[cfg(feature = "inject")]
+pub(crate) mod entry;
 pub(crate) mod ich;
 pub(crate) mod ident;
 pub(crate) mod once;

@@ -1,4 +1,4 @@
-//! Handing a CPU to a VM: stage 2 and the trap controls, each register written whole.
+//! Handing a CPU to a VM: stage 2 and the VM's trap controls, each register written whole.
 
 use hyp_core::sysreg::TrapControls;
 
@@ -32,28 +32,8 @@ pub(crate) fn install(regime: &Regime) {
     sysreg::set_vpidr_el2(traps.vpidr);
     sysreg::set_cptr_el2(traps.cptr);
     sysreg::set_mdcr_el2(traps.mdcr);
-    sysreg::set_cnthctl_el2(traps.cnthctl);
-    sysreg::set_cntvoff_el2(0);
-    sysreg::set_hstr_el2(traps.hstr);
     if let Some(value) = traps.hcrx {
         sysreg::set_hcrx_el2(value);
-    }
-    if let Some(value) = traps.fine_grained {
-        sysreg::set_hfgrtr_el2(value);
-        sysreg::set_hfgwtr_el2(value);
-        sysreg::set_hfgitr_el2(value);
-        sysreg::set_hdfgrtr_el2(value);
-        sysreg::set_hdfgwtr_el2(value);
-    }
-    if let Some(value) = traps.fine_grained_2 {
-        sysreg::set_hfgrtr2_el2(value);
-        sysreg::set_hfgwtr2_el2(value);
-        sysreg::set_hfgitr2_el2(value);
-        sysreg::set_hdfgrtr2_el2(value);
-        sysreg::set_hdfgwtr2_el2(value);
-    }
-    if let Some(value) = traps.fine_grained_amu {
-        sysreg::set_hafgrtr_el2(value);
     }
     if let Some(value) = traps.mpam2 {
         sysreg::set_mpam2_el2(value);

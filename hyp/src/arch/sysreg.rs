@@ -1,4 +1,5 @@
-//! System registers, by name. No other file names one, but for those that go by number (`debug.rs`).
+//! System registers, by name. No other file names one, but for those that go by number (`debug.rs`) and the
+//! table of what each CPU writes when it enters EL2 (hyp_core::entry_registers).
 //!
 //! What the `aarch64-cpu` crate has goes through it; the rest is reached here, by name or by
 //! encoding. Readers are safe. Writers are safe where the register belongs to the guest or only
@@ -199,8 +200,6 @@ read_missing! {
 write! {
     set_elr_el2 = ELR_EL2;
     set_vmpidr_el2 = VMPIDR_EL2;
-    set_cntvoff_el2 = CNTVOFF_EL2;
-    set_cnthctl_el2 = CNTHCTL_EL2;
     set_cnthp_ctl_el2 = CNTHP_CTL_EL2;
     set_cptr_el2 = CPTR_EL2;
     set_mdcr_el2 = MDCR_EL2;
@@ -209,7 +208,6 @@ write_missing! {
     set_vpidr_el2 = "vpidr_el2";
     set_cnthp_cval_el2 = "cnthp_cval_el2";
     set_disr_el1 = "S3_0_C12_C1_1";
-    set_hstr_el2 = "hstr_el2";
 }
 write_unsafe! {
     /// The mode must be below EL2.
@@ -222,22 +220,9 @@ write_unsafe! {
     set_vtcr_el2 = VTCR_EL2;
 }
 
-// Trap controls of later architecture versions; only where their feature is there.
-write! {
-    set_hafgrtr_el2 = HAFGRTR_EL2;
-    set_hfgrtr_el2 = HFGRTR_EL2;
-    set_hfgwtr_el2 = HFGWTR_EL2;
-    set_hfgitr_el2 = HFGITR_EL2;
-    set_hdfgrtr_el2 = HDFGRTR_EL2;
-    set_hdfgwtr_el2 = HDFGWTR_EL2;
-}
+// The VM's trap controls of later architecture versions; only where their feature is there.
 write_missing! {
     set_hcrx_el2 = "S3_4_C1_C2_2";
-    set_hfgrtr2_el2 = "S3_4_C3_C1_2";
-    set_hfgwtr2_el2 = "S3_4_C3_C1_3";
-    set_hfgitr2_el2 = "S3_4_C3_C1_7";
-    set_hdfgrtr2_el2 = "S3_4_C3_C1_0";
-    set_hdfgwtr2_el2 = "S3_4_C3_C1_1";
     set_mpam2_el2 = "S3_4_C10_C5_0";
     set_mpamhcr_el2 = "S3_4_C10_C4_0";
     set_vsesr_el2 = "S3_4_C5_C2_3";

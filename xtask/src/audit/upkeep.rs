@@ -225,6 +225,8 @@ fn executed(program: &Program, entry: u64) -> (Vec<Step>, bool) {
                 Some(back) => back,
                 None => break,
             },
+            // It comes back by a register.
+            Op::Jump(to) if is_table(program, to) => next,
             // Backwards it is a loop's.
             Op::Jump(to) if to > at => to,
             Op::JumpRegister(_) => break,
@@ -237,6 +239,15 @@ fn executed(program: &Program, entry: u64) -> (Vec<Step>, bool) {
         steps.drain(twice..twice + 2);
     }
     (steps, loads_early)
+}
+
+/// Whether `boot.s` has the code there that writes its table of registers, and that does nothing else.
+fn is_table(program: &Program, to: u64) -> bool {
+    program.piece(to).is_some_and(|piece| {
+        let words = (piece.start..piece.end).step_by(4).filter_map(|at| program.word(at));
+        piece.name().starts_with("settle_")
+            && words.filter_map(Step::of).all(|step| matches!(step, Isb | DsbNsh))
+    })
 }
 
 /// Looks at the whole image. The answer is how many steps were looked at, and what is wrong.

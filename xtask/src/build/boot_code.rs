@@ -10,14 +10,15 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, e
 
 use super::link::UNWINDING;
 
-/// Where `boot.s` goes on at EL2's addresses: on the boot CPU, before anything is taken away.
-const ENTRY: &str = "boot_high";
+/// Where `boot.s` goes on at EL2's addresses, on the boot CPU, before anything is taken away; and what runs
+/// with the MMU off, when it does not matter what is mapped.
+const ENTRIES: [&str; 4] = ["boot_high", "boot_entry", "secondary_entry", "leave_mmu"];
 /// Of EL2's map, and of ADRP.
 const PAGE: u64 = 4096;
 /// References that are shown.
 const SHOWN: usize = 20;
 
-/// Fails if anything outside `.boot` but its entry leads there.
+/// Fails if anything outside `.boot` but its entries leads there.
 ///
 /// # Errors
 ///
@@ -55,10 +56,6 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
     };
     ensure!(start < end, "boot's code ends before it begins");
     functions.sort_unstable();
-    let entry = functions.iter().find(|(_, name)| *name == ENTRY).map(|(at, _)| *at);
-    let behind =
-        functions.iter().map(|(at, _)| *at).find(|at| entry.is_some_and(|entry| *at > entry));
-    let entry = entry.unwrap_or_default()..behind.unwrap_or_default();
     let name_of = |address: u64| {
         let index = functions.partition_point(|(at, _)| *at <= address);
         index.checked_sub(1).map_or("?", |index| functions[index].1)
@@ -75,7 +72,7 @@ fn references(elf_file: &[u8]) -> Result<Vec<String>> {
         let data = section.data()?;
         let mut note = |at: u64, target: u64| {
             let (who, whom) = (name_of(at), name_of(target));
-            if boot.contains(&target) && !entry.contains(&at) {
+            if boot.contains(&target) && !ENTRIES.contains(&who) {
                 let [who, whom] =
                     [who, whom].map(|name| addr2line::demangle_auto(name.into(), None));
                 found.push(format!("  {who} ({at:#x}) -> {whom} ({target:#x})"));

@@ -136,6 +136,9 @@ fn attempt(
     }
     let changed = match words.tree {
         Some(damage) => Some(machine_tree::damaged(&machine, image, damage, &tree)?),
+        None if let Some(loader) = words.loader.filter(|loader| loader.makes_spin_table()) => {
+            Some(loader.tell(&machine.plain_tree(image, &tree)?)?)
+        }
         None if !words.reserve.is_empty() => {
             Some(reserve::tell(&machine.plain_tree(image, &tree)?, &words.reserve)?)
         }

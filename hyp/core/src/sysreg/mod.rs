@@ -6,6 +6,7 @@
 
 mod common;
 mod debug;
+mod entry;
 mod host;
 mod limits;
 mod trap;

@@ -1,7 +1,9 @@
 //! What traps to EL2: the control registers as plain values.
 //!
 //! Every value is complete, so that nothing firmware left behind survives. All bits that later
-//! architectures define with a "do not trap" meaning stay 0: their features are hidden.
+//! architectures define with a "do not trap" meaning stay 0: their features are hidden. The controls that
+//! are the same for every VM, fine-grained traps among them, are written when a CPU enters EL2
+//! (`entry.rs`).
 
 use super::host::{HostId, IdRegister};
 use crate::features::Features;
@@ -52,8 +54,6 @@ mod cptr {
     pub(super) const TAM: u64 = 1 << 30;
 }
 
-/// CNTHCTL_EL2 with E2H = 0: EL1PCTEN and EL1PCEN. The guest owns both EL1 timers; no events.
-const CNTHCTL: u64 = 0b11;
 /// HCRX_EL2.TALLINT: PSTATE.ALLINT writes trap, NMI being hidden.
 const HCRX_TALLINT: u64 = 1 << 6;
 /// MPAM2_EL2.TRAPMPAM1EL1 and TRAPMPAM0EL1.
@@ -77,17 +77,6 @@ pub struct TrapControls {
     pub mdcr: u64,
     /// CPTR_EL2.
     pub cptr: u64,
-    /// CNTHCTL_EL2.
-    pub cnthctl: u64,
-    /// HSTR_EL2.
-    pub hstr: u64,
-    /// HFGRTR_EL2, HFGWTR_EL2, HFGITR_EL2, HDFGRTR_EL2 and HDFGWTR_EL2, where they exist: one
-    /// value for all.
-    pub fine_grained: Option<u64>,
-    /// HFGRTR2_EL2, HFGWTR2_EL2, HFGITR2_EL2, HDFGRTR2_EL2 and HDFGWTR2_EL2, where they exist.
-    pub fine_grained_2: Option<u64>,
-    /// HAFGRTR_EL2, where it exists.
-    pub fine_grained_amu: Option<u64>,
     /// MPAM2_EL2, where it exists.
     pub mpam2: Option<u64>,
     /// MPAMHCR_EL2, where it exists.
@@ -103,18 +92,11 @@ impl TrapControls {
     /// What traps on a CPU follows from what that CPU has, and only what all have may pass.
     #[must_use]
     pub fn new(host: &HostId, common: &HostId, features: Features) -> Self {
-        let has_fgt = host.fine_grained_traps() >= 1;
         Self {
             hcr: hcr_el2(host, common, features),
             hcrx: host.has_hcrx().then(|| if host.has_nmi() { HCRX_TALLINT } else { 0 }),
             mdcr: mdcr_el2(host),
             cptr: cptr_el2(host),
-            cnthctl: CNTHCTL,
-            hstr: 0,
-            // 0 traps exactly what has a negative name (nTPIDR2_EL0, nPIR_EL1, nGCS_EL1, ...).
-            fine_grained: has_fgt.then_some(0),
-            fine_grained_2: (host.fine_grained_traps() >= 2).then_some(0),
-            fine_grained_amu: (has_fgt && host.has_activity_monitors()).then_some(0),
             mpam2: host.has_mpam().then(|| {
                 let has_tidr = host.mpamidr & HAS_TIDR != 0;
                 MPAM2_TRAPS | if has_tidr { MPAM2_TIDR } else { 0 }

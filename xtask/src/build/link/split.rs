@@ -18,6 +18,8 @@ use super::graph::{Graph, Kind, Reference};
 const FIRST: &str = "hyp::boot::boot_main";
 /// What ends boot: it takes boot's pages away, and runs what comes next.
 const LAST: &str = "hyp::guest::run::begin";
+/// Code that runs with the MMU off, so that it need not be in the map: of `boot.rs`.
+const BEFORE_MMU: &str = ".text.before_mmu";
 /// In the names of functions that format, and of no others.
 const FORMATS: &str = "core::fmt::";
 
@@ -50,6 +52,7 @@ impl<'a> Split<'a> {
         let mut stays = Stays { graph, sections: vec![false; sections.len()] };
         for (index, section) in sections.iter().enumerate() {
             match section.kind {
+                Kind::Assembly if section.name == BEFORE_MMU => {}
                 Kind::Assembly | Kind::Variable => stays.mark(index),
                 Kind::Function if section.function == LAST => stays.mark(index),
                 Kind::Function | Kind::Constant => {}
@@ -95,8 +98,9 @@ impl Stays<'_> {
             }
             let section = &self.graph.sections[index];
             let onward = section.references.iter().map(|reference| reference.to).filter(|to| {
-                // The way into boot, which nobody goes twice.
-                section.kind != Kind::Assembly || self.graph.sections[*to].function != FIRST
+                // The ways into boot's code: nobody goes the one twice, the other needs no map.
+                let to = &self.graph.sections[*to];
+                section.kind != Kind::Assembly || (to.function != FIRST && to.name != BEFORE_MMU)
             });
             open.extend(onward);
         }

@@ -46,6 +46,21 @@ fn what_only_boot_reaches_is_boots() {
     assert_eq!(split.boot_constants, [".rodata.boot", ".rodata.read"]);
 }
 
+/// Assembly stays, and what it leads to; but for what runs before there is a map.
+#[test]
+fn code_before_the_mmu_needs_no_map() {
+    use Kind::{Assembly, Function};
+    let graph = graph(&[
+        (".text.head", Assembly, "", &[1, 3], &[]),
+        (".text.before_mmu", Assembly, "", &[], &[]),
+        (".text.boot", Function, BOOT, &[2], &[]),
+        (".text.other", Assembly, "", &[], &[]),
+        (".text.begin", Function, BEGIN, &[], &[]),
+    ]);
+    let split = Split::of(&graph).unwrap();
+    assert_eq!(split.resident_code, [".text.begin", ".text.head", ".text.other"]);
+}
+
 #[test]
 fn functions_that_boot_leaves_the_address_of_stay_with_their_tables() {
     use Kind::{Assembly, Constant, Function};

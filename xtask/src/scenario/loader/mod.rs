@@ -1,14 +1,24 @@
 //! Boot loaders that leave the CPU in another state than QEMU does.
 
+mod code;
+mod rows;
+
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use dtoolkit::fdt::Fdt;
+use dtoolkit::memreserve::MemoryReservation;
+use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
+use hyp_core::tree::Tree;
 use serde::Deserialize;
+
+use code::{Code, RELEASE};
+use rows::Row;
 
 /// What stands between QEMU and EL2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String")]
 pub enum Loader {
     /// Enters the image at EL2 with MMU and caches on over a flat map, as UEFI and some boot loaders
     /// do, and 2 MiB behind where QEMU would.
@@ -20,9 +30,39 @@ pub enum Loader {
     BigEndian,
     /// With all other CPUs started before, which wait at one word for where to go: [`SPIN_WORD`].
     SharedSpin,
+    /// With the MMU off and one thing odd, on each CPU: the others wait at a spin table that the loader
+    /// has made.
+    Row(&'static Row),
 }
 
-/// Where those CPUs wait: in the page that begins here in the loader, whose last doubleword is the word.
+impl TryFrom<String> for Loader {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        Ok(match word.as_str() {
+            "mmu-on" => Self::MmuOn,
+            "odd" => Self::Odd,
+            "big-endian" => Self::BigEndian,
+            "shared-spin" => Self::SharedSpin,
+            other => match other.strip_prefix("odd:").and_then(rows::find) {
+                Some(row) => Self::Row(row),
+                None => {
+                    return Err(format!(
+                        "there is no loader {other:?}: write mmu-on, odd, big-endian, shared-spin or odd: and a \
+                         name in xtask/src/scenario/loader/rows.rs"
+                    ));
+                }
+            },
+        })
+    }
+}
+
+/// Where QEMU's `virt` puts the loader.
+const LOADED_AT: u64 = 0x4020_0000;
+/// The most CPUs that wait at the spin table, the boot CPU included.
+const MAX_CPUS: u64 = 4;
+
+/// Where the CPUs of [`Loader::SharedSpin`] wait: in the page that begins here in the loader, whose last doubleword is the word.
 const PEN: usize = 0x2000;
 /// Physical address of that word on `virt`.
 pub const SPIN_WORD: u64 = 0x4020_2ff8;
@@ -157,20 +197,44 @@ impl Loader {
             .with_context(|| format!("could not write {}", path.display()))
     }
 
+    /// Whether other CPUs wait in the loader, so that the tree has to say so.
+    pub const fn makes_spin_table(self) -> bool {
+        matches!(self, Self::Row(_))
+    }
+
+    /// The machine's `tree` with the loader's spin table.
+    ///
+    /// # Errors
+    ///
+    /// The tree is damaged.
+    pub fn tell(self, tree: &[u8]) -> Result<Vec<u8>> {
+        Tree::new(tree).map_err(|error| anyhow!("the machine's tree is damaged: {error}"))?;
+        let mut tree = DeviceTree::from_fdt(&Fdt::new_unchecked(tree));
+        tree.memory_reservations.push(MemoryReservation::new(LOADED_AT, IMAGE as u64));
+        let cpus = tree.root.child_mut("cpus").context("a tree without /cpus")?;
+        for number in 1..MAX_CPUS {
+            let Some(cpu) = cpus.child_mut(&format!("cpu@{number}")) else { break };
+            let word = LOADED_AT + RELEASE as u64 + 8 * number;
+            for (name, value) in [
+                ("enable-method", b"spin-table\0".as_slice()),
+                ("cpu-release-addr", &word.to_be_bytes()),
+            ] {
+                cpu.add_property(DeviceTreeProperty::new_unchecked(name, value));
+            }
+        }
+        Ok(tree.to_dtb())
+    }
+
     fn prepended(self, image: &[u8]) -> Vec<u8> {
         let (code, memory) = match self {
             Self::MmuOn => (MMU_ON, MEMORY_BLOCK),
             Self::Odd => (ODD, MEMORY_BLOCK_E2H),
             Self::BigEndian => (BIG_ENDIAN, MEMORY_BLOCK),
             Self::SharedSpin => (START_CPUS, MEMORY_BLOCK),
+            Self::Row(row) => return Self::with_row(row, image),
         };
-        let mut file = vec![0; IMAGE];
+        let mut file = Self::empty();
         let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-        // Branch to the code; then Linux, Documentation/arch/arm64/booting.rst.
-        put(0, &0x1400_0010_u32.to_le_bytes());
-        put(16, &(2 * IMAGE as u64).to_le_bytes());
-        put(24, &0xa_u64.to_le_bytes());
-        put(56, b"ARM\x64");
         let jump = jump(CODE + 4 * code.len());
         for (n, word) in code.iter().chain(&jump).enumerate() {
             put(CODE + 4 * n, &word.to_le_bytes());
@@ -183,6 +247,47 @@ impl Loader {
             let kind = if gib == 0 { DEVICE_BLOCK } else { memory };
             put(TABLE + 8 * n, &(gib << 30 | kind).to_le_bytes());
         }
+        file.extend_from_slice(image);
+        file
+    }
+
+    /// What stands before the image, with nothing but its header: a branch to the code, then Linux,
+    /// Documentation/arch/arm64/booting.rst.
+    fn empty() -> Vec<u8> {
+        let mut file = vec![0; IMAGE];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &0x1400_0010_u32.to_le_bytes());
+        put(16, &(2 * IMAGE as u64).to_le_bytes());
+        put(24, &0xa_u64.to_le_bytes());
+        put(56, b"ARM\x64");
+        file
+    }
+
+    fn with_row(row: &Row, image: &[u8]) -> Vec<u8> {
+        let mut others = Code::new(CODE);
+        others.who();
+        row.steps().for_each(|step| others.step(step));
+        others.wait_for_release();
+        let mut boot = Code::new(others.end());
+        boot.raw(&[0xaa00_03f4]); // mov x20, x0
+        for cpu in 1..MAX_CPUS {
+            boot.start_cpu(cpu, CODE);
+        }
+        boot.who();
+        row.steps().for_each(|step| boot.step(step));
+        boot.raw(&[0xaa14_03e0]); // mov x0, x20
+        boot.raw(&jump(boot.end()));
+        let (fail, failing) = Code::failing();
+        assert!(boot.end() <= fail, "{}: {:#x} bytes of code", row.name, boot.end());
+
+        let mut file = Self::empty();
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(CODE, &others.bytes());
+        let mut header = Code::new(0);
+        header.branch(others.end());
+        put(0, &header.bytes());
+        put(others.end(), &boot.bytes());
+        put(fail, &failing);
         file.extend_from_slice(image);
         file
     }
