@@ -18,6 +18,7 @@
 //! | `no-tds` | the GICv3 has no trap for ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS), as older CPUs |
 //! | `no-map` | nothing, but a map of EL2's that shows memory which the tree calls `no-map` ends the run |
 //! | `registers` | nothing: each CPU says what it found in the registers that it wrote at its entry |
+//! | `lpis` | LPIs that firmware made tables for come although they were turned off |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
 use core::fmt;
@@ -63,6 +64,7 @@ mod kind {
     pub(super) const SERROR_LATE: u8 = 13;
     pub(super) const SERROR_UNCONTAINABLE: u8 = 14;
     pub(super) const REGISTERS: u8 = 15;
+    pub(super) const LPIS: u8 = 16;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -106,6 +108,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("no-tds", _) => (kind::NO_TDS, Ok(0)),
         ("no-map", _) => (kind::NO_MAP, Ok(0)),
         ("registers", _) => (kind::REGISTERS, Ok(0)),
+        ("lpis", _) => (kind::LPIS, Ok(0)),
         ("console-line", _) => (kind::CONSOLE_LINE, Ok(0)),
         _ => (kind::NOTHING, Ok(0)),
     };
@@ -219,6 +222,9 @@ pub(crate) fn raise_line() {
     if is(kind::SPI) {
         gic::provoke_spi(SPI);
     }
+    if is(kind::LPIS) {
+        gic::provoke_lpis();
+    }
 }
 
 /// An interrupt was taken: if it is the one that is raised for this, its line goes low before anybody
@@ -259,11 +265,13 @@ pub(crate) fn holds_console_line() -> bool {
     is(kind::CONSOLE_LINE)
 }
 
-/// Says what the registers hold that the calling CPU wrote when it entered EL2, if that is asked for.
+/// Says what the registers hold that the calling CPU wrote when it entered EL2 and set up its GIC, if that
+/// is asked for.
 pub(crate) fn tell_registers() {
     if is(kind::REGISTERS) {
         let cpu = percpu::index();
         let mut tell = |name: &str, value| info!("CPU {cpu}: {name} {value:#x}");
         entry::each(&mut tell);
+        gic::each(&mut tell);
     }
 }

@@ -149,6 +149,8 @@ pub(crate) mod fields {
         pub(crate) icc_ctlr [
             /// End of interrupt only drops the priority.
             EOIMODE OFFSET(1) NUMBITS(1) [],
+            /// Priority bits, less one.
+            PRIBITS OFFSET(8) NUMBITS(3) [],
         ],
         /// Fields of ICC_IAR1_EL1 (IHI 0069, 12.2.14).
         pub(crate) icc_iar1 [
@@ -358,6 +360,14 @@ read! {
 }
 read_missing! {
     icc_iar1_el1 = "S3_0_C12_C12_0";
+    icc_pmr_el1 = "S3_0_C4_C6_0";
+    icc_ctlr_el1 = "S3_0_C12_C12_4";
+}
+#[cfg(feature = "inject")]
+read_missing! {
+    icc_igrpen0_el1 = "S3_0_C12_C12_6";
+    icc_ap0r0_el1 = "S3_0_C12_C8_4";
+    icc_ap1r0_el1 = "S3_0_C12_C9_0";
 }
 write! {
     set_icc_sre_el2 = ICC_SRE_EL2;
@@ -371,6 +381,15 @@ write_missing! {
     set_icc_ctlr_el1 = "S3_0_C12_C12_4";
     set_icc_igrpen1_el1 = "S3_0_C12_C12_7";
     set_icc_sre_el1 = "S3_0_C12_C12_5";
+    set_icc_igrpen0_el1 = "S3_0_C12_C12_6";
+    set_icc_ap0r0_el1 = "S3_0_C12_C8_4";
+    set_icc_ap0r1_el1 = "S3_0_C12_C8_5";
+    set_icc_ap0r2_el1 = "S3_0_C12_C8_6";
+    set_icc_ap0r3_el1 = "S3_0_C12_C8_7";
+    set_icc_ap1r0_el1 = "S3_0_C12_C9_0";
+    set_icc_ap1r1_el1 = "S3_0_C12_C9_1";
+    set_icc_ap1r2_el1 = "S3_0_C12_C9_2";
+    set_icc_ap1r3_el1 = "S3_0_C12_C9_3";
 }
 
 // Virtual CPU interface of GICv3 (IHI 0069, 12.4).

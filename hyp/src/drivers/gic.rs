@@ -13,9 +13,10 @@ use hyp_core::vgic::GicVersion;
 
 use super::gic_parts::{FIRST_SPI, SPECIAL};
 use super::mmio::Mmio;
-use super::{gicv2, gicv3};
+use super::{gicv2, gicv3, gicv3_leftover};
 use crate::arch::ich;
 use crate::arch::percpu::PerCpu;
+use crate::say::warn;
 
 pub(crate) use super::gic_parts::{Claim, GicError, KICK_SGI};
 
@@ -47,6 +48,11 @@ pub(crate) fn init(gic: &Gic, ppis: Ppis, map: impl Fn(PaRange) -> Mmio) -> Resu
                 let _full = redistributors.try_push(map(*region));
             }
             gicv3::init(map(v3.distributor), redistributors, v3.stride)?;
+            for translator in &v3.translators {
+                if !gicv3_leftover::stop_translator(map(*translator))? {
+                    warn!("the GIC's translation service at {translator} does not come to rest");
+                }
+            }
         }
     }
     init_cpu()
@@ -140,6 +146,23 @@ pub(crate) fn provoke_spi(intid: u32) {
     match gicv2::get() {
         Some(gic) => gic.pend(intid),
         None => gicv3::pend(intid),
+    }
+}
+
+/// Lets LPIs of the calling CPU come, of a GICv3 for which firmware has made tables. For a test.
+#[cfg(feature = "inject")]
+pub(crate) fn provoke_lpis() {
+    if gicv2::get().is_none() {
+        gicv3::enable_lpis();
+    }
+}
+
+/// Calls `tell` with name and value of registers that firmware may have left in another state. For a test.
+#[cfg(feature = "inject")]
+pub(crate) fn each(tell: &mut dyn FnMut(&str, u64)) {
+    match gicv2::get() {
+        Some(gic) => gic.each(tell),
+        None => gicv3::each(tell),
     }
 }
 

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use hyp_core::intid::is_acknowledged;
 use hyp_core::vgic::ListRegister;
-use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
+use tock_registers::interfaces::{Readable, Writeable};
 
 use super::gic_parts::{Claim, FIRST_SPI, GicError, KICK_SGI, PRIORITIES};
 use super::mmio::{Mmio, Registers};
@@ -40,7 +40,7 @@ pub(super) fn get() -> Option<&'static GicV2> {
     GIC.get()
 }
 
-/// Sets the distributor up: everything off, level-triggered as firmware left it.
+/// Sets the distributor up: everything off, level-triggered.
 pub(super) fn init(
     distributor: Mmio,
     interface: Mmio,
@@ -74,6 +74,10 @@ fn clear_word(d: Registers<Distributor>, n: usize) {
     for four in 8 * n..8 * n + 8 {
         d.ipriorityr[four].set(PRIORITIES);
     }
+    // Level-triggered; what SGIs are cannot be changed.
+    for sixteen in 2 * n..2 * n + 2 {
+        d.icfgr[sixteen].set(0);
+    }
 }
 
 impl GicV2 {
@@ -97,12 +101,17 @@ impl GicV2 {
         d.isenabler[0].set(1 << KICK_SGI);
 
         let interface = self.interface;
-        for active in &interface.apr {
+        // Those of group 1 are elsewhere where there is one Security state (IHI 0048B, 4.4.17).
+        for active in interface.apr.iter().chain(&interface.nsapr) {
             active.set(0);
         }
         interface.pmr.set(0xff);
         interface.bpr.set(0);
-        interface.ctlr.modify(GICC_CTLR::ENABLE::SET + GICC_CTLR::EOIMODE::SET);
+        // Whole, but for how firmware has wired the machine.
+        let bypass = interface.ctlr.read(GICC_CTLR::BYPASS);
+        interface.ctlr.write(
+            GICC_CTLR::BYPASS.val(bypass) + GICC_CTLR::ENABLE::SET + GICC_CTLR::EOIMODE::SET,
+        );
         barrier::dsb_sy();
         Ok(())
     }
@@ -138,6 +147,16 @@ impl GicV2 {
         if let Some(word) = self.distributor.ispendr.get(intid as usize / 32) {
             word.set(1 << (intid % 32));
         }
+    }
+
+    /// Calls `tell` with name and value of registers that firmware may have left in another state.
+    #[cfg(feature = "inject")]
+    pub(super) fn each(&self, tell: &mut dyn FnMut(&str, u64)) {
+        tell("GICD_ICFGR1", self.distributor.icfgr[1].get().into());
+        tell("GICD_ICFGR2", self.distributor.icfgr[2].get().into());
+        tell("GICC_CTLR", self.interface.ctlr.get().into());
+        tell("GICC_APR0", self.interface.apr[0].get().into());
+        tell("GICC_NSAPR0", self.interface.nsapr[0].get().into());
     }
 
     /// Disables an interrupt, a private one on the calling CPU.

@@ -11,6 +11,7 @@ use hyp_core::intid::{self, Place};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
 use super::gic_parts::{GicError, KICK_SGI, PRIORITIES};
+use super::gicv3_leftover::{drop_priorities, soon, stop_lpis};
 use super::mmio::{Mmio, Registers};
 use super::registers::gicv3::{
     Distributor, FRAMES, GICD_CTLR, GICD_TYPER, GICR_CTLR, GICR_TYPER, GICR_WAKER, Redistributor,
@@ -40,7 +41,7 @@ fn gic() -> &'static Gic {
     }
 }
 
-/// Sets the distributor up: everything off, group 1, level-triggered as firmware left it.
+/// Sets the distributor up: everything off, maskable, group 1, level-triggered.
 /// `stride` is the distance of redistributors where the tree overrides GICR_TYPER.
 pub(super) fn init(
     distributor: Mmio,
@@ -51,6 +52,7 @@ pub(super) fn init(
     GIC.set(Gic { distributor: d, redistributors, stride });
     d.ctlr.set(0);
     wait_distributor(d);
+    let has_nmi = d.typer.is_set(GICD_TYPER::NMI);
     let words = d.typer.read(GICD_TYPER::ITLINES) as usize + 1;
     // The first word is the redistributors'.
     for n in 1..words.min(d.igroupr.len()) {
@@ -58,8 +60,21 @@ pub(super) fn init(
         d.icpendr[n].set(u32::MAX);
         d.icactiver[n].set(u32::MAX);
         d.igroupr[n].set(u32::MAX);
+        if has_nmi {
+            d.inmir[n].set(0);
+        }
         for four in 8 * n..8 * n + 8 {
             d.ipriorityr[four].set(PRIORITIES);
+        }
+        for sixteen in 2 * n..2 * n + 2 {
+            d.icfgr[sixteen].set(0);
+        }
+    }
+    if d.typer.is_set(GICD_TYPER::ESPI) {
+        for n in 0..=d.typer.read(GICD_TYPER::ESPI_RANGE) as usize {
+            d.icenabler_e[n].set(u32::MAX);
+            d.icpendr_e[n].set(u32::MAX);
+            d.icactiver_e[n].set(u32::MAX);
         }
     }
     wait_distributor(d);
@@ -97,23 +112,28 @@ pub(super) fn init_cpu() -> Result<(), GicError> {
     }
     let redistributor = own_redistributor()?;
     redistributor.waker.modify(GICR_WAKER::PROCESSOR_SLEEP::CLEAR);
-    let mut tries = 1_000_000;
-    while redistributor.waker.is_set(GICR_WAKER::CHILDREN_ASLEEP) {
-        tries -= 1;
-        if tries == 0 {
-            return Err(GicError::Asleep);
-        }
-        cpu::yield_now();
+    if !soon(|| !redistributor.waker.is_set(GICR_WAKER::CHILDREN_ASLEEP)) {
+        return Err(GicError::Asleep);
     }
-    redistributor.icenabler[0].set(u32::MAX);
-    redistributor.icpendr0.set(u32::MAX);
-    redistributor.icactiver0.set(u32::MAX);
+    stop_lpis(redistributor);
+    let extended = word(redistributor.typer.read(GICR_TYPER::PPI_WORDS));
+    for n in 0..=extended.min(2) {
+        redistributor.icenabler[n].set(u32::MAX);
+        redistributor.icpendr[n].set(u32::MAX);
+        redistributor.icactiver[n].set(u32::MAX);
+    }
     redistributor.igroupr0.set(u32::MAX);
+    if gic().distributor.typer.is_set(GICD_TYPER::NMI) {
+        redistributor.inmir0.set(0);
+    }
+    // PPIs are level-triggered: the timers' and the GIC's own.
+    redistributor.icfgr[1].set(0);
     for four in &redistributor.ipriorityr {
         four.set(PRIORITIES);
     }
     redistributor.isenabler0.set(1 << KICK_SGI);
 
+    drop_priorities();
     sysreg::set_icc_pmr_el1(0xff);
     sysreg::set_icc_bpr1_el1(0);
     sysreg::set_icc_ctlr_el1(icc_ctlr::EOIMODE::SET.value);
@@ -170,6 +190,29 @@ pub(super) fn pend(intid: u32) {
     if let Some(word) = GIC.get().and_then(|gic| gic.distributor.ispendr.get(intid as usize / 32)) {
         word.set(1 << (intid % 32));
     }
+}
+
+/// Turns on LPIs of the calling CPU, for which firmware has made tables.
+#[cfg(feature = "inject")]
+pub(super) fn enable_lpis() {
+    if let Ok(redistributor) = own_redistributor() {
+        redistributor.ctlr.modify(GICR_CTLR::LPIS::SET);
+    }
+}
+
+/// Calls `tell` with name and value of registers that firmware may have left in another state.
+#[cfg(feature = "inject")]
+pub(super) fn each(tell: &mut dyn FnMut(&str, u64)) {
+    tell("GICD_ICFGR2", gic().distributor.icfgr[2].get().into());
+    tell("GICD_INMIR1", gic().distributor.inmir[1].get().into());
+    if let Ok(redistributor) = own_redistributor() {
+        tell("GICR_INMIR0", redistributor.inmir0.get().into());
+        tell("GICR_CTLR", redistributor.ctlr.get().into());
+        tell("GICR_ICFGR1", redistributor.icfgr[1].get().into());
+    }
+    tell("ICC_IGRPEN0_EL1", sysreg::icc_igrpen0_el1());
+    tell("ICC_AP0R0_EL1", sysreg::icc_ap0r0_el1());
+    tell("ICC_AP1R0_EL1", sysreg::icc_ap1r0_el1());
 }
 
 /// Disables an interrupt, a private one on the calling CPU. LPIs all at once, if they can be.

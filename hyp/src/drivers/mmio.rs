@@ -32,6 +32,8 @@ unsafe impl Layout for gicv3::Distributor {}
 // SAFETY: as above.
 unsafe impl Layout for gicv3::Redistributor {}
 // SAFETY: as above.
+unsafe impl Layout for gicv3::Translator {}
+// SAFETY: as above.
 unsafe impl Layout for cadence::Block {}
 // SAFETY: as above.
 unsafe impl Layout for imx::Block {}

@@ -5,6 +5,7 @@ pub(crate) mod gic;
 mod gic_parts;
 mod gicv2;
 mod gicv3;
+mod gicv3_leftover;
 mod imx;
 pub(crate) mod mmio;
 mod ns16550;

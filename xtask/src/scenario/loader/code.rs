@@ -35,6 +35,12 @@ pub enum Step {
     Set(Register, u64),
     /// Writes a register, of which the bits of the mask must hold the value then.
     SetSome(Register, u64, u64),
+    /// Stores 32 bits at an address, of which the bits of the mask must hold the value then.
+    Store(u64, u32, u32),
+    /// The same in the frames of this CPU's GICv3 redistributor, as an offset.
+    StoreOwn(u64, u32, u32),
+    /// Stores 64 bits there; to the value is added this times the CPU's number. Nothing is looked at.
+    StoreOwnPlus(u64, u64, u64),
 }
 
 /// What is being assembled: `at` is where it stands, in the loader's first page.
@@ -43,6 +49,9 @@ pub(super) struct Code {
     at: usize,
     words: Vec<u32>,
 }
+
+/// The redistributors of `virt`.
+const REDISTRIBUTORS: u64 = 0x080a_0000;
 
 impl Code {
     pub(super) const fn new(at: usize) -> Self {
@@ -103,18 +112,39 @@ impl Code {
         self.demand(value, mask);
     }
 
-    /// Does `step`.
+    /// Does `step`. x9 is the CPU's redistributor, x8 its number.
     pub(super) fn step(&mut self, step: Step) {
         match step {
             Step::Set(register, value) => self.set(register, value, u64::MAX),
             Step::SetSome(register, value, mask) => self.set(register, value, mask),
+            Step::Store(address, value, mask) | Step::StoreOwn(address, value, mask) => {
+                self.mov(2, address);
+                if matches!(step, Step::StoreOwn(..)) {
+                    self.words.push(0x8b09_0042); // add x2, x2, x9
+                }
+                self.mov(1, value.into());
+                self.words.push(0xb900_0041); // str w1, [x2]
+                self.words.push(0xb940_0043); // ldr w3, [x2]
+                self.demand(value.into(), mask.into());
+            }
+            Step::StoreOwnPlus(offset, value, each) => {
+                self.mov(2, offset);
+                self.words.push(0x8b09_0042); // add x2, x2, x9
+                self.mov(1, each);
+                self.words.push(0x9b08_7c21); // mul x1, x1, x8
+                self.mov(3, value);
+                self.words.push(0x8b03_0021); // add x1, x1, x3
+                self.words.push(0xf900_0041); // str x1, [x2]
+            }
         }
     }
 
-    /// Makes x8 the CPU's number.
+    /// x8 and x9 for [`Self::step`]. Corrupts x1.
     pub(super) fn who(&mut self) {
         self.words.push(0xd530_0008 | MPIDR.field()); // mrs x8, mpidr_el1
         self.words.push(0x9240_1d08); // and x8, x8, #0xff
+        self.mov(9, REDISTRIBUTORS);
+        self.words.push(0x8b08_4529); // add x9, x9, x8, lsl #17
     }
 
     /// Has firmware start the CPU with this affinity at `entry` of the loader's first page.

@@ -288,6 +288,7 @@ impl Loader {
         put(0, &header.bytes());
         put(others.end(), &boot.bytes());
         put(fail, &failing);
+        rows::TABLES.iter().for_each(|(at, byte)| put(*at, &[*byte]));
         file.extend_from_slice(image);
         file
     }

@@ -3,7 +3,7 @@
 //! Encodings and values are from the architecture, not from the table that they test.
 
 use super::code::{Register, Step};
-use Step::{Set, SetSome};
+use Step::{Set, SetSome, Store, StoreOwn, StoreOwnPlus};
 
 /// One thing.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,10 +57,51 @@ registers! {
     HFGITR_EL2 = "S3_4_C1_C1_6";
     HDFGRTR_EL2 = "S3_4_C3_C1_4";
     HDFGWTR_EL2 = "S3_4_C3_C1_5";
+    ICC_SRE_EL2 = "S3_4_C12_C9_5";
+    ICC_IGRPEN0_EL1 = "S3_0_C12_C12_6";
+    ICC_AP0R0_EL1 = "S3_0_C12_C8_4";
+    ICC_AP1R0_EL1 = "S3_0_C12_C9_0";
 }
 
 /// Bits that make a write to CNTHP_CTL_EL2 or CNTHV_CTL_EL2: the third tells whether it would fire.
 const TIMER: u64 = 0b11;
+
+/// Frames of `virt` and registers in them (IHI 0069, 12.8 and 12.10; IHI 0048B, 4.1).
+mod gic {
+    pub(super) const GICD: u64 = 0x0800_0000;
+    pub(super) const GICC: u64 = 0x0801_0000;
+    pub(super) const GITS_CTLR: u64 = 0x0808_0000;
+    pub(super) const GICR_CTLR: u64 = 0;
+    pub(super) const GICR_PROPBASER: u64 = 0x70;
+    pub(super) const GICR_PENDBASER: u64 = 0x78;
+    pub(super) const GICR_ICFGR1: u64 = 0x1_0c04;
+    pub(super) const GICR_INMIR0: u64 = 0x1_0f80;
+    /// That of SPIs 32 to 63.
+    pub(super) const GICD_INMIR1: u64 = GICD + 0xf84;
+    pub(super) const GICD_ICFGR1: u64 = GICD + 0xc04;
+    /// That of SPIs 32 to 47, of which 33 is the console's.
+    pub(super) const GICD_ICFGR2: u64 = GICD + 0xc08;
+    pub(super) const GICC_CTLR: u64 = GICC;
+    pub(super) const GICC_APR0: u64 = GICC + 0xd0;
+    pub(super) const GICC_NSAPR0: u64 = GICC + 0xe0;
+}
+
+/// Tables for LPIs: one for all CPUs that says which are enabled, and one for each of which are pending.
+const PROPERTIES: usize = 0x1_0000;
+const PENDING: usize = 0x2_0000;
+/// Bytes between those, which are the least that one may have.
+const PENDING_SIZE: usize = 0x1_0000;
+/// Bytes in the loader's file: LPI 8192 is enabled, at the priority of all else, and pending.
+pub const TABLES: [(usize, u8); 5] = [
+    (PROPERTIES, 0xa1),
+    (PENDING + 8192 / 8, 1),
+    (PENDING + PENDING_SIZE + 8192 / 8, 1),
+    (PENDING + 2 * PENDING_SIZE + 8192 / 8, 1),
+    (PENDING + 3 * PENDING_SIZE + 8192 / 8, 1),
+];
+const fn loaded(at: usize) -> u64 {
+    super::LOADED_AT + at as u64
+}
 
 /// All rows.
 const ROWS: &[Row] = &[
@@ -93,6 +134,31 @@ const ROWS: &[Row] = &[
     row("HFGITR_EL2", &[Set(HFGITR_EL2, 1)]),
     row("HDFGRTR_EL2", &[Set(HDFGRTR_EL2, 1)]),
     row("HDFGWTR_EL2", &[Set(HDFGWTR_EL2, 1)]),
+    // The most urgent priority.
+    row("ICC_AP0R0_EL1", &[SetSome(ICC_SRE_EL2, 7, 1), Set(ICC_AP0R0_EL1, 1)]),
+    row("ICC_AP1R0_EL1", &[SetSome(ICC_SRE_EL2, 7, 1), Set(ICC_AP1R0_EL1, 1)]),
+    row("ICC_IGRPEN0_EL1", &[SetSome(ICC_SRE_EL2, 7, 1), Set(ICC_IGRPEN0_EL1, 1)]),
+    // Edge-triggered.
+    row("GICR_ICFGR1", &[StoreOwn(gic::GICR_ICFGR1, 0xaaaa_aaaa, 0xaaaa_aaaa)]),
+    row("GICD_ICFGR1", &[Store(gic::GICD_ICFGR1, 0xaaaa_aaaa, 0xaaaa_aaaa)]),
+    row("GICD_ICFGR2", &[Store(gic::GICD_ICFGR2, 0xaaaa_aaaa, 0xaaaa_aaaa)]),
+    // The timers' interrupts; the console's.
+    row("GICR_INMIR0", &[StoreOwn(gic::GICR_INMIR0, 0x4c00_0000, 0x4c00_0000)]),
+    row("GICD_INMIR1", &[Store(gic::GICD_INMIR1, 2, 2)]),
+    // EnableLPIs, with one that is pending. 14 bits of INTID, less one.
+    row(
+        "GICR_CTLR",
+        &[
+            StoreOwnPlus(gic::GICR_PROPBASER, loaded(PROPERTIES) | 13, 0),
+            StoreOwnPlus(gic::GICR_PENDBASER, loaded(PENDING), PENDING_SIZE as u64),
+            StoreOwn(gic::GICR_CTLR, 1, 1),
+        ],
+    ),
+    row("GITS_CTLR", &[Store(gic::GITS_CTLR, 1, 1)]),
+    // FIQEn, CBPR: group 0, which is EL2's there, comes as FIQ.
+    row("GICC_CTLR", &[Store(gic::GICC_CTLR, 0x18, 0x18)]),
+    row("GICC_APR0", &[Store(gic::GICC_APR0, 1, 1)]),
+    row("GICC_NSAPR0", &[Store(gic::GICC_NSAPR0, 1, 1)]),
 ];
 
 const fn row(name: &'static str, steps: &'static [Step]) -> Row {

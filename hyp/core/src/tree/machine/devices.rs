@@ -14,6 +14,7 @@ use arrayvec::ArrayVec;
 #[derive(Clone, Copy)]
 enum Driver {
     GicV3,
+    GicV3Its,
     GicV2,
     Timer,
     Psci,
@@ -27,8 +28,9 @@ enum Driver {
 /// Values of `compatible` that are known; [`Reader::device`] rules others out by their first letter. A
 /// table, because the compiler makes a comparison that it
 /// knows one side of into a row of its own instructions.
-static KNOWN: [(&[u8], Driver); 21] = [
+static KNOWN: [(&[u8], Driver); 22] = [
     (b"arm,gic-v3", Driver::GicV3),
+    (b"arm,gic-v3-its", Driver::GicV3Its),
     (b"arm,gic-400", Driver::GicV2),
     (b"arm,cortex-a15-gic", Driver::GicV2),
     (b"arm,cortex-a7-gic", Driver::GicV2),
@@ -67,6 +69,10 @@ impl<'a> Reader<'_, 'a> {
                 Some(Driver::GicV3) => {
                     let gic = self.gic_v3(node).map(Gic::V3);
                     self.take_gic(node, interrupts, gic);
+                    return Ok(());
+                }
+                Some(Driver::GicV3Its) => {
+                    self.translator(node);
                     return Ok(());
                 }
                 Some(Driver::GicV2) => {
@@ -139,9 +145,19 @@ impl<'a> Reader<'_, 'a> {
         Ok(GicV3 {
             distributor: self.frame(node, 0)?,
             redistributors,
+            translators: ArrayVec::new(),
             stride: node.get(Key::RedistributorStride).map(stride).transpose()?,
             maintenance: None,
         })
+    }
+
+    /// One that the tree places nowhere is as good as none: EL2 would only turn it off.
+    fn translator(&mut self, node: &Properties<'a>) {
+        if let Some(Gic::V3(gic)) = &mut self.machine.gic
+            && let Ok(Some(frames)) = self.above.range(node.value(Key::Reg), 0)
+        {
+            let _full = gic.translators.try_push(frames);
+        }
     }
 
     fn gic_v2(&self, node: &Properties<'a>) -> Read<GicV2> {

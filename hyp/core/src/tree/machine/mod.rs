@@ -48,6 +48,8 @@ pub const MAX_RESERVED: usize = 64;
 pub const MAX_CPUS: usize = 8;
 /// Redistributor regions of a GICv3 that are kept.
 pub const MAX_REDISTRIBUTOR_REGIONS: usize = 8;
+/// Translation services of a GICv3 that are kept.
+pub const MAX_TRANSLATORS: usize = 4;
 
 /// The machine. All addresses are physical.
 #[derive(Debug, Clone, Default)]

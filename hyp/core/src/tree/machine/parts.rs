@@ -1,6 +1,6 @@
 //! The parts of a machine as plain data.
 
-use super::MAX_REDISTRIBUTOR_REGIONS;
+use super::{MAX_REDISTRIBUTOR_REGIONS, MAX_TRANSLATORS};
 use crate::addr::Pa;
 use crate::memory::PaRange;
 use crate::tree::NodeName;
@@ -120,6 +120,9 @@ pub struct GicV3 {
     pub distributor: PaRange,
     /// GICR regions, each a row of redistributors.
     pub redistributors: ArrayVec<PaRange, MAX_REDISTRIBUTOR_REGIONS>,
+    /// GITS: translation services, children of the GIC's node (`arm,gic-v3-its`). Those beyond
+    /// [`MAX_TRANSLATORS`] are left out.
+    pub translators: ArrayVec<PaRange, MAX_TRANSLATORS>,
     /// Bytes from one redistributor to the next where the tree overrides what `GICR_TYPER` says.
     pub stride: Option<u64>,
     /// Maintenance interrupt's INTID.

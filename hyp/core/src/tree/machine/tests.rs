@@ -48,6 +48,7 @@ fn qemu_virt_with_gicv3() {
     let Ok(Gic::V3(gic)) = machine.gic() else { panic!("{:?}", machine.gic) };
     assert_eq!(gic.distributor, range(0x0800_0000, 0x1_0000));
     assert_eq!(gic.redistributors[..], [range(0x080a_0000, 0xf6_0000)]);
+    assert_eq!(gic.translators[..], [range(0x0808_0000, 0x2_0000)]);
     assert_eq!((gic.stride, gic.maintenance), (None, Some(25)));
     let timers = Timers {
         physical: Some(30),
