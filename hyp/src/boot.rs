@@ -63,26 +63,25 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     }
     // What is left of a damaged tree may tell where to say so.
     start_console(&machine);
+    let kind = EntryKind::from_raw(kind);
+    let refuse = |why: &dyn fmt::Display| -> ! { refuse(&machine, kind, why) };
     if let Err(error) = &read {
-        refuse(&machine, error);
+        refuse(error);
     }
 
-    match EntryKind::from_raw(kind) {
+    match kind {
         EntryKind::El2 => {}
         EntryKind::El1 => refuse(
-            &machine,
             &"started at EL1, but a hypervisor needs EL2: enable virtualization in the firmware \
               (QEMU: -M virt,virtualization=on)",
         ),
         EntryKind::E2hStuck => refuse(
-            &machine,
             &"this CPU runs EL2 only with HCR_EL2.E2H set, which Postern does not support; \
               choose another CPU model",
         ),
     }
     if timer::frequency() == 0 {
         refuse(
-            &machine,
             &"firmware has left CNTFRQ_EL0 at 0, and only EL3 can set it to the rate of the \
               counter: update the firmware",
         );
@@ -191,9 +190,8 @@ fn start_console(machine: &Machine<'_>) {
 /// Ends where EL2 is not ours to run.
 #[cold]
 #[inline(never)]
-fn refuse(machine: &Machine<'_>, why: &dyn fmt::Display) -> ! {
-    // Even HVC is right here if the tree says so: somebody else is at EL2.
-    if let Some(conduit) = machine.psci_node.and_then(|node| node.method) {
+fn refuse(machine: &Machine<'_>, kind: EntryKind, why: &dyn fmt::Display) -> ! {
+    if let Some(conduit) = machine.last_conduit(kind != EntryKind::El1) {
         firmware::init(conduit);
     }
     bad_input(why)

@@ -86,8 +86,8 @@ pub struct MachineWords {
     pub via: Option<Via>,
     /// More for QEMU.
     pub qemu: Vec<String>,
-    /// What is wrong with the firmware's tree.
-    pub tree: Option<TreeDamage>,
+    /// What is wrong with the firmware's tree, in the order in which it is spoiled.
+    pub tree: Vec<TreeDamage>,
     /// What enters EL2 in QEMU's place.
     pub loader: Option<Loader>,
     /// RAM as nodes of these sizes instead of one; each is a memory node in the tree.
@@ -112,7 +112,7 @@ impl Default for MachineWords {
             boot_args: String::new(),
             via: None,
             qemu: Vec::new(),
-            tree: None,
+            tree: Vec::new(),
             loader: None,
             banks: Vec::new(),
             reserve: Vec::new(),

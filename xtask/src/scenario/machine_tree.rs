@@ -1,11 +1,11 @@
-//! Trees of machines that QEMU does not have: its own tree with one thing spoiled.
+//! Trees of machines that QEMU does not have: its own tree with something spoiled.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use dtoolkit::Node as _;
 use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use hyp_core::tree::Tree;
 use serde::Deserialize;
 
@@ -22,6 +22,8 @@ pub enum TreeDamage {
     /// The last PSCI node does not say how firmware is called. QEMU always writes a sound one of
     /// its own, which therefore does not count.
     NoPsciMethod,
+    /// The last PSCI node says that firmware is called by HVC, as a tree for EL1 does.
+    Hvc,
     /// The GIC's node has lost the second half of its frames: those of a GICv2 with virtualization.
     NoGicVirtualization,
     /// There is no random seed.
@@ -36,6 +38,10 @@ pub enum TreeDamage {
 impl TreeDamage {
     fn apply(self, tree: &mut Vec<u8>) -> Option<()> {
         match self {
+            Self::Hvc => edit(tree, "pmu", |node| {
+                set(node, "compatible", b"arm,psci-1.0\0");
+                set(node, "method", b"hvc\0");
+            })?,
             Self::NoPsciMethod => {
                 const PSCI: &[u8] = b"arm,psci-1.0";
                 let (at, bytes) = property(tree, "/pmu", "compatible")?;
@@ -60,22 +66,28 @@ impl TreeDamage {
                 let (at, _) = property(tree, "/flash@0", "compatible")?;
                 tree.get_mut(at - 4..at)?.copy_from_slice(&0x0fff_ffff_u32.to_be_bytes());
             }
-            Self::SharedSpin => {
-                let mut changed = DeviceTree::from_fdt(&Fdt::new(tree).ok()?);
-                let cpus = changed.root.child_mut("cpus")?;
+            Self::SharedSpin => edit(tree, "cpus", |cpus| {
                 for cpu in cpus.children_mut().filter(|node| node.property("reg").is_some()) {
-                    let word = SPIN_WORD.to_be_bytes();
-                    for (name, value) in
-                        [("enable-method", &b"spin-table\0"[..]), ("cpu-release-addr", &word)]
-                    {
-                        cpu.add_property(DeviceTreeProperty::new_unchecked(name, value));
-                    }
+                    set(cpu, "enable-method", b"spin-table\0");
+                    set(cpu, "cpu-release-addr", &SPIN_WORD.to_be_bytes());
                 }
-                *tree = changed.to_dtb();
-            }
+            })?,
         }
         Some(())
     }
+}
+
+/// Has `change` done to a child of the root.
+fn edit(tree: &mut Vec<u8>, child: &str, change: impl FnOnce(&mut DeviceTreeNode)) -> Option<()> {
+    let mut model = DeviceTree::from_fdt(&Fdt::new_unchecked(tree));
+    change(model.root.child_mut(child)?);
+    *tree = model.to_dtb();
+    Some(())
+}
+
+/// Gives `node` a property, in place of one that is there.
+fn set(node: &mut DeviceTreeNode, name: &str, value: &[u8]) {
+    node.add_property(DeviceTreeProperty::new_unchecked(name, value));
 }
 
 /// Where a property's value is, and its length. Before it stand token, length and name (Devicetree
@@ -94,7 +106,7 @@ fn nothing(tree: &mut [u8], at: usize, bytes: usize) -> Option<()> {
     Some(())
 }
 
-/// The tree of `machine` with `damage`. `scratch` is a file to work with.
+/// The tree of `machine` with all of `damages`. `scratch` is a file to work with.
 ///
 /// # Errors
 ///
@@ -102,18 +114,21 @@ fn nothing(tree: &mut [u8], at: usize, bytes: usize) -> Option<()> {
 pub fn damaged(
     machine: &Machine,
     image: &Path,
-    damage: TreeDamage,
+    damages: &[TreeDamage],
     scratch: &Path,
 ) -> Result<Vec<u8>> {
     let mut tree = machine.plain_tree(image, scratch)?;
-    damage
-        .apply(&mut tree)
-        .with_context(|| format!("the machine's tree has nothing for {damage:?}"))?;
+    for damage in damages {
+        damage
+            .apply(&mut tree)
+            .with_context(|| format!("the machine's tree has nothing for {damage:?}"))?;
+    }
     Ok(tree)
 }
 
 #[cfg(test)]
 mod tests {
+    use hyp_core::tree::machine::MachineError;
     use hyp_core::tree::{Machine, TreeError};
 
     use super::*;
@@ -136,6 +151,11 @@ mod tests {
         let tree = spoiled(TreeDamage::NoPsciMethod);
         let machine = Machine::from_tree(&tree).unwrap();
         assert!(machine.psci().is_err() && machine.gic == sound.gic);
+
+        let tree = spoiled(TreeDamage::Hvc);
+        let machine = Machine::from_tree(&tree).unwrap();
+        assert_eq!(machine.psci(), Err(MachineError::PsciHvc));
+        assert!(machine.gic == sound.gic);
 
         let tree = spoiled(TreeDamage::NoSeed);
         let machine = Machine::from_tree(&tree).unwrap();

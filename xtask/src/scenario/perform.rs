@@ -134,15 +134,14 @@ fn attempt(
         reserve::fill(&ram, machine.ram, &words.reserve)?;
         machine.memory = Memory::File(ram.clone());
     }
-    let changed = match words.tree {
-        Some(damage) => Some(machine_tree::damaged(&machine, image, damage, &tree)?),
-        None if let Some(loader) = words.loader.filter(|loader| loader.makes_spin_table()) => {
-            Some(loader.tell(&machine.plain_tree(image, &tree)?)?)
-        }
-        None if !words.reserve.is_empty() => {
-            Some(reserve::tell(&machine.plain_tree(image, &tree)?, &words.reserve)?)
-        }
-        None => machine.completed_tree(image, &tree)?,
+    let changed = if !words.tree.is_empty() {
+        Some(machine_tree::damaged(&machine, image, &words.tree, &tree)?)
+    } else if let Some(loader) = words.loader.filter(|loader| loader.makes_spin_table()) {
+        Some(loader.tell(&machine.plain_tree(image, &tree)?)?)
+    } else if !words.reserve.is_empty() {
+        Some(reserve::tell(&machine.plain_tree(image, &tree)?, &words.reserve)?)
+    } else {
+        machine.completed_tree(image, &tree)?
     };
     if let Some(changed) = changed {
         fs::write(&tree, changed).with_context(|| format!("could not write {}", tree.display()))?;

@@ -171,6 +171,13 @@ impl<'a> Machine<'a> {
         check_conduit(self.psci_node)
     }
 
+    /// How the caller, which gives up, calls firmware's PSCI to switch the machine off; `None` where it
+    /// must not. HVC is for a caller below EL2: at EL2 it would be an exception of the caller's own.
+    #[must_use]
+    pub fn last_conduit(&self, is_at_el2: bool) -> Option<PsciConduit> {
+        if is_at_el2 { self.psci().ok() } else { self.psci_node?.method }
+    }
+
     /// The interrupt controller.
     ///
     /// # Errors

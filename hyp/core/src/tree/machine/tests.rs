@@ -359,6 +359,16 @@ fn missing_parts_are_told_apart() {
     assert_eq!(psci(b"arm,psci\0", b"smc\0"), Err(MachineError::OldPsci));
     assert_eq!(psci(b"arm,psci-0.2\0", b"hvc\0"), Err(MachineError::PsciHvc));
     assert_eq!(psci(b"arm,psci-0.2\0", b"smc"), Err(MachineError::PsciMethod));
+    let last = |method: &[u8], is_at_el2| {
+        let psci = [("compatible", &b"arm,psci-1.0\0"[..]), ("method", method)];
+        let tree = with_child(node("psci", psci, std::vec![]));
+        Machine::from_tree(&tree).unwrap().last_conduit(is_at_el2)
+    };
+    for is_at_el2 in [false, true] {
+        assert_eq!(last(b"smc\0", is_at_el2), Some(PsciConduit::Smc));
+        assert_eq!(last(b"", is_at_el2), None);
+    }
+    assert_eq!((last(b"hvc\0", false), last(b"hvc\0", true)), (Some(PsciConduit::Hvc), None));
     let tree = with_child(node("chosen", [("stdout-path", b"/serial@0\0")], std::vec![]));
     let machine = Machine::from_tree(&tree).unwrap();
     assert_eq!(machine.memory(), Err(MachineError::NoMemory));
