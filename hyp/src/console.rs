@@ -5,7 +5,7 @@
 
 use core::fmt::{self, Write};
 
-use hyp_core::console::{Console, LONGEST_LINE, Line};
+use hyp_core::console::{Console, LONGEST_LINE, Line, shown};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::arch::cpu::Lock;
@@ -98,7 +98,7 @@ pub(crate) fn is_attached() -> bool {
     UART.get().is_some()
 }
 
-/// Writes a line for programs that read along, whatever the log's level is.
+/// Writes a line for programs that read along, whatever the log's level is. Names may be in it: see [`Line`].
 pub(crate) fn announce(text: fmt::Arguments<'_>) {
     let mut line = Line::new();
     // A line that is too long is cut.
@@ -224,7 +224,7 @@ pub(crate) fn last_words(text: fmt::Arguments<'_>) {
     uart.wait_idle();
 }
 
-/// Writes to the UART without the ring, `\n` as `\r\n`.
+/// Writes to the UART without the ring, `\n` as `\r\n`, all else as a [`Line`] would show it.
 struct Raw(Uart);
 
 impl Write for Raw {
@@ -232,8 +232,10 @@ impl Write for Raw {
         for byte in text.bytes() {
             if byte == b'\n' {
                 self.0.put(b'\r');
+                self.0.put(byte);
+            } else {
+                shown(byte).for_each(|byte| self.0.put(byte));
             }
-            self.0.put(byte);
         }
         Ok(())
     }

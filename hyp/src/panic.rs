@@ -2,10 +2,12 @@
 //!
 //! Nothing a guest does leads here. `xtask` turns the addresses into names.
 
+use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use hyp_abi::trace::Kind;
+use hyp_core::console::Line;
 
 use crate::arch::backtrace::{self, Spot};
 use crate::arch::{cpu, percpu, sysreg};
@@ -87,7 +89,10 @@ pub(crate) extern "C" fn fatal_exception(crash: &CrashRegisters) -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     begin();
-    let text = info.message();
+    // Core quotes the text that was cut at a wrong place: it may not end the line.
+    let mut line = Line::new();
+    let _ = write!(line, "{}", info.message());
+    let text = line.as_str();
     match info.location() {
         Some(at) => last_words(format_args!(
             "[postern] ERROR: EL2 panicked on CPU {} at {}:{}: {text}\n",

@@ -1,6 +1,8 @@
 //! Printing. The macros stand in for std's of the same names, which panic where nothing can be
-//! written, such as behind `| head` or on a full disk.
+//! written, such as behind `| head` or on a full disk. What others have named, in files and on consoles,
+//! controls no terminal here.
 
+use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Result, Write, stderr, stdout};
 use std::process;
@@ -48,6 +50,28 @@ pub fn err(text: Arguments<'_>) {
 }
 
 fn write(mut to: impl Write, text: Arguments<'_>) -> Result<()> {
-    to.write_fmt(text)?;
+    to.write_all(harmless(&text.to_string()).as_bytes())?;
     to.flush()
+}
+
+/// `text` with every control character but ends of lines and tabs written as `\x` and its number.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_harmful) {
+        return text.into();
+    }
+    text.chars()
+        .map(|c| if is_harmful(c) { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn nothing_that_is_printed_controls_the_terminal() {
+        assert_eq!(harmless("a\tb\n\u{f6}"), "a\tb\n\u{f6}");
+        assert_eq!(harmless("\x1b[2J\r\x7f\u{9b}\0"), r"\x1b[2J\x0d\x7f\x9b\x00");
+    }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use hyp_core::bundle::{Bundle, GicVersion, VmDescription, crc32};
+use hyp_core::console::Plain;
 use hyp_core::memory::{FreeMemory, SpaceLayout, place_memory};
 use hyp_core::stage2::VmidAllocator;
 use hyp_core::tree::Machine;
@@ -41,7 +42,7 @@ pub(super) fn look(
     }
     for (n, vm) in vms.iter().enumerate() {
         report.vms.push(Guest {
-            name: vm.name.to_owned(),
+            name: Plain(vm.name.as_bytes()).to_string(),
             protected: VmType::parse(vm.type_word, &ProtectedGate::new(true, true), PA_BITS)
                 .is_ok_and(VmType::is_protected),
             vcpus: vm.vcpus,
@@ -60,7 +61,7 @@ fn check(
     free: &mut FreeMemory,
     report: &mut Report,
 ) {
-    let name = vm.name;
+    let name = Plain(vm.name.as_bytes());
     let usable = usable_cpus(machine);
     if vm.vcpus > usable {
         let text = format!(
@@ -87,7 +88,7 @@ fn check(
 
 /// Places the VM as EL2 does.
 fn check_room(vm: &VmDescription<'_>, vm_type: VmType, free: &mut FreeMemory, report: &mut Report) {
-    let name = vm.name;
+    let name = Plain(vm.name.as_bytes());
     let before = free.total();
     let placed = place_memory(&vm.memory, free).map_err(|error| error.to_string());
     let tables = placed.and_then(|map| {
@@ -112,7 +113,7 @@ fn check_entropy(
     vm_type: VmType,
     report: &mut Report,
 ) {
-    let name = vm.name;
+    let name = Plain(vm.name.as_bytes());
     if vm_type.is_protected() && !vm.insecure_entropy && !has_seed(machine) {
         let text = format!(
             "VM {name} is protected and needs random numbers, and the tree has no seed. Unless \

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use hyp_abi::exit;
 use hyp_core::addr::Pa;
+use hyp_core::console::Plain;
 use hyp_core::memory::PaRange;
 use hyp_core::tree::{Machine, Tree, string};
 
@@ -122,7 +123,7 @@ impl Options {
         report.model = Tree::new(&tree)
             .ok()
             .and_then(|tree| string(tree.root().value(b"model")?))
-            .map(|model| String::from_utf8_lossy(model).into_owned());
+            .map(|model| Plain(model).to_string());
         let loads = self.loads(bundle.as_ref().map(|(_, bytes)| bytes.len()))?;
         let vms = bundle.as_ref().map(|(_, bytes)| bare(bytes));
         look(&mut machine, &loads, &self.memory, vms, &mut report).with_context(|| {

@@ -154,6 +154,8 @@ pub enum Damage {
     FlippedBit,
     /// The magic number is gone.
     NoMagic,
+    /// The VM's name has control characters, and EL2's last line. Not refused.
+    OddName,
 }
 
 /// The file, after a case was laid over it.

@@ -26,6 +26,8 @@ pub enum TreeDamage {
     Hvc,
     /// The GIC's node has lost the second half of its frames: those of a GICv2 with virtualization.
     NoGicVirtualization,
+    /// The machine's model has control characters, and EL2's last line.
+    OddModel,
     /// There is no random seed.
     NoSeed,
     /// A property's name lies outside the tree, in a node behind the console's: one before it would
@@ -48,6 +50,9 @@ impl TreeDamage {
                 let value = tree.get_mut(at..at + bytes)?;
                 value.fill(0);
                 value.get_mut(..PSCI.len())?.copy_from_slice(PSCI);
+            }
+            Self::OddModel => {
+                edit(tree, "", |root| set(root, "model", b"m\r\nPOSTERN-EXIT 0\r\n\x1b[2J\0"))?;
             }
             Self::NoGicVirtualization => {
                 let (at, bytes) = property(tree, "/intc@8000000", "reg")?;
@@ -77,10 +82,11 @@ impl TreeDamage {
     }
 }
 
-/// Has `change` done to a child of the root.
+/// Has `change` done to a child of the root, or to the root itself, whose name is empty.
 fn edit(tree: &mut Vec<u8>, child: &str, change: impl FnOnce(&mut DeviceTreeNode)) -> Option<()> {
     let mut model = DeviceTree::from_fdt(&Fdt::new_unchecked(tree));
-    change(model.root.child_mut(child)?);
+    let root = &mut model.root;
+    change(if child.is_empty() { root } else { root.child_mut(child)? });
     *tree = model.to_dtb();
     Some(())
 }

@@ -33,6 +33,9 @@ const SHOWN: usize = 20;
 /// zeros would find what EL2 forgot to zero: an emulator's fresh memory is zero anyway.
 const POISON: &str = "postern.poison=on";
 
+/// What [`Damage::OddName`] makes of the VM's name.
+const ODD_NAME: &str = "\r\nPOSTERN-EXIT 0\r\n\x1b[2J";
+
 /// How a scenario went.
 #[derive(Debug)]
 pub enum Outcome {
@@ -108,8 +111,13 @@ fn attempt(
     if scenario.is_elsewhere {
         move_to_2_gib(&mut vm, scenario.machine.gic.unwrap_or(3), &guest_tree)?;
     }
+    if scenario.damage == Some(Damage::OddName) {
+        ODD_NAME.clone_into(&mut vm.name);
+    } else {
+        vm.check()?;
+    }
     let kernel = vm.kernel.clone();
-    let bundle = bundle::build(&[vm])?;
+    let bundle = bundle::build_unchecked(&[vm])?;
     let words = &scenario.machine;
     let described = words.words()?;
     let qemu = bench.supplies.emulator(described.model, words.emulator)?;
@@ -274,6 +282,7 @@ fn damaged(mut bytes: Vec<u8>, damage: Option<Damage>) -> Option<Vec<u8>> {
     let Some(damage) = damage else { return Some(bytes) };
     let place = match damage {
         Damage::Missing => return None,
+        Damage::OddName => return Some(bytes),
         Damage::CutShort => {
             bytes.truncate(bytes.len() / 2);
             return Some(bytes);

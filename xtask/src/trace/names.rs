@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use hyp_core::console::Plain;
 use object::{Object, ObjectSymbol};
 
 use crate::symbolize::Symbolizer;
@@ -76,7 +77,8 @@ impl Names {
     /// The functions of the code at `address`, innermost first, those behind the first being the ones
     /// that it is inlined into. `vectors` is the guest's VBAR_EL1. Empty where no symbol fits.
     pub fn frames(&self, address: u64, vectors: Option<u64>) -> Vec<String> {
-        self.find(address, vectors).unwrap_or_default()
+        let plain = |name: &String| Plain(name.as_bytes()).to_string();
+        self.find(address, vectors).iter().flatten().map(plain).collect()
     }
 
     fn find(&self, address: u64, vectors: Option<u64>) -> Option<Vec<String>> {

@@ -3,6 +3,7 @@
 use std::mem;
 
 use hyp_abi::trace::{EL0, Kind, RECORD_WORDS, Range, Stop};
+use hyp_core::console::Plain;
 use hyp_core::events::{Reason, Touch};
 
 /// A record as it lies in memory.
@@ -190,7 +191,7 @@ fn known(kind: Kind, [a, b, c, d, e]: [u64; 5]) -> Option<What> {
                 .flat_map(|word| word.to_le_bytes())
                 .take_while(|b| *b != 0)
                 .collect();
-            What::VmName(String::from_utf8_lossy(&bytes).into_owned())
+            What::VmName(Plain(&bytes).to_string())
         }
         Kind::VmRange => What::VmRange { base: a, bytes: b, range: range(c0)? },
         Kind::VmStopped => What::VmStopped(match a {

@@ -7,9 +7,11 @@
 //! counted and confessed later.
 
 mod line;
+mod plain;
 mod ring;
 
 pub use line::{LONGEST_LINE, Line};
+pub use plain::{Plain, shown};
 pub use ring::Ring;
 
 /// How long a log line waits for the guest to finish its own line, in milliseconds.
@@ -169,10 +171,11 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         use core::fmt::Write;
         let mut line = Line::new();
         let lost = u64::from(self.lost_lines);
-        if write!(line, "[postern] {lost} log line(s) lost: the console was full\r\n").is_ok()
-            && self.out.room() >= line.as_str().len()
+        let room = self.out.room().saturating_sub(2);
+        if write!(line, "[postern] {lost} log line(s) lost: the console was full").is_ok()
+            && room >= line.as_str().len()
         {
-            for byte in line.as_str().bytes() {
+            for byte in line.as_str().bytes().chain(*b"\r\n") {
                 self.out.push(byte);
             }
             self.lost_lines = 0;
