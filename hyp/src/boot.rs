@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use hyp_abi::exit::{BAD_INPUT, HYP_FAILED};
+use hyp_abi::exit::{BAD_INPUT, HYP_FAILED, NONCE};
 use hyp_core::addr::Pa;
 use hyp_core::memory::{FreeMemory, PaRange};
-use hyp_core::tree::machine::{EnableMethod, Machine, MachineError};
+use hyp_core::tree::machine::{EnableMethod, Machine, MachineError, salvaged_argument};
 use hyp_core::vgic::CpuInterface;
 use log::LevelFilter;
 
@@ -17,7 +17,7 @@ use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::say::{info, warn};
-use crate::{console, entropy, firmware, injection, machine, mm, smp, trace};
+use crate::{console, entropy, exit, firmware, injection, machine, mm, smp, trace};
 
 /// Bytes of EL2's heap. A model of the VM takes some more.
 const HEAP_SIZE: u64 = if cfg!(feature = "ghost") { 16 << 20 } else { 1 << 20 };
@@ -33,6 +33,7 @@ static LEVELS: [(&str, LevelFilter); 5] = [
 /// Names of the boot arguments of this image.
 static ARGUMENTS: &[&str] = &[
     "log",
+    NONCE,
     "protected",
     "trace",
     "deny",
@@ -61,6 +62,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     if !machine.has_header() {
         halt(Halt::DamagedTree);
     }
+    let nonce = machine.boot_argument(NONCE);
+    let nonce = nonce.or_else(|| read.err().and_then(|_| salvaged_argument(tree, NONCE)));
+    let has_nonce = exit::init(nonce);
     // What is left of a damaged tree may tell where to say so.
     start_console(&machine);
     let kind = EntryKind::from_raw(kind);
@@ -85,6 +89,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
             &"firmware has left CNTFRQ_EL0 at 0, and only EL3 can set it to the rate of the \
               counter: update the firmware",
         );
+    }
+    if !has_nonce {
+        bad_input(&"postern.nonce=: write 1 to 32 letters and digits");
     }
     if let Err(unknown) = injection::init(machine.boot_argument("inject")) {
         bad_input(&unknown);

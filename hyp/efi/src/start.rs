@@ -40,42 +40,46 @@ extern "efiapi" fn efi_main(handle: Handle, system: *mut SystemTable) -> Status 
     let Some(table) = NonNull::new(system) else { return Status::INVALID_PARAMETER };
     // SAFETY: EFI firmware calls its applications here, with these two arguments.
     let firmware = unsafe { Firmware::new(handle, table) };
-    let Err(Told) = start(&firmware);
+    let mut words = Words::new();
+    let Err(Told) = start(&firmware, &mut words);
     firmware.text("\n");
     firmware.text(EXIT_PREFIX);
     firmware.text(" ");
     firmware.number(BAD_INPUT.into());
+    if let Some(nonce) = words::nonce(&words) {
+        firmware.text(" ");
+        firmware.text(nonce);
+    }
     firmware.text("\n");
     // What the firmware does next may clear the screen.
     firmware.wait(TIME_TO_READ);
     Status::LOAD_ERROR
 }
 
-fn start(firmware: &Firmware) -> Result<Infallible, Told> {
-    if arch::exception_level() != 2 {
-        return Err(Failure::Level.tell(firmware));
-    }
+fn start(firmware: &Firmware, words: &mut Words) -> Result<Infallible, Told> {
     let loaded = firmware.loaded_image().map_err(|_| Failure::Image.tell(firmware))?;
-    let image = firmware::memory(loaded).ok_or_else(|| Failure::Image.tell(firmware))?;
-    let old = firmware.device_tree().ok_or_else(|| Failure::NoTree.tell(firmware))?;
-
+    // The words first: the line that tells of a failure ends with one of them.
     let mut path = Path::new();
     let mut folder = Folder::open(firmware, loaded, &mut path)
         .map_err(|status| Failure::NoVolume(status).tell(firmware))?;
     let mut read =
         |name| folder.read(name).map_err(|status| Failure::Read(name, status).tell(firmware));
-    let bundle = read(BUNDLE)?.ok_or_else(|| Failure::NoBundle(BUNDLE).tell(firmware))?;
-    let mut words = Words::new();
     if let Some(text) = read(WORDS)? {
-        words::add_text(&mut words, text).ok_or_else(|| Failure::Words(WORDS).tell(firmware))?;
+        words::add_text(words, text).ok_or_else(|| Failure::Words(WORDS).tell(firmware))?;
     }
-    words::add_options(&mut words, firmware::options(loaded));
+    words::add_options(words, firmware::options(loaded));
+    if arch::exception_level() != 2 {
+        return Err(Failure::Level.tell(firmware));
+    }
+    let image = firmware::memory(loaded).ok_or_else(|| Failure::Image.tell(firmware))?;
+    let old = firmware.device_tree().ok_or_else(|| Failure::NoTree.tell(firmware))?;
+    let bundle = read(BUNDLE)?.ok_or_else(|| Failure::NoBundle(BUNDLE).tell(firmware))?;
     let mut seed = [0; SEED];
     let seed = firmware.random(&mut seed).map_or(&[][..], |()| &seed);
 
     let allocate =
         |size| firmware.allocate(size).map_err(|status| Failure::Memory(status).tell(firmware));
-    let facts = Facts { bundle: range(bundle), words: &words, seed };
+    let facts = Facts { bundle: range(bundle), words, seed };
     let new = allocate(tree::room(old.len(), &facts))?;
     /// The map grows by what is allocated for it, and by what the firmware does at the end.
     const MORE_MAP: usize = 4096;

@@ -2,6 +2,8 @@
 //! started with.
 
 use arrayvec::ArrayVec;
+use hyp_abi::exit::{NONCE, is_nonce};
+use hyp_core::tree::machine::boot_argument;
 
 /// The most bytes of words.
 pub const MOST: usize = 1024;
@@ -22,6 +24,12 @@ pub fn add_options(words: &mut Words, options: &[u8]) {
     if add(words, options, 2).is_none() {
         words.truncate(before);
     }
+}
+
+/// The nonce among `words`, also if they are not all there.
+#[must_use]
+pub fn nonce(words: &Words) -> Option<&str> {
+    boot_argument(str::from_utf8(words).ok()?, NONCE).filter(|nonce| is_nonce(nonce))
 }
 
 /// Adds `text`, whose characters are `width` bytes each; with two of them a NUL ends it.
@@ -65,6 +73,23 @@ mod tests {
         add_text(&mut words, b" postern.log=debug\r\n\npostern.poison=on\n").unwrap();
         add_options(&mut words, &utf16("postern.efi postern.log=warn\0junk"));
         assert_eq!(words[..], *b"postern.log=debug postern.poison=on postern.efi postern.log=warn");
+    }
+
+    #[test]
+    fn the_nonce_is_found_before_what_is_no_text() {
+        let nonce = |text: &str| {
+            let mut words = Words::new();
+            let _ = add_text(&mut words, text.as_bytes());
+            nonce(&words).map(std::borrow::ToOwned::to_owned)
+        };
+        assert_eq!(
+            nonce("postern.nonce=1f postern.log=laut-und-sch\u{f6}n").as_deref(),
+            Some("1f")
+        );
+        assert_eq!(nonce("postern.nonce=1f postern.nonce=2e").as_deref(), Some("2e"));
+        for none in ["", "postern.log=debug", "postern.nonce=", "postern.nonce=a-b"] {
+            assert_eq!(nonce(none), None, "{none}");
+        }
     }
 
     #[test]

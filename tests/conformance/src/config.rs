@@ -9,7 +9,7 @@
 //! | `ipa=BITS` | size of the IPA space (default 40) |
 //! | `type=ask` | ask for input on the console; see rows U5 and U6 |
 //! | `reset=ask` | ask on the console which boot this is; see `rows/reset.rs` |
-//! | `end=all-off`, `end=aarch32` | no rows: an end that the host must put to the VM |
+//! | `end=all-off`, `end=aarch32`, `end=forged`, `end=unfinished` | no rows: an end that the host must put to the VM |
 //! | `hostile=WHAT` | no rows: a guest that does not end as guests should; see `hostile.rs` |
 //! | `demo` | no rows: a short readable demonstration |
 //! | `dialect=pkvm`, `dialect=list-2021` | which numbering of the guard calls is served |

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::tether::tethered;
-use crate::run::console::Lines;
+use crate::run::console::{Lines, Nonce};
 use crate::setup::exec::{self, command_line};
 
 /// Exit status after Ctrl-C or a kill, as shells have it: 128 + SIGINT.
@@ -19,6 +19,9 @@ pub const INTERRUPTED: u8 = 130;
 
 /// How often a quiet run looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How long a machine that cannot switch itself off is listened to after its last line.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub struct Session {
     deadline: Option<Instant>,
     /// Stop when a line begins so.
     last_line: Option<String>,
+    /// Stop at EL2's last line, which has this.
+    nonce: Option<Nonce>,
 }
 
 impl Session {
@@ -93,13 +98,20 @@ impl Session {
         let keyboard = child.stdin.take();
         // A limit too far away to be a point in time is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Ok(Self { child, output, keyboard, complaint, deadline, last_line: None })
+        Ok(Self { child, output, keyboard, complaint, deadline, last_line: None, nonce: None })
     }
 
-    /// Stops QEMU, as if it had ended by itself, when a line that begins with `start` is complete:
-    /// for machines that cannot switch themselves off, and guests that hang.
+    /// Stops QEMU, as if it had ended by itself, soon after a line that begins with `start`: for guests
+    /// that hang.
     pub fn until_line(mut self, start: &str) -> Self {
         self.last_line = Some(start.to_owned());
+        self
+    }
+
+    /// Stops QEMU, as if it had ended by itself, soon after EL2's last line, which has `nonce`: for
+    /// machines that cannot switch themselves off. What is said in between must not be missed.
+    pub fn until_last_line(mut self, nonce: &Nonce) -> Self {
+        self.nonce = Some(nonce.clone());
         self
     }
 
@@ -117,10 +129,15 @@ impl Session {
     /// What `sink` returns, or the child cannot be waited for.
     pub fn run(mut self, mut sink: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<Ending> {
         let mut lines = Lines::default();
+        let mut end: Option<Instant> = None;
         loop {
             if stop_asked() {
                 exec::stop(&mut self.child);
                 return Ok(Ending::Interrupted);
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                exec::stop(&mut self.child);
+                return Ok(Ending::Exited(self.child.wait().context("QEMU got lost")?));
             }
             let left =
                 self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -135,11 +152,12 @@ impl Session {
                 Ok(piece) => {
                     let keys = sink(&piece)?;
                     self.type_in(&keys);
-                    if let Some(start) = &self.last_line
-                        && lines.feed(&piece).iter().any(|line| line.starts_with(start.as_str()))
-                    {
-                        exec::stop(&mut self.child);
-                        return Ok(Ending::Exited(self.child.wait().context("QEMU got lost")?));
+                    let is_last = |line: &String| {
+                        self.nonce.as_ref().is_some_and(|nonce| nonce.code(line).is_some())
+                            || self.last_line.as_ref().is_some_and(|start| line.starts_with(start))
+                    };
+                    if lines.feed(&piece).iter().any(is_last) {
+                        end = Some(Instant::now() + LAST_WORDS);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -286,10 +304,17 @@ mod tests {
     #[test]
     fn a_machine_that_stays_on_ends_at_its_last_line() {
         let begun = Instant::now();
-        let command = shell("echo first; echo LAST 2; exec sleep 60");
+        let command =
+            shell("echo first; echo POSTERN-EXIT 2 5f; sleep 0.05; echo more; exec sleep 60");
+        let nonce = Nonce::of("postern.nonce=5f").unwrap();
         let session = Session::start(&command, Typist::Nobody, None).unwrap();
-        let ending = session.until_line("LAST").run(|_| Ok(Vec::new())).unwrap();
-        assert!(matches!(ending, Ending::Exited(_)), "{ending:?}");
+        let mut seen = Vec::new();
+        let ending = session.until_last_line(&nonce).run(|piece| {
+            seen.extend_from_slice(piece);
+            Ok(Vec::new())
+        });
+        assert!(matches!(ending, Ok(Ending::Exited(_))), "{ending:?}");
+        assert_eq!(seen, b"first\nPOSTERN-EXIT 2 5f\nmore\n");
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
 

@@ -8,15 +8,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use hyp_abi::exit;
 
-use super::console::{LastWord, Lines};
+use super::console::{Lines, Nonce};
 use super::screen::Screen;
 use super::terminal::Terminal;
 use crate::qemu::{Boot, Ending, INTERRUPTED, Keyboard, Machine, Session, Typist, watch_for_stop};
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
 
-/// Boots and waits for the end; the answer is the exit status that belongs to it, or `None` if nobody
-/// reads standard output any more, which ends the run. `hear` is told each line of the console.
+/// Boots and waits for the end; the answer is the exit status that belongs to it, for which EL2's line
+/// with `nonce` counts and no other, or `None` if nobody reads standard output any more, which ends the run.
+/// `hear` is told each line of the console.
 ///
 /// # Errors
 ///
@@ -25,6 +26,7 @@ pub fn run(
     machine: &Machine,
     boot: Boot<'_>,
     elf: &Path,
+    nonce: &Nonce,
     limit: Option<Duration>,
     hear: &impl Fn(&str),
 ) -> Result<Option<u8>> {
@@ -42,18 +44,18 @@ pub fn run(
             "[xtask] this machine cannot switch itself off: QEMU is stopped at the line {}",
             exit::EXIT_PREFIX
         );
-        session = session.until_line(exit::EXIT_PREFIX);
+        session = session.until_last_line(nonce);
     }
 
     let complaint = session.complaint();
     let mut lines = Lines::default();
-    let mut last = LastWord::default();
+    let mut code = None;
     let mut symbols = None;
     let mut screen = Screen::new();
     let mut is_unread = false;
     let mut last_line = String::new();
     let mut listen = |line: String| {
-        last.hear(&line);
+        code = code.or_else(|| nonce.code(&line));
         hear(&line);
         for name in explain(&mut symbols, elf, &line) {
             eprintln!("[xtask]   {name}");
@@ -81,7 +83,7 @@ pub fn run(
     }
     let ending = ran?;
     let complaint = complaint.and_then(|complaint| complaint.join().ok()).unwrap_or_default();
-    let (status, word) = judge(ending, last.code(), keyboard, &last_line, &complaint);
+    let (status, word) = judge(ending, code, keyboard, &last_line, &complaint);
     if let Some(word) = word {
         eprintln!("[xtask] {word}");
     }

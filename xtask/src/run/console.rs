@@ -1,6 +1,10 @@
 //! What EL2 says on the console it shares with the guest.
 
+use std::fs::File;
+use std::io::{Read as _, Result};
+
 use hyp_abi::exit;
+use hyp_core::tree::machine::boot_argument;
 
 /// Cuts a byte stream into lines.
 #[derive(Debug, Default)]
@@ -32,31 +36,36 @@ fn text(line: &[u8]) -> String {
     String::from_utf8_lossy(line).trim_end_matches(['\n', '\r']).to_owned()
 }
 
-/// Listens for EL2's last line.
-///
-/// A guest can print the same words, but not after EL2 has: only the very last line counts.
-#[derive(Debug, Default)]
-pub struct LastWord {
-    code: Option<u8>,
-}
+/// A word that only EL2 knows, to tell its last line from one that a guest prints.
+#[derive(Debug, Clone)]
+pub struct Nonce(String);
 
-impl LastWord {
-    /// Notes one complete line of the console.
-    pub fn hear(&mut self, line: &str) {
-        if !line.trim().is_empty() {
-            self.code = exit_code(line);
+impl Nonce {
+    /// The one in the boot arguments `words` if there is one; else one that nobody can guess.
+    ///
+    /// # Errors
+    ///
+    /// The host gives no random numbers.
+    pub fn of(words: &str) -> Result<Self> {
+        if let Some(nonce) = boot_argument(words, exit::NONCE) {
+            return Ok(Self(nonce.to_owned()));
         }
+        let mut bytes = [0; exit::LONGEST_NONCE / 2];
+        File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes))?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// The code that EL2 ended with, if its last line was the last of all.
-    pub fn code(&self) -> Option<u8> {
-        self.code
+    /// The boot arguments `words` with this one. It comes first, where EFI firmware finds it even if it
+    /// does not understand the others.
+    pub fn before(&self, words: &str) -> String {
+        format!("postern.{}={} {words}", exit::NONCE, self.0).trim_end().to_owned()
     }
-}
 
-/// The code in an exit line of EL2.
-pub fn exit_code(line: &str) -> Option<u8> {
-    line.trim_end().strip_prefix(exit::EXIT_PREFIX)?.strip_prefix(' ')?.parse().ok()
+    /// The code in EL2's last line, if `line` is that.
+    pub fn code(&self, line: &str) -> Option<u8> {
+        let rest = line.trim_end().strip_prefix(exit::EXIT_PREFIX)?.strip_prefix(' ')?;
+        rest.strip_suffix(&self.0)?.strip_suffix(' ')?.parse().ok()
+    }
 }
 
 #[cfg(test)]
@@ -77,18 +86,31 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_line_is_the_last_word() {
-        let code = |lines: &[&str]| {
-            let mut last = LastWord::default();
-            lines.iter().for_each(|line| last.hear(line));
-            last.code()
-        };
-        assert_eq!(code(&["boot", "POSTERN-EXIT 0"]), Some(0));
-        assert_eq!(code(&["POSTERN-EXIT 3", "", "  "]), Some(3));
-        assert_eq!(code(&["POSTERN-EXIT 0", "guest goes on"]), None);
-        assert_eq!(code(&["POSTERN-EXIT 0", "POSTERN-EXIT 1"]), Some(1));
-        for wrong in ["POSTERN-EXIT", "POSTERN-EXIT  0", "POSTERN-EXIT 256", "x POSTERN-EXIT 0"] {
-            assert_eq!(code(&[wrong]), None, "{wrong}");
+    fn only_the_line_with_the_nonce_is_the_last() {
+        let nonce = Nonce::of("a postern.nonce=5f b").unwrap();
+        for (line, code) in [
+            ("POSTERN-EXIT 0 5f", Some(0)),
+            ("POSTERN-EXIT 255 5f\r", Some(255)),
+            ("POSTERN-EXIT 0", None),
+            ("POSTERN-EXIT 0 ", None),
+            ("POSTERN-EXIT 0 5e", None),
+            ("POSTERN-EXIT 05f", None),
+            ("POSTERN-EXIT  0 5f", None),
+            ("POSTERN-EXIT 256 5f", None),
+            ("POSTERN-EXIT 5f", None),
+            ("x POSTERN-EXIT 0 5f", None),
+        ] {
+            assert_eq!(nonce.code(line), code, "{line}");
         }
+    }
+
+    #[test]
+    fn each_run_has_another_nonce_and_the_hypervisor_takes_it() {
+        let [one, other] = [(); 2].map(|()| Nonce::of("postern.log=info").unwrap());
+        assert!(one.0 != other.0 && exit::is_nonce(&one.0), "{one:?} {other:?}");
+        assert_eq!(one.before(""), format!("postern.nonce={}", one.0));
+        let words = one.before("postern.log=info");
+        assert_eq!(Nonce::of(&words).unwrap().0, one.0);
+        assert!(words.ends_with(" postern.log=info"));
     }
 }

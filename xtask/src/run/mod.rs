@@ -31,6 +31,7 @@ use crate::qemu::{Boot, Firmware, Model};
 use crate::setup::QemuChoice;
 use crate::units::parse_size;
 use crate::{build, workspace};
+use console::Nonce;
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -121,8 +122,10 @@ pub fn command(options: &Options) -> Result<u8> {
     // What can fail without anything being built fails now, not after minutes of building a guest.
     let words = options.machine.words()?;
     let board = options.machine.via.map(|way| via::board_of(words.model, way)).transpose()?;
-    options.record.check(options.gdb.is_some())?;
+    options.record.check(options.gdb.is_some(), &options.machine.boot_args)?;
     let arguments = options.record.boot_words(&options.machine.boot_args);
+    let nonce = Nonce::of(&arguments)?;
+    let arguments = nonce.before(&arguments);
     if let Some(way) = options.machine.via {
         way.check_words(&arguments)?;
     }
@@ -185,7 +188,7 @@ pub fn command(options: &Options) -> Result<u8> {
         recording.iter().for_each(|recording| recording.hear(line));
     };
     let limit = options.timeout.map(Duration::from_secs);
-    let status = attended::run(&machine, boot, &hypervisor.elf, limit, &hear)?;
+    let status = attended::run(&machine, boot, &hypervisor.elf, &nonce, limit, &hear)?;
     // Who has read enough, as `head` has, has what he wants.
     let status = status.map_or(exit::GUEST_OFF, |status| self_test.conclude(status));
     match recording {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use hyp_abi::exit;
+use hyp_core::events::trace::Groups;
+use hyp_core::tree::machine::boot_argument;
 
 use crate::output_file;
 use crate::qemu::Machine;
@@ -69,8 +71,15 @@ impl RecordOptions {
     ///
     /// # Errors
     ///
-    /// Symbols that cannot be read or that nothing needs, or a file that cannot be written.
-    pub fn check(&self, is_debugged: bool) -> Result<()> {
+    /// Symbols that cannot be read or that nothing needs, a file that cannot be written, or boot arguments
+    /// `words` that leave nothing to record: then only a guest could tell where a trace lies.
+    pub fn check(&self, is_debugged: bool, words: &str) -> Result<()> {
+        let groups = boot_argument(words, "trace").and_then(|list| Groups::parse(list).ok());
+        ensure!(
+            !self.is_recording() || groups.is_none_or(|groups| !groups.is_empty()),
+            "--trace and --guard-report record nothing with postern.trace=off in --boot-args; leave \
+             one of them out"
+        );
         if let Some(path) = &self.symbols {
             ensure!(
                 self.is_recording() || is_debugged,
@@ -234,12 +243,14 @@ mod tests {
         fs::write(&old, "kept").unwrap();
         let mut options = options(false, false, false);
         options.symbols = Some(old.clone());
-        let refused = |options: &RecordOptions| format!("{:#}", options.check(false).unwrap_err());
+        let refused =
+            |options: &RecordOptions| format!("{:#}", options.check(false, "").unwrap_err());
         assert!(refused(&options).contains("--guard-report"));
         options.trace = vec![old.clone()];
         assert!(refused(&options).contains("System.map"));
         options.symbols = None;
-        options.check(false).unwrap();
+        options.check(false, "postern.trace=off postern.trace=calls").unwrap();
+        assert!(options.check(false, "postern.trace=off").is_err());
         assert_eq!(fs::read_to_string(&old).unwrap(), "kept");
         options.guard_report = vec![folder.path().to_owned()];
         assert!(refused(&options).contains("cannot write"));

@@ -6,7 +6,7 @@ use hyp_abi::exit;
 
 use super::pattern::Pattern;
 use crate::qemu::Ending;
-use crate::run::console::LastWord;
+use crate::run::console::Nonce;
 use crate::symbolize::GUESSES;
 use crate::tap;
 
@@ -47,10 +47,11 @@ pub struct Verdict {
     pub checks: usize,
 }
 
-/// Judges a run that ended by `ending` and printed `lines`.
-pub fn judge(expect: &Expectation, ending: Ending, lines: &[String]) -> Verdict {
+/// Judges a run that ended by `ending` and printed `lines`, with `nonce` in EL2's last one.
+pub fn judge(expect: &Expectation, ending: Ending, nonce: &Nonce, lines: &[String]) -> Verdict {
     let mut complaints = Vec::new();
-    complaints.extend(ending_complaint(expect, ending, lines));
+    let code = lines.iter().find_map(|line| nonce.code(line));
+    complaints.extend(ending_complaint(expect, ending, code, lines));
     complaints.extend(in_order(&expect.lines, lines).map(|missing| format!("no line {missing}")));
     for pattern in &expect.anywhere {
         if !lines.iter().any(|line| pattern.is_in(line)) {
@@ -138,10 +139,13 @@ fn is_stopped(expect: &Expectation, lines: &[String]) -> bool {
     expect.until.as_ref().is_some_and(|start| lines.iter().any(|line| line.starts_with(start)))
 }
 
-fn ending_complaint(expect: &Expectation, ending: Ending, lines: &[String]) -> Option<String> {
-    let mut last = LastWord::default();
-    lines.iter().for_each(|line| last.hear(line));
-    match (ending, last.code()) {
+fn ending_complaint(
+    expect: &Expectation,
+    ending: Ending,
+    code: Option<u8>,
+    lines: &[String],
+) -> Option<String> {
+    match (ending, code) {
         (Ending::TimeLimit, _) => Some("hang: the time limit ran out".to_owned()),
         (Ending::Interrupted, _) => Some("interrupted".to_owned()),
         (Ending::Exited(_), None) if is_stopped(expect, lines) => None,
@@ -166,9 +170,13 @@ mod tests {
         patterns.iter().map(|text| Pattern::Text((*text).to_owned())).collect()
     }
 
-    fn verdict(expect: &Expectation, text: &str) -> Vec<String> {
+    fn judged(expect: &Expectation, ending: Ending, text: &str) -> Verdict {
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        judge(expect, Ending::Exited(ExitStatus::from_raw(0)), &lines).complaints
+        judge(expect, ending, &Nonce::of("postern.nonce=5f").unwrap(), &lines)
+    }
+
+    fn verdict(expect: &Expectation, text: &str) -> Vec<String> {
+        judged(expect, Ending::Exited(ExitStatus::from_raw(0)), text).complaints
     }
 
     #[test]
@@ -180,10 +188,9 @@ mod tests {
             rows: ["R1".to_owned()].into(),
             ..Expectation::default()
         };
-        let text = "one\n1..1\nok 1 - R1 x\nbetween\ntwo\nzero\nPOSTERN-EXIT 0";
+        let text = "one\n1..1\nok 1 - R1 x\nbetween\ntwo\nzero\nPOSTERN-EXIT 0 5f";
         assert_eq!(verdict(&expect, text), Vec::<String>::new());
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        assert_eq!(judge(&expect, Ending::Exited(ExitStatus::from_raw(0)), &lines).checks, 7);
+        assert_eq!(judged(&expect, Ending::Exited(ExitStatus::from_raw(0)), text).checks, 7);
     }
 
     #[test]
@@ -195,15 +202,17 @@ mod tests {
             ..Expectation::default()
         };
         for (text, flaw) in [
-            ("zero\none\nPOSTERN-EXIT 0", "no line with `two`"),
-            ("zero\ntwo\none\nPOSTERN-EXIT 0", "only before"),
-            ("one\ntwo\nPOSTERN-EXIT 0", "no line with `zero`"),
-            ("zero\none\ntwo\nnever\nPOSTERN-EXIT 0", "forbidden"),
-            ("zero\none\ntwo\nPOSTERN-EXIT 1", "exit code 1 instead of 0"),
+            ("zero\none\nPOSTERN-EXIT 0 5f", "no line with `two`"),
+            ("zero\ntwo\none\nPOSTERN-EXIT 0 5f", "only before"),
+            ("one\ntwo\nPOSTERN-EXIT 0 5f", "no line with `zero`"),
+            ("zero\none\ntwo\nnever\nPOSTERN-EXIT 0 5f", "forbidden"),
+            ("zero\none\ntwo\nPOSTERN-EXIT 1 5f", "exit code 1 instead of 0"),
             ("zero\none\ntwo", "without a last line"),
-            ("[postern] WARNING: x\nzero\none\ntwo\nPOSTERN-EXIT 0", "unexpected"),
-            ("[postern] ERROR: x\nzero\none\ntwo\nPOSTERN-EXIT 0", "unexpected"),
-            ("[postern] event: vm 0 vcpu 1: load\nzero\none\ntwo\nPOSTERN-EXIT 0", "unexpected"),
+            ("zero\none\ntwo\nPOSTERN-EXIT 0", "without a last line"),
+            ("zero\none\ntwo\nPOSTERN-EXIT 1 5f\nPOSTERN-EXIT 0 5f", "exit code 1 instead of 0"),
+            ("[postern] WARNING: x\nzero\none\ntwo\nPOSTERN-EXIT 0 5f", "unexpected"),
+            ("[postern] ERROR: x\nzero\none\ntwo\nPOSTERN-EXIT 0 5f", "unexpected"),
+            ("[postern] event: vm 0 vcpu 1: load\nzero\none\ntwo\nPOSTERN-EXIT 0 5f", "unexpected"),
         ] {
             let found = verdict(&expect, text);
             assert!(found.len() == 1 && found[0].contains(flaw), "{text:?}: {found:?}");
@@ -220,16 +229,15 @@ mod tests {
             ("[postern] ghost: 12 transitions, 1000 comparisons, 1 differences", 1),
             ("[postern] ghost: 12 transitions", 1),
         ] {
-            let text = format!("{first}{last}\nPOSTERN-EXIT 0");
+            let text = format!("{first}{last}\nPOSTERN-EXIT 0 5f");
             assert_eq!(verdict(&expect, &text).len(), flaws, "{last}");
         }
-        assert_eq!(verdict(&expect, "POSTERN-EXIT 0"), ["no line of the ghost check"]);
+        assert_eq!(verdict(&expect, "POSTERN-EXIT 0 5f"), ["no line of the ghost check"]);
     }
 
     #[test]
     fn a_hang_fails_whatever_was_printed() {
-        let lines = ["POSTERN-EXIT 0".to_owned()];
-        let verdict = judge(&Expectation::default(), Ending::TimeLimit, &lines);
+        let verdict = judged(&Expectation::default(), Ending::TimeLimit, "POSTERN-EXIT 0 5f");
         assert!(verdict.complaints[0].contains("hang"));
     }
 
@@ -261,8 +269,8 @@ mod tests {
     #[test]
     fn foreseen_warnings_pass() {
         let allowed = Expectation { allow: texts(&["odd tree"]), ..Expectation::default() };
-        assert!(verdict(&allowed, "[postern] WARNING: odd tree\nPOSTERN-EXIT 0").is_empty());
+        assert!(verdict(&allowed, "[postern] WARNING: odd tree\nPOSTERN-EXIT 0 5f").is_empty());
         let demanded = Expectation { lines: texts(&["odd tree"]), ..Expectation::default() };
-        assert!(verdict(&demanded, "[postern] WARNING: odd tree\nPOSTERN-EXIT 0").is_empty());
+        assert!(verdict(&demanded, "[postern] WARNING: odd tree\nPOSTERN-EXIT 0 5f").is_empty());
     }
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use hyp_abi::exit::EXIT_PREFIX;
 use hyp_abi::vplatform::RAM_BASE;
 
 use super::Bench;
@@ -18,7 +17,7 @@ use super::reserve;
 use super::script::Script;
 use crate::image::via;
 use crate::qemu::{Boot, Firmware, Keyboard, Memory, Session, Typist};
-use crate::run::console::Lines;
+use crate::run::console::{Lines, Nonce};
 use crate::run::{DENY, Needs, TRACE_ALL};
 use crate::setup::exec::command_line;
 use crate::symbolize::Symbolizer;
@@ -167,10 +166,12 @@ fn attempt(
     arguments.extend(injected.as_deref());
     arguments.push(&words.boot_args);
     let arguments = arguments.join(" ");
+    let nonce = Nonce::of(&arguments)?;
+    let arguments = nonce.before(&arguments);
     let mut boot = Boot {
         image: if words.loader.is_some() { &loaded } else { &bench.hypervisor(scenario).image },
         bundle: bytes.is_some().then_some(&*path),
-        arguments: arguments.trim(),
+        arguments: &arguments,
         via: None,
     };
     // Beside the log as well.
@@ -201,7 +202,7 @@ fn attempt(
     let typist = if scenario.script.is_empty() { Typist::Nobody } else { Typist::Script };
     let mut session = Session::start(&command, typist, Some(scenario.limit))?;
     if scenario.stays_on || !machine.model.switches_off {
-        session = session.until_line(EXIT_PREFIX);
+        session = session.until_last_line(&nonce);
     }
     if let Some(start) = &scenario.expect.until {
         session = session.until_line(start);
@@ -218,7 +219,7 @@ fn attempt(
     })?;
     lines.extend(cutter.finish());
 
-    let mut verdict = judge(&scenario.expect, ending, &lines);
+    let mut verdict = judge(&scenario.expect, ending, &nonce, &lines);
     if let Some(pattern) = script.waiting_for() {
         verdict.complaints.push(format!("the console never said {pattern}"));
     }

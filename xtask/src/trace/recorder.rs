@@ -67,8 +67,8 @@ impl Recorder {
         match (read, self.shared.place.load(Ordering::Relaxed)) {
             (Some(read), _) => Ok(read),
             (None, NOWHERE) => bail!(
-                "there is no trace: Postern never said `{ANNOUNCEMENT} ADDRESS`. Either it ended \
-                 before it got that far, or `--boot-args` has postern.trace=off"
+                "there is no trace: Postern never said `{ANNOUNCEMENT} ADDRESS`: it ended before it \
+                 got that far"
             ),
             (None, place) => bail!(
                 "the trace at {place:#x} is not in the memory that QEMU was given; leave \

@@ -104,11 +104,11 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         }
     }
 
-    /// Lets every held log line through now, wherever the guest stands: the end is near.
+    /// Ends the guest's line and lets every held log line through: the end is near. Where the ring is full,
+    /// as it drains.
     pub fn flush(&mut self) {
-        if !self.held.is_empty() {
-            self.interrupt_guest_line();
-        }
+        self.overdue = true;
+        self.interrupt_guest_line();
     }
 
     /// The next byte for the UART.

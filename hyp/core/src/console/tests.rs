@@ -83,6 +83,30 @@ fn a_line_that_found_the_ring_full_follows_as_it_drains() {
     assert!(text.ends_with("x\r\n[postern] late\r\n"), "{text:?}");
 }
 
+/// Whatever is sent next begins a line of its own.
+#[test]
+fn the_end_comes_on_a_line_of_its_own() {
+    for (before, log, after) in [
+        ("half", None, "half\r\n"),
+        ("half", Some("log"), "half\r\nlog\r\n"),
+        ("whole\r\n", None, "whole\r\n"),
+        ("", None, ""),
+    ] {
+        let mut c = console();
+        guest(&mut c, before);
+        log.iter().for_each(|line| c.log_line(line, 0));
+        c.flush();
+        assert_eq!(drain(&mut c), after);
+    }
+    for log in ["", "log"] {
+        let mut c = console();
+        guest(&mut c, &"x".repeat(64));
+        c.log_line(log, 0);
+        c.flush();
+        assert!(drain(&mut c).ends_with(&std::format!("xx\r\n{log}\r\n")));
+    }
+}
+
 #[test]
 fn lost_lines_are_counted_and_confessed() {
     let mut c = console();

@@ -88,6 +88,26 @@ pub struct Machine<'a> {
     pub kaslr_seed: Option<Seed<'a>>,
 }
 
+/// The value of the boot argument `postern.<name>=<value>` in `words`; the last one counts.
+#[must_use]
+pub fn boot_argument<'a>(words: &'a str, name: &str) -> Option<&'a str> {
+    let value =
+        |word: &'a str| word.strip_prefix("postern.")?.strip_prefix(name)?.strip_prefix('=');
+    words.split_ascii_whitespace().filter_map(value).next_back()
+}
+
+/// The value of the boot argument `postern.<name>=<value>` that stands last in the bytes of a tree which
+/// cannot be read to its end, wherever it stands.
+#[must_use]
+pub fn salvaged_argument<'a>(tree: &'a [u8], name: &str) -> Option<&'a str> {
+    (0..tree.len()).rev().find_map(|at| {
+        let word = tree.get(at..)?.strip_prefix(b"postern.")?.strip_prefix(name.as_bytes())?;
+        let value = word.strip_prefix(b"=")?;
+        let end = value.iter().position(|byte| !byte.is_ascii_graphic())?;
+        str::from_utf8(value.get(..end)?).ok()
+    })
+}
+
 impl<'a> Machine<'a> {
     /// Checks the tree that `bytes` begin with and reads it.
     ///
@@ -126,12 +146,10 @@ impl<'a> Machine<'a> {
         self.tree_size != 0
     }
 
-    /// The value of the boot argument `postern.<name>=<value>`; the last one counts.
+    /// The value of a boot argument of the tree's; see [`boot_argument`].
     #[must_use]
     pub fn boot_argument(&self, name: &str) -> Option<&'a str> {
-        let value =
-            |word: &'a str| word.strip_prefix("postern.")?.strip_prefix(name)?.strip_prefix('=');
-        self.bootargs.split_ascii_whitespace().filter_map(value).next_back()
+        boot_argument(self.bootargs, name)
     }
 
     /// The first boot argument that begins with `postern.` and is none of these names with a value.

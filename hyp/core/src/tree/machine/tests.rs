@@ -306,6 +306,16 @@ fn a_board_with_buses_and_aliases() {
 }
 
 #[test]
+fn a_boot_argument_is_found_in_a_tree_that_breaks_off() {
+    let find = |tree: &'static [u8]| salvaged_argument(tree, "nonce");
+    assert_eq!(find(b"\xd0\0bootargs\0postern.nonce=1f postern.log=x\0\xff"), Some("1f"));
+    assert_eq!(find(b"postern.nonce=1f postern.nonce=2e\0"), Some("2e"));
+    for none in [&b""[..], b"postern.nonce", b"postern.nonce=1f", b"postern.nonces=1f\0"] {
+        assert_eq!(find(none), None);
+    }
+}
+
+#[test]
 fn a_boot_argument_without_a_value_is_unknown() {
     let bare = |bootargs| Machine { bootargs, ..Machine::default() };
     let unknown = |bootargs| bare(bootargs).unknown_boot_argument(&["log"]);
