@@ -72,12 +72,13 @@ pub enum Kind {
     VcpuOn = 6,
     /// A vCPU is off.
     VcpuOff = 7,
-    /// An HVC or SMC. Function in 31:0, low half of the answer in x1 in 63:32; x1; x2; x3; answer
-    /// in x0. Where the call does not return, the answer is 0.
+    /// An HVC or SMC. Function in 31:0, low half of the answer in x1 in 63:32 if it counts granules; x1; x2;
+    /// x3; answer in x0. Registers that are no arguments of the function are 0, all three where it is not
+    /// known. Where the call does not return, the answer is 0.
     Call = 16,
     /// Who called the function of the record before it on the same CPU, which has the same PC: x30,
-    /// then return addresses from the guest's stack, innermost first, zeroes behind. There may be a
-    /// second one with more of them.
+    /// then return addresses from the guest's stack, innermost first, zeroes behind; only words that
+    /// stand behind a call in the guest's memory. There may be a second one with more of them.
     Callers = 17,
     /// An access was refused. IPA; VA; reason in 7:0, kind of access in 15:8, bytes in 23:16;
     /// ESR_EL2.

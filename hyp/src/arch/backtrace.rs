@@ -6,6 +6,8 @@
 
 use core::arch::asm;
 
+use hyp_core::insn::is_call;
+
 use super::{cpu, percpu, symbols};
 
 /// Bytes of an instruction.
@@ -89,7 +91,5 @@ fn is_behind_call(address: usize) -> bool {
         return true;
     }
     // SAFETY: an aligned word of the image that nobody writes and that the map lets be read.
-    let word = unsafe { (call as *const u32).read_volatile() };
-    // Arm ARM, C6.2: BL and BLR.
-    word >> 26 == 0x25 || word & 0xffff_fc1f == 0xd63f_0000
+    is_call(unsafe { (call as *const u32).read_volatile() })
 }

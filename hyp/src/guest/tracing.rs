@@ -9,13 +9,16 @@ use hyp_abi::trace::{Kind, Range};
 use hyp_abi::vendor::{list_2021, pkvm};
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{Dialect, VmDescription};
+use hyp_core::calls;
 use hyp_core::esr::{Access, Direction};
 use hyp_core::events::Event;
 use hyp_core::events::trace::{Groups, SeenPages};
 use hyp_core::fault::{Fault, ipa_from_par};
 use hyp_core::features::Features;
+use hyp_core::insn::is_call;
 use hyp_core::memory::SpaceLayout;
 
+use super::instance;
 use super::vcpu::{State, Vcpu};
 use crate::arch::{cpu, percpu, sysreg, timer};
 use crate::drivers::gic;
@@ -159,7 +162,10 @@ impl Call {
         let groups = if is_guard { Groups::CALLS | Groups::GUARD } else { Groups::CALLS };
         // ELR_EL2 is behind an HVC and at an SMC.
         let pc = sysreg::elr_el2().wrapping_sub(if is_smc { 0 } else { 4 });
-        let call = Self { id, arguments: [a, b, c], pc, next: pc.wrapping_add(4), groups };
+        let is_list_2021 =
+            instance::get().is_some_and(|instance| instance.features.contains(Features::LIST_2021));
+        let arguments = calls::public_arguments(id, is_list_2021, [a, b, c]);
+        let call = Self { id, arguments, pc, next: pc.wrapping_add(4), groups };
         if FINAL.contains(&id) {
             call.write(vcpu, 0, 0);
         }
@@ -179,6 +185,7 @@ impl Call {
             return;
         }
         let [a, b, c] = self.arguments;
+        let x1 = calls::public_answer(self.id, x1);
         write(Kind::Call, self.pc, [u64::from(self.id.0) | x1 << 32, a, b, c, x0]);
         if self.groups.contains(Groups::GUARD) {
             tell_callers_of(vcpu, self.pc);
@@ -198,12 +205,20 @@ pub(crate) fn tell_callers(vcpu: &Vcpu) {
 }
 
 /// Tells x30 and the return addresses on the guest's stack, as far as frames are chained by x29
-/// (AAPCS64, 6.4.6): the caller's frame, then the return address. Everything there is an allegation.
+/// (AAPCS64, 6.4.6): the caller's frame, then the return address. Everything there is an allegation: a word
+/// that does not stand behind a call is no return address, and stays in the VM.
 fn tell_callers_of(vcpu: &Vcpu, pc: u64) {
     let [.., mut frame, link] = vcpu.frame.x;
-    let mut callers = [link, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    for place in callers.iter_mut().skip(1) {
+    let mut callers = [0; 10];
+    let mut places = callers.iter_mut();
+    if is_behind_call(vcpu, link) {
+        places.next().into_iter().for_each(|place| *place = link);
+    }
+    for place in places {
         let Some([caller, address]) = frame_at(vcpu, frame) else { break };
+        if !is_behind_call(vcpu, address) {
+            break;
+        }
         *place = address;
         if caller <= frame {
             break;
@@ -217,16 +232,33 @@ fn tell_callers_of(vcpu: &Vcpu, pc: u64) {
     }
 }
 
+/// Whether the guest has a call in front of `address`.
+fn is_behind_call(vcpu: &Vcpu, address: u64) -> bool {
+    let call = address.wrapping_sub(4);
+    call.is_multiple_of(4) && read(vcpu, call).is_some_and(|word| is_call(u32::from_le_bytes(word)))
+}
+
 /// The two words at `va` of the guest; `None` where it has no memory there.
 fn frame_at(vcpu: &Vcpu, va: u64) -> Option<[u64; 2]> {
     if va == 0 || !va.is_multiple_of(16) {
         return None;
     }
-    let ipa = ipa_from_par(cpu::translate_el1(va, false), va)?;
-    let mut bytes = [0; 16];
-    vcpu.state.vm.space.read(ipa, &mut bytes).ok()?;
+    let bytes: [u8; 16] = read(vcpu, va)?;
     let word = |at: usize| bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
     Some([word(0)?, word(8)?])
+}
+
+/// Bytes at `va` of the guest, a multiple of their number; `None` where it has no memory there.
+#[inline(never)]
+fn read_into(vcpu: &Vcpu, va: u64, bytes: &mut [u8]) -> Option<()> {
+    let ipa = ipa_from_par(cpu::translate_el1(va, false), va)?;
+    vcpu.state.vm.space.read(ipa, bytes).ok()
+}
+
+/// See [`read_into`].
+fn read<const N: usize>(vcpu: &Vcpu, va: u64) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    read_into(vcpu, va, &mut bytes).map(|()| bytes)
 }
 
 /// A check failed.

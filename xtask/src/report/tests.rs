@@ -60,7 +60,7 @@ fn call(pc: u64, function: u32, x1: u64, x2: u64) -> (u64, What) {
         pc,
         What::Call(Call {
             function,
-            arguments: [x1, x2, 0],
+            registers: [x1, x2, 0],
             x0: 0,
             x1: u32::try_from(x2).unwrap(),
         }),

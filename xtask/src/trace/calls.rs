@@ -3,65 +3,66 @@
 use hyp_abi::smccc::{self, FunctionId, owner};
 use hyp_abi::vendor::{self, list_2021, pkvm};
 use hyp_abi::{psci, trng};
+use hyp_core::calls;
 
 use super::record::Call;
 
-/// A function, its name, and how many of x1 to x3 it takes.
-type Function = (FunctionId, &'static str, usize);
+/// A function and its name.
+type Function = (FunctionId, &'static str);
 
 const COMMON: &[Function] = &[
-    (smccc::VERSION, "SMCCC_VERSION", 0),
-    (smccc::ARCH_FEATURES, "SMCCC_ARCH_FEATURES", 1),
-    (smccc::ARCH_SOC_ID, "SMCCC_ARCH_SOC_ID", 1),
-    (smccc::ARCH_WORKAROUND_1, "SMCCC_ARCH_WORKAROUND_1", 0),
-    (smccc::ARCH_WORKAROUND_2, "SMCCC_ARCH_WORKAROUND_2", 1),
-    (smccc::ARCH_WORKAROUND_3, "SMCCC_ARCH_WORKAROUND_3", 0),
-    (smccc::PV_TIME_FEATURES, "PV_TIME_FEATURES", 1),
-    (smccc::PV_TIME_ST, "PV_TIME_ST", 0),
-    (psci::VERSION, "PSCI_VERSION", 0),
-    (psci::CPU_SUSPEND_32, "PSCI_CPU_SUSPEND", 3),
-    (psci::CPU_SUSPEND_64, "PSCI_CPU_SUSPEND", 3),
-    (psci::CPU_OFF, "PSCI_CPU_OFF", 0),
-    (psci::CPU_ON_32, "PSCI_CPU_ON", 3),
-    (psci::CPU_ON_64, "PSCI_CPU_ON", 3),
-    (psci::AFFINITY_INFO_32, "PSCI_AFFINITY_INFO", 2),
-    (psci::AFFINITY_INFO_64, "PSCI_AFFINITY_INFO", 2),
-    (psci::MIGRATE_INFO_TYPE, "PSCI_MIGRATE_INFO_TYPE", 0),
-    (psci::SYSTEM_OFF, "PSCI_SYSTEM_OFF", 0),
-    (psci::SYSTEM_RESET, "PSCI_SYSTEM_RESET", 0),
-    (psci::SYSTEM_RESET2_32, "PSCI_SYSTEM_RESET2", 2),
-    (psci::SYSTEM_RESET2_64, "PSCI_SYSTEM_RESET2", 2),
-    (psci::FEATURES, "PSCI_FEATURES", 1),
-    (trng::VERSION, "TRNG_VERSION", 0),
-    (trng::FEATURES, "TRNG_FEATURES", 1),
-    (trng::GET_UUID, "TRNG_GET_UUID", 0),
-    (trng::RND_32, "TRNG_RND", 1),
-    (trng::RND_64, "TRNG_RND", 1),
-    (vendor::CALL_UID, "VENDOR_HYP_CALL_UID", 0),
-    (vendor::FEATURES, "VENDOR_HYP_FEATURES", 0),
-    (vendor::PTP, "KVM_PTP", 1),
-    (vendor::DISCOVER_IMPL_VER, "KVM_DISCOVER_IMPL_VER", 0),
-    (vendor::DISCOVER_IMPL_CPUS, "KVM_DISCOVER_IMPL_CPUS", 1),
+    (smccc::VERSION, "SMCCC_VERSION"),
+    (smccc::ARCH_FEATURES, "SMCCC_ARCH_FEATURES"),
+    (smccc::ARCH_SOC_ID, "SMCCC_ARCH_SOC_ID"),
+    (smccc::ARCH_WORKAROUND_1, "SMCCC_ARCH_WORKAROUND_1"),
+    (smccc::ARCH_WORKAROUND_2, "SMCCC_ARCH_WORKAROUND_2"),
+    (smccc::ARCH_WORKAROUND_3, "SMCCC_ARCH_WORKAROUND_3"),
+    (smccc::PV_TIME_FEATURES, "PV_TIME_FEATURES"),
+    (smccc::PV_TIME_ST, "PV_TIME_ST"),
+    (psci::VERSION, "PSCI_VERSION"),
+    (psci::CPU_SUSPEND_32, "PSCI_CPU_SUSPEND"),
+    (psci::CPU_SUSPEND_64, "PSCI_CPU_SUSPEND"),
+    (psci::CPU_OFF, "PSCI_CPU_OFF"),
+    (psci::CPU_ON_32, "PSCI_CPU_ON"),
+    (psci::CPU_ON_64, "PSCI_CPU_ON"),
+    (psci::AFFINITY_INFO_32, "PSCI_AFFINITY_INFO"),
+    (psci::AFFINITY_INFO_64, "PSCI_AFFINITY_INFO"),
+    (psci::MIGRATE_INFO_TYPE, "PSCI_MIGRATE_INFO_TYPE"),
+    (psci::SYSTEM_OFF, "PSCI_SYSTEM_OFF"),
+    (psci::SYSTEM_RESET, "PSCI_SYSTEM_RESET"),
+    (psci::SYSTEM_RESET2_32, "PSCI_SYSTEM_RESET2"),
+    (psci::SYSTEM_RESET2_64, "PSCI_SYSTEM_RESET2"),
+    (psci::FEATURES, "PSCI_FEATURES"),
+    (trng::VERSION, "TRNG_VERSION"),
+    (trng::FEATURES, "TRNG_FEATURES"),
+    (trng::GET_UUID, "TRNG_GET_UUID"),
+    (trng::RND_32, "TRNG_RND"),
+    (trng::RND_64, "TRNG_RND"),
+    (vendor::CALL_UID, "VENDOR_HYP_CALL_UID"),
+    (vendor::FEATURES, "VENDOR_HYP_FEATURES"),
+    (vendor::PTP, "KVM_PTP"),
+    (vendor::DISCOVER_IMPL_VER, "KVM_DISCOVER_IMPL_VER"),
+    (vendor::DISCOVER_IMPL_CPUS, "KVM_DISCOVER_IMPL_CPUS"),
 ];
 
 const PKVM: &[Function] = &[
-    (pkvm::HYP_MEMINFO, "HYP_MEMINFO", 0),
-    (pkvm::MEM_SHARE, "MEM_SHARE", 1),
-    (pkvm::MEM_UNSHARE, "MEM_UNSHARE", 1),
-    (pkvm::MMIO_GUARD_INFO, "MMIO_GUARD_INFO", 0),
-    (pkvm::MMIO_GUARD_ENROLL, "MMIO_GUARD_ENROLL", 0),
-    (pkvm::MMIO_GUARD_MAP, "MMIO_GUARD_MAP", 1),
-    (pkvm::MMIO_GUARD_UNMAP, "MMIO_GUARD_UNMAP", 1),
-    (pkvm::MEM_RELINQUISH, "MEM_RELINQUISH", 1),
-    (pkvm::MMIO_RGUARD_MAP, "MMIO_RGUARD_MAP", 2),
-    (pkvm::MMIO_RGUARD_UNMAP, "MMIO_RGUARD_UNMAP", 2),
+    (pkvm::HYP_MEMINFO, "HYP_MEMINFO"),
+    (pkvm::MEM_SHARE, "MEM_SHARE"),
+    (pkvm::MEM_UNSHARE, "MEM_UNSHARE"),
+    (pkvm::MMIO_GUARD_INFO, "MMIO_GUARD_INFO"),
+    (pkvm::MMIO_GUARD_ENROLL, "MMIO_GUARD_ENROLL"),
+    (pkvm::MMIO_GUARD_MAP, "MMIO_GUARD_MAP"),
+    (pkvm::MMIO_GUARD_UNMAP, "MMIO_GUARD_UNMAP"),
+    (pkvm::MEM_RELINQUISH, "MEM_RELINQUISH"),
+    (pkvm::MMIO_RGUARD_MAP, "MMIO_RGUARD_MAP"),
+    (pkvm::MMIO_RGUARD_UNMAP, "MMIO_RGUARD_UNMAP"),
 ];
 
 const LIST_2021: &[Function] = &[
-    (list_2021::MMIO_GUARD_INFO, "MMIO_GUARD_INFO", 0),
-    (list_2021::MMIO_GUARD_ENROLL, "MMIO_GUARD_ENROLL", 0),
-    (list_2021::MMIO_GUARD_MAP, "MMIO_GUARD_MAP", 1),
-    (list_2021::MMIO_GUARD_UNMAP, "MMIO_GUARD_UNMAP", 1),
+    (list_2021::MMIO_GUARD_INFO, "MMIO_GUARD_INFO"),
+    (list_2021::MMIO_GUARD_ENROLL, "MMIO_GUARD_ENROLL"),
+    (list_2021::MMIO_GUARD_MAP, "MMIO_GUARD_MAP"),
+    (list_2021::MMIO_GUARD_UNMAP, "MMIO_GUARD_UNMAP"),
 ];
 
 /// What a call does to the guard or to sharing.
@@ -85,16 +86,25 @@ impl Call {
     /// The function's name; its number if it has none here.
     pub fn name(&self, is_list_2021: bool) -> String {
         match self.entry(is_list_2021) {
-            Some((_, name, _)) => (*name).to_owned(),
+            Some((_, name)) => (*name).to_owned(),
             None => format!("{:#x}", self.function),
         }
     }
 
+    /// Its arguments; the trace has no others.
+    pub fn arguments(&self, is_list_2021: bool) -> &[u64] {
+        let count = calls::arguments(FunctionId(self.function), is_list_2021);
+        &self.registers[..count]
+    }
+
     /// The call as a program would write it.
     pub fn text(&self, is_list_2021: bool) -> String {
-        let count = self.entry(is_list_2021).map_or(3, |(.., count)| *count);
+        if self.entry(is_list_2021).is_none() {
+            return format!("{:#x}(?)", self.function);
+        }
+        let arguments = self.arguments(is_list_2021);
         let arguments: Vec<String> =
-            self.arguments.iter().take(count).map(|argument| format!("{argument:#x}")).collect();
+            arguments.iter().map(|argument| format!("{argument:#x}")).collect();
         format!("{}({})", self.name(is_list_2021), arguments.join(", "))
     }
 
@@ -127,11 +137,11 @@ impl Call {
 
     /// What it did, if it did anything.
     pub fn deed(&self, is_list_2021: bool) -> Option<Deed> {
-        let (_, name, _) = self.entry(is_list_2021)?;
+        let (_, name) = self.entry(is_list_2021)?;
         if self.x0 != 0 {
             return None;
         }
-        let page = self.arguments[0] & !0xfff;
+        let page = self.registers[0] & !0xfff;
         let granules = u64::from(self.x1);
         Some(match *name {
             "MMIO_GUARD_ENROLL" => Deed::Enroll,
@@ -151,8 +161,8 @@ impl Call {
 mod tests {
     use super::*;
 
-    fn call(function: u32, arguments: [u64; 3], x0: i64) -> Call {
-        Call { function, arguments, x0: x0.cast_unsigned(), x1: 4 }
+    fn call(function: u32, registers: [u64; 3], x0: i64) -> Call {
+        Call { function, registers, x0: x0.cast_unsigned(), x1: 4 }
     }
 
     #[test]
@@ -164,7 +174,7 @@ mod tests {
             (0xc600_000a, 0, "MMIO_RGUARD_MAP(0x1, 0x40080000)", "0, granules done: 4"),
             (0xc600_0007, -3, "MMIO_GUARD_MAP(0x1)", "-3 (INVALID_PARAMETER)"),
             (0xc400_0053, -3, "TRNG_RND(0x1)", "-3 (NO_ENTROPY)"),
-            (0x8600_0123, -1, "0x86000123(0x1, 0x40080000, 0x3)", "-1 (NOT_SUPPORTED)"),
+            (0x8600_0123, -1, "0x86000123(?)", "-1 (NOT_SUPPORTED)"),
         ] {
             let call = call(function, [1, 0x4008_0000, 3], x0);
             assert_eq!((call.text(false).as_str(), call.answer(false).as_str()), (text, answer));

@@ -91,7 +91,7 @@ fn outcome(record: &Record) -> Option<Outcome> {
     match &record.what {
         What::Call(call) => Some(Outcome::Call {
             function: call.function,
-            arguments: call.arguments,
+            arguments: call.registers,
             x0: call.x0,
             x1: call.x1,
         }),
@@ -128,9 +128,9 @@ mod tests {
     }
 
     fn call(time: u64, pc: u64, function: u32, x1: u64, x0: i64) -> Record {
-        let arguments = [x1, 0, 0];
+        let registers = [x1, 0, 0];
         let x0 = x0.cast_unsigned();
-        record(time, pc, What::Call(Call { function, arguments, x0, x1: 0 }))
+        record(time, pc, What::Call(Call { function, registers, x0, x1: 0 }))
     }
 
     fn counts(told: &[Told<'_>]) -> Vec<(u64, u64, u64)> {

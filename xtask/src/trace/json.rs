@@ -73,15 +73,17 @@ impl Teller<'_> {
             What::VcpuOff => ("vcpu-off", json!({})),
             What::Call(call) => {
                 let dialect = self.is_list_2021(record);
-                let [x1, x2, x3] = call.arguments.map(hex);
-                (
-                    "call",
-                    json!({
-                        "call": call.name(dialect), "function": hex(call.function.into()),
-                        "x1": x1, "x2": x2, "x3": x3, "answer": call.x0.cast_signed(),
-                        "answer_x1": call.x1, "text": self.text(record),
-                    }),
-                )
+                let arguments = call.arguments(dialect).iter().map(|argument| hex(*argument));
+                let mut fields = json!({
+                    "call": call.name(dialect), "function": hex(call.function.into()),
+                });
+                if let Value::Object(fields) = &mut fields {
+                    fields.extend(["x1", "x2", "x3"].map(str::to_owned).into_iter().zip(arguments));
+                    fields.insert("answer".to_owned(), json!(call.x0.cast_signed()));
+                    fields.insert("answer_x1".to_owned(), json!(call.x1));
+                    fields.insert("text".to_owned(), json!(self.text(record)));
+                }
+                ("call", fields)
             }
             What::Refused { ipa, va, reason, touch, bytes, esr } => (
                 "refused",

@@ -102,7 +102,7 @@ pub struct Call {
     /// W0.
     pub function: u32,
     /// x1 to x3.
-    pub arguments: [u64; 3],
+    pub registers: [u64; 3],
     /// Answer in x0.
     pub x0: u64,
     /// Low half of the answer in x1.
@@ -205,7 +205,7 @@ fn known(kind: Kind, [a, b, c, d, e]: [u64; 5]) -> Option<What> {
         Kind::VcpuOff => What::VcpuOff,
         Kind::Call => {
             let (function, x1) = halves(a);
-            What::Call(Call { function, arguments: [b, c, d], x0: e, x1 })
+            What::Call(Call { function, registers: [b, c, d], x0: e, x1 })
         }
         Kind::Refused => What::Refused {
             ipa: a,

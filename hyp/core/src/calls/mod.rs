@@ -7,10 +7,12 @@
 
 mod arch;
 mod psci;
+mod signature;
 mod trng;
 mod vendor;
 
 pub use arch::{Mitigation, Workaround};
+pub use signature::{arguments, public_answer, public_arguments};
 pub use trng::UUID as TRNG_UUID;
 
 use hyp_abi::smccc::{self, FunctionId, owner};

@@ -23,6 +23,7 @@
 mod address;
 mod atomic;
 mod bits;
+mod branch;
 mod decode;
 mod instruction;
 mod registers;
@@ -32,6 +33,7 @@ mod vector;
 
 pub use address::Address;
 pub use atomic::Atomic;
+pub use branch::is_call;
 pub use decode::decode;
 pub use instruction::{Effect, Instruction};
 pub use registers::{REGISTER_31, Registers};

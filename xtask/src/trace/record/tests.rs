@@ -38,7 +38,7 @@ fn a_call_with_its_callers_is_read_from_its_bytes() {
             callers: vec![0xffff_8000_0102_0304, 8],
             what: What::Call(Call {
                 function: 0xc600_000a,
-                arguments: [0x900_0000, 3, 0],
+                registers: [0x900_0000, 3, 0],
                 x0: (-3_i64).cast_unsigned(),
                 x1: 2
             }),
