@@ -136,9 +136,9 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
         crash = Some(provoke(how));
     }
     let bundle = map_bundle(&machine);
-    let seed = entropy::collect(&machine, Pa(tree_pa));
+    entropy::init(&machine, Pa(tree_pa));
     let memory = &mut memory;
-    crate::guest::launch::start(Handover { machine: &machine, memory, bundle, seed, crash })
+    crate::guest::launch::start(Handover { machine: &machine, memory, bundle, crash })
 }
 
 /// Crashes as `how` says, or tells what is to be run later to that end.

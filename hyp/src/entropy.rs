@@ -1,39 +1,57 @@
-//! The seed of this boot's random numbers.
+//! The seed of this boot's random numbers, and the generator that it feeds.
 //!
 //! Every source that is there is used, one on top of the other: firmware's TRNG (DEN0098), the
 //! CPU's RNDR, `rng-seed` of the firmware's tree, which is wiped afterwards. EL2 has no source of
 //! its own.
 
-use hyp_abi::trng;
+use hyp_abi::trng::{self, NO_ENTROPY};
 use hyp_core::addr::Pa;
 use hyp_core::tree::machine::{self, Machine};
-use hyp_core::trng::Generator;
+use hyp_core::trng::{Answer, Generator, Seed, wipe_stack};
 
-use crate::arch::cpu::Lock;
-use crate::arch::random;
-use crate::{firmware, mm};
+use crate::arch::cpu::{self, Lock};
+use crate::arch::{low_half, random, timer};
+use crate::{firmware, injection, mm};
 
-/// Bytes of a seed.
-const SEED: usize = 32;
+static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
 
-/// A seed.
-pub(crate) type Seed = [u8; SEED];
-
-/// Collects a seed; `None` if no source gave all of it. Wipes the seeds of the tree at `tree`.
-pub(crate) fn collect(machine: &Machine<'_>, tree: Pa) -> Option<Seed> {
-    let mut seed = Seed::default();
-    let mut has_source = false;
-    if firmware::service(trng::VERSION, 0).is_some_and(|[version, ..]| version < 1 << 31) {
-        has_source |= mix_words(&mut seed, firmware_word);
-    }
-    has_source |= mix_words(&mut seed, random::next);
-    if let Some(from_tree) = machine.rng_seed {
-        has_source |= from_tree.bytes.len() >= SEED;
-        mix(&mut seed, from_tree.bytes);
-    }
+/// Collects a seed and feeds the generator with it, if a source gave all of it. Wipes the seeds of the tree
+/// at `tree`, and what this leaves on the stack.
+pub(crate) fn init(machine: &Machine<'_>, tree: Pa) {
+    collect(machine);
+    wipe_stack();
     wipe(tree, machine.rng_seed);
     wipe(tree, machine.kaslr_seed);
-    has_source.then_some(seed)
+}
+
+#[inline(never)]
+fn collect(machine: &Machine<'_>) {
+    let mut seed = Seed::new();
+    let has_trng =
+        firmware::service(trng::VERSION, 0).is_some_and(|[version, ..]| version < 1 << 31);
+    if has_trng || injection::has_trng() {
+        seed.mix_words(noted(firmware_word), wait);
+    }
+    seed.mix_words(noted(|| random::next().map_or(Answer::Never, Answer::Word)), || {});
+    if let Some(from_tree) = machine.rng_seed {
+        injection::note_secret(from_tree.bytes);
+        seed.mix(from_tree.bytes);
+    }
+    if let Some(seed) = seed.whole() {
+        injection::note_secret(seed);
+        GENERATOR.lock().add_seed(seed);
+    }
+}
+
+/// `source`, whose words a test looks for.
+fn noted(source: impl Fn() -> Answer) -> impl Fn() -> Answer {
+    move || {
+        let answer = source();
+        if let Answer::Word(word) = answer {
+            injection::note_secret(&word.to_le_bytes());
+        }
+        answer
+    }
 }
 
 /// Wipes what has been used.
@@ -44,40 +62,26 @@ fn wipe(tree: Pa, used: Option<machine::Seed<'_>>) {
     }
 }
 
-/// Lays as many words of a source over `seed` as it has; `false` if there are fewer.
-fn mix_words(seed: &mut Seed, source: impl Fn() -> Option<u64>) -> bool {
-    let mut words = Seed::default();
-    for word in words.as_chunks_mut().0 {
-        let Some(fresh) = source() else { return false };
-        *word = fresh.to_le_bytes();
-    }
-    mix(seed, &words);
-    true
-}
-
-/// Lays `bytes` over `seed`, as often around as they reach.
-#[inline(never)]
-fn mix(seed: &mut Seed, bytes: &[u8]) {
-    for part in bytes.chunks(SEED) {
-        for (place, byte) in seed.iter_mut().zip(part) {
-            *place ^= byte;
-        }
-    }
-}
-
 /// A word of firmware's TRNG.
-fn firmware_word() -> Option<u64> {
-    let [status, _, _, low] = firmware::service(trng::RND_64, 64)?;
-    (status == 0).then_some(low)
+fn firmware_word() -> Answer {
+    if let Some(injected) = injection::trng_word() {
+        return injected;
+    }
+    match firmware::service(trng::RND_64, 64) {
+        Some([0, _, _, low]) => Answer::Word(low),
+        // Codes are 32 bits wide.
+        Some([status, ..]) if i64::from(low_half(status).cast_signed()) == NO_ENTROPY => {
+            Answer::NotNow
+        }
+        _ => Answer::Never,
+    }
 }
 
-static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
-
-/// Feeds the generator with the seed that boot collected.
-#[inline(never)]
-pub(crate) fn init(seed: Option<Seed>) {
-    if let Some(seed) = &seed {
-        GENERATOR.lock().add_seed(seed);
+/// A millisecond, in which firmware may gather entropy.
+fn wait() {
+    let end = timer::now().saturating_add(timer::frequency() / 1000);
+    while timer::now() < end {
+        cpu::yield_now();
     }
 }
 

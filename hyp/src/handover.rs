@@ -3,8 +3,6 @@
 use hyp_core::memory::FreeMemory;
 use hyp_core::tree::Machine;
 
-use crate::entropy;
-
 /// What boot leaves to the VM.
 #[derive(Debug)]
 pub(crate) struct Handover<'a> {
@@ -14,8 +12,6 @@ pub(crate) struct Handover<'a> {
     pub(crate) memory: &'a mut FreeMemory,
     /// The bundle, not checked yet.
     pub(crate) bundle: &'static [u8],
-    /// Seed of this boot's random numbers, if there is a source.
-    pub(crate) seed: Option<entropy::Seed>,
     /// What to run once boot's code is gone, for a test that wants to see it gone.
     pub(crate) crash: Option<usize>,
 }

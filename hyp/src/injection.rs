@@ -19,6 +19,7 @@
 //! | `no-map` | nothing, but a map of EL2's that shows memory which the tree calls `no-map` ends the run |
 //! | `registers` | nothing: each CPU says what it found in the registers that it wrote at its entry |
 //! | `lpis` | LPIs that firmware made tables for come although they were turned off |
+//! | `trng:N` | firmware has a TRNG, which has no entropy the first N times it is asked |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
 use core::fmt;
@@ -29,10 +30,12 @@ use hyp_abi::exit::HYP_FAILED;
 use hyp_core::addr::Pa;
 use hyp_core::memory::PaRange;
 use hyp_core::tree::machine::{MAX_RESERVED, Machine};
+use hyp_core::trng::Answer;
 use smccc::psci::error::Error;
 
+use crate::arch::cpu::Lock;
 use crate::arch::once::Once;
-use crate::arch::{entry, percpu, pmu, vectors};
+use crate::arch::{entry, percpu, pmu, timer, vectors};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::say::info;
@@ -65,6 +68,7 @@ mod kind {
     pub(super) const SERROR_UNCONTAINABLE: u8 = 14;
     pub(super) const REGISTERS: u8 = 15;
     pub(super) const LPIS: u8 = 16;
+    pub(super) const TRNG: u8 = 17;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -99,6 +103,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("heap", number) => (kind::HEAP, number),
         ("frames", number) => (kind::FRAMES, number),
         ("serror", _) => (kind::SERROR, Ok(0)),
+        ("trng", number) => (kind::TRNG, number),
         ("interrupts", _) => (kind::INTERRUPTS, Ok(0)),
         ("serror-el2", _) => (kind::SERROR_AT_EL2, Ok(0)),
         ("serror-late", _) => (kind::SERROR_LATE, Ok(0)),
@@ -144,6 +149,40 @@ pub(crate) fn maps(pa: u64, bytes: u64) {
             format_args!("EL2 maps {range}, and with it {forbidden}, which is no-map"),
         );
     }
+}
+
+/// Words that boot's seed was made of, masked.
+static SECRETS: Lock<ArrayVec<u64, 32>> = Lock::new(ArrayVec::new_const());
+/// Lies over [`SECRETS`], which are not to be found themselves.
+const MASK: u64 = 0x5a5a_a5a5_c3c3_3c3c;
+
+/// Whether firmware is to have a TRNG.
+pub(crate) fn has_trng() -> bool {
+    is(kind::TRNG)
+}
+
+/// What that answers.
+pub(crate) fn trng_word() -> Option<Answer> {
+    has_trng().then(|| match NUMBER.fetch_sub(1, Ordering::Relaxed) {
+        left if left > 0 => Answer::NotNow,
+        left => {
+            Answer::Word(left.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ timer::now())
+        }
+    })
+}
+
+/// Remembers bytes that nobody may find in memory once guests run.
+pub(crate) fn note_secret(bytes: &[u8]) {
+    let mut secrets = SECRETS.lock();
+    for word in bytes.as_chunks().0 {
+        // More than fit are not needed.
+        let _ = secrets.try_push(u64::from_le_bytes(*word) ^ MASK);
+    }
+}
+
+/// Whether `word` is part of a secret.
+pub(crate) fn is_secret(word: u64) -> bool {
+    SECRETS.lock().contains(&(word ^ MASK))
 }
 
 /// What firmware's CPU_ON answers, if it is not to be asked.

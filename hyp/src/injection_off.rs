@@ -3,6 +3,7 @@
 use core::convert::Infallible;
 
 use hyp_core::tree::machine::Machine;
+use hyp_core::trng::Answer;
 use smccc::psci::error::Error;
 
 pub(crate) const fn init(_: Option<&str>) -> Result<(), Infallible> {
@@ -12,6 +13,20 @@ pub(crate) const fn init(_: Option<&str>) -> Result<(), Infallible> {
 pub(crate) const fn note_forbidden(_: &Machine<'_>) {}
 
 pub(crate) const fn maps(_: u64, _: u64) {}
+
+pub(crate) const fn has_trng() -> bool {
+    false
+}
+
+pub(crate) const fn trng_word() -> Option<Answer> {
+    None
+}
+
+pub(crate) const fn note_secret(_: &[u8]) {}
+
+pub(crate) const fn is_secret(_: u64) -> bool {
+    false
+}
 
 pub(crate) const fn cpu_on() -> Option<Result<(), Error>> {
     None

@@ -40,7 +40,6 @@ static VMIDS: VmidAllocator = VmidAllocator::new();
 pub(crate) fn start(boot: Handover<'_>) -> ! {
     let facts = machine::settle(boot.machine.console.and_then(|console| console.interrupt));
     events::init(boot.machine.boot_argument("deny"));
-    entropy::init(boot.seed);
     let bundle = Bundle::open(boot.bundle, crc32::update).unwrap_or_else(|error| bad_input(&error));
     let description = match bundle.vm(0, gic::version()) {
         Ok(description) => Box::leak(Box::new(description)),

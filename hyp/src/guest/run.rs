@@ -25,6 +25,7 @@ use crate::{console, injection, machine, smp, trace};
 pub(super) fn begin(boot: Range<usize>, has_interrupt: bool, crash: Option<usize>) -> ! {
     if cfg!(feature = "inject") {
         leftover::check(&boot);
+        leftover::check_secrets();
     }
     // The ghost check's image is not laid out so that nothing needs boot's code any more.
     if !cfg!(feature = "ghost") {
