@@ -1,5 +1,7 @@
 //! The rows: what is measured, and what it may cost.
 
+use crate::build::size::IMAGE_LIMIT;
+
 /// In what a row is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -94,8 +96,8 @@ pub const OTHERS: &[Row] = &[
         name: SIZE_CODE,
         title: "EL2 text and read-only data while guests run, KiB",
         unit: Unit::Kibibytes,
-        must: Some(96.0),
-        aim: Some(64.0),
+        must: Some(112.0),
+        aim: Some(96.0),
     },
     Row {
         name: SIZE_CODE_ALL,
@@ -108,8 +110,8 @@ pub const OTHERS: &[Row] = &[
         name: SIZE_IMAGE,
         title: "whole image file, KiB",
         unit: Unit::Kibibytes,
-        must: Some(160.0),
-        aim: Some(128.0),
+        must: Some(IMAGE_LIMIT as f64 / 1024.0),
+        aim: Some(160.0),
     },
 ];
 
