@@ -1,7 +1,8 @@
 //! The terminal: hypervisor log and guest output share one ring and one UART.
 //!
-//! Until [`go_live`] output is sent at once, by polling; from then on the transmit interrupt
-//! drains the ring and nothing waits for the UART. A crash and the last line poll again.
+//! Until [`go_live`] output is sent at once, by polling; from then on the UART's interrupt drains the ring,
+//! or EL2's timer where there is none that works, and nothing waits for the UART. A crash and the last line poll
+//! again.
 
 use core::fmt::{self, Write};
 
@@ -18,7 +19,9 @@ use crate::injection;
 const OUT: usize = 4096;
 /// Interrupts of the UART in a row that find nothing to do, after which their line is taken for stuck.
 const MOST_IDLE: u32 = 1000;
-/// How often in a second the UART is looked at then.
+/// How often in a second the UART is looked at then: while there is something to do, which is often enough
+/// for 115200 bits a second and a FIFO of 16 bytes, and else.
+const POLLS_BUSY: u64 = 1000;
 const POLLS: u64 = 100;
 /// Bytes of log lines that wait for the guest to end its line.
 const HELD: usize = 4096;
@@ -29,6 +32,7 @@ static UART: Once<Uart> = Once::new();
 static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
     console: Console::new(),
     live: false,
+    is_polled: false,
     listening: false,
     has_refused: false,
     idle: 0,
@@ -37,23 +41,26 @@ static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
 #[derive(Debug)]
 struct Terminal {
     console: Console<OUT, HELD>,
-    /// The interrupt sends what waits.
+    /// The interrupt or the timer sends what waits.
     live: bool,
+    /// The timer does: the UART has no interrupt that works.
+    is_polled: bool,
     /// Somebody wants what is received.
     listening: bool,
     /// The guest had output for which there was no room.
     has_refused: bool,
-    /// Interrupts in a row that found nothing to do; beyond [`MOST_IDLE`] the UART has none any more,
-    /// and is looked at by EL2's timer.
+    /// How often in a row it was served for nothing; beyond [`MOST_IDLE`] its interrupt does not work.
     idle: u32,
 }
 
 impl Terminal {
-    /// Moves what the FIFO takes; the rest follows by interrupt, or at once before [`go_live`].
+    /// Moves what the FIFO takes; the rest follows by interrupt or timer, or at once before [`go_live`].
     fn drain(&mut self) {
         let Some(uart) = UART.get() else { return self.forget() };
         uart.fill(|| self.console.pop());
-        if self.live {
+        if self.is_polled {
+            // Nobody hears its interrupt.
+        } else if self.live {
             // Whoever drains the last byte, the guest's rest is fetched by the interrupt.
             let more = self.has_refused || !self.console.is_drained();
             uart.set_interrupts(self.listening, more || injection::holds_console_line());
@@ -108,13 +115,16 @@ pub(crate) fn announce(text: fmt::Arguments<'_>) {
     terminal.drain();
 }
 
-/// From here on the UART's interrupt calls [`interrupt`]. Not where there is none: then output goes
-/// on being polled.
-pub(crate) fn go_live() {
+/// From here on nothing waits for the UART: its interrupt leads to [`serve`] if it has one, else the timer of
+/// this CPU, which takes both.
+pub(crate) fn go_live(has_interrupt: bool) {
     let mut terminal = TERMINAL.lock();
     terminal.live = true;
+    terminal.is_polled = !has_interrupt && is_attached();
     terminal.listening = true;
     terminal.drain();
+    drop(terminal);
+    look_again();
 }
 
 /// Sends guest output: takes bytes from `next` while there is room for them.
@@ -132,7 +142,7 @@ pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
         terminal.has_refused = true;
         terminal.drain();
         if terminal.console.room() == 0 {
-            // The transmit interrupt comes back for the rest.
+            // Whoever serves the UART comes back for the rest.
             return;
         }
     }
@@ -143,7 +153,7 @@ pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
 /// until [`listen`].
 ///
 /// Answers whether the UART has been served for nothing once too often: then its interrupt is to be
-/// disabled; see [`is_polled`].
+/// disabled, and [`is_polled`] from now on.
 pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) -> bool {
     let mut terminal = TERMINAL.lock();
     let Some(uart) = UART.get() else { return false };
@@ -162,21 +172,26 @@ pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) 
         listen();
     }
     let mut terminal = TERMINAL.lock();
-    if terminal.idle > MOST_IDLE {
-        return false;
-    }
     terminal.idle = if is_idle { terminal.idle.saturating_add(1) } else { 0 };
-    terminal.idle > MOST_IDLE
+    let is_stuck = terminal.idle > MOST_IDLE && !terminal.is_polled;
+    terminal.is_polled |= is_stuck;
+    is_stuck
 }
 
-/// Whether [`serve`] has said that the UART's interrupt is to be disabled: then it is served where EL2's
-/// timer fires on one CPU, and that timer is set here.
+/// Whether the UART is to be served where EL2's timer fires on the CPU that takes its interrupt.
 pub(crate) fn is_polled() -> bool {
-    let is_polled = TERMINAL.lock().idle > MOST_IDLE;
-    if is_polled {
-        timer::fire_by(timer::now().saturating_add(timer::frequency() / POLLS));
+    TERMINAL.lock().is_polled
+}
+
+/// Sets the timer of this CPU for the next look at a UART that [`is_polled`].
+pub(crate) fn look_again() {
+    let terminal = TERMINAL.lock();
+    if terminal.is_polled {
+        let is_busy = terminal.idle == 0 || terminal.has_refused || !terminal.console.is_drained();
+        let second = timer::frequency();
+        let period = if is_busy { second / POLLS_BUSY } else { second / POLLS };
+        timer::fire_by(timer::now().saturating_add(period));
     }
-    is_polled
 }
 
 /// There is room for received bytes again.

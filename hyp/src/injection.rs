@@ -20,6 +20,7 @@
 //! | `registers` | nothing: each CPU says what it found in the registers that it wrote at its entry |
 //! | `lpis` | LPIs that firmware made tables for come although they were turned off |
 //! | `trng:N` | firmware has a TRNG, which has no entropy the first N times it is asked |
+//! | `slow-console` | the UART sends 115200 bits a second, as one does that is not emulated |
 //! | `console-line` | the line of the console's interrupt stays high whatever is done |
 
 use core::fmt;
@@ -69,6 +70,7 @@ mod kind {
     pub(super) const REGISTERS: u8 = 15;
     pub(super) const LPIS: u8 = 16;
     pub(super) const TRNG: u8 = 17;
+    pub(super) const SLOW_CONSOLE: u8 = 18;
 }
 
 static KIND: AtomicU8 = AtomicU8::new(kind::NOTHING);
@@ -103,6 +105,7 @@ pub(crate) fn init(argument: Option<&str>) -> Result<(), Unknown<'_>> {
         ("heap", number) => (kind::HEAP, number),
         ("frames", number) => (kind::FRAMES, number),
         ("serror", _) => (kind::SERROR, Ok(0)),
+        ("slow-console", _) => (kind::SLOW_CONSOLE, Ok(0)),
         ("trng", number) => (kind::TRNG, number),
         ("interrupts", _) => (kind::INTERRUPTS, Ok(0)),
         ("serror-el2", _) => (kind::SERROR_AT_EL2, Ok(0)),
@@ -313,4 +316,24 @@ pub(crate) fn tell_registers() {
         entry::each(&mut tell);
         gic::each(&mut tell);
     }
+}
+
+/// Whether the UART's transmit FIFO takes one more byte; then it is taken to be there.
+pub(crate) fn console_takes_byte() -> bool {
+    /// When the FIFO is empty, in ticks.
+    static EMPTY: AtomicU64 = AtomicU64::new(0);
+    /// Bytes in it at most.
+    const FIFO: u64 = 16;
+    if !is(kind::SLOW_CONSOLE) {
+        return true;
+    }
+    // Eight bits of data, one before and one behind.
+    let byte = timer::frequency() * 10 / 115_200;
+    let now = timer::now();
+    let empty = EMPTY.load(Ordering::Relaxed).max(now);
+    let has_room = empty - now < FIFO * byte;
+    if has_room {
+        EMPTY.store(empty + byte, Ordering::Relaxed);
+    }
+    has_room
 }

@@ -69,3 +69,7 @@ pub(crate) const fn holds_console_line() -> bool {
 }
 
 pub(crate) const fn tell_registers() {}
+
+pub(crate) const fn console_takes_byte() -> bool {
+    true
+}

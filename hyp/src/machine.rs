@@ -24,7 +24,7 @@ pub(crate) struct Facts {
     pub(crate) pstate: PstateFeatures,
     /// How the machine stands to the vulnerabilities that guests ask about.
     mitigations: Mitigations,
-    /// INTID of the console's interrupt, if the tree names one.
+    /// INTID of the console's interrupt, if the tree names one that is shared.
     pub(crate) console_intid: Option<u32>,
 }
 

@@ -119,6 +119,7 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
             vm.console_timeout(index, &Here, &mut iface);
             if index == CONSOLE_CPU && console::is_polled() {
                 serve_console(vcpu);
+                console::look_again();
             }
             stuck::timer_fired(vcpu);
             if gic::forgets_lines() && gic::is_timer_active_here() {
@@ -150,7 +151,7 @@ fn device_interrupt(vcpu: &Vcpu, intid: u32) {
     }
     if serve_console(vcpu) {
         disable_stray(intid, "is the console's and stays up: disabled, looked after by timer");
-        let _ = console::is_polled();
+        console::look_again();
     }
 }
 

@@ -38,7 +38,8 @@ static VMIDS: VmidAllocator = VmidAllocator::new();
 
 /// Makes the VM of the bundle and runs it, for ever.
 pub(crate) fn start(boot: Handover<'_>) -> ! {
-    let facts = machine::settle(boot.machine.console.and_then(|console| console.interrupt));
+    let console = boot.machine.console;
+    let facts = machine::settle(console.and_then(|console| console.shared_interrupt()));
     events::init(boot.machine.boot_argument("deny"));
     let bundle = Bundle::open(boot.bundle, crc32::update).unwrap_or_else(|error| bad_input(&error));
     let description = match bundle.vm(0, gic::version()) {
@@ -210,11 +211,12 @@ fn describe(instance: &Instance) {
     );
 }
 
-/// Has the console's interrupt delivered to the CPU that boots. `false` if the tree names none.
+/// Has the console's interrupt delivered to the CPU that boots. `false` if the tree names none that can be.
 fn take_console_interrupt(facts: &machine::Facts) -> bool {
     if let Some(intid) = facts.console_intid {
         gic::enable_spi(intid, CONSOLE_CPU);
         return true;
     }
+    info!("the console has no shared interrupt: served by timer");
     false
 }

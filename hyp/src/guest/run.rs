@@ -34,10 +34,8 @@ pub(super) fn begin(boot: Range<usize>, has_interrupt: bool, crash: Option<usize
     if let Some(address) = crash {
         provoke::run(address);
     }
+    console::go_live(has_interrupt);
     smp::release(run_cpu);
-    if has_interrupt {
-        console::go_live();
-    }
     run_cpu(percpu::index())
 }
 

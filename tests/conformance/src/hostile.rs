@@ -2,8 +2,8 @@
 
 use hyp_abi::{psci, vendor::pkvm};
 
-use crate::arch::hostile;
 use crate::arch::probe::{self, Probe};
+use crate::arch::{hostile, sysreg};
 use crate::config::{Config, Kinds, PAGE};
 use crate::hyper::{self, call0};
 use crate::rows::faults::HOLE;
@@ -36,12 +36,51 @@ pub(crate) fn run(config: &Config, task: Task) -> ! {
             let _ = time::wait_until(smp::LIMIT, || false);
             crate::tap::bail_out(format_args!("no SError came"))
         }
+        Task::Flood if config.cpu_count() > 1 => {
+            let _ = smp::start(config, 1, |_| flood());
+            let _ = call0(psci::CPU_OFF, [0; 3]);
+            cpu::park()
+        }
+        Task::Flood => flood(),
         Task::Resets => resets(config),
         Task::ResetsWithSErrors => {
             cpu::unmask_serror();
             resets(config)
         }
     }
+}
+
+/// On the last vCPU, the first being off: prints, and makes accesses that its host has something to say about; tells how long it did not run.
+fn flood() -> ! {
+    const LINES: usize = 40;
+    const LINE: [u8; 100] = [b'.'; 100];
+    let mut last = sysreg::cntvct();
+    let mut longest = 0;
+    let mut look = || {
+        let now = sysreg::cntvct();
+        longest = now.wrapping_sub(last).max(longest);
+        last = now;
+    };
+    let pieces = [probe::load8(), probe::load16(), probe::load32(), probe::load64()];
+    for n in 0..LINES {
+        for byte in LINE.into_iter().chain(*b"\r\n") {
+            while uart::io().read32(uart::FR) & uart::FR_TXFF != 0 {
+                look();
+            }
+            uart::io().write32(uart::DR, u32::from(byte));
+            look();
+        }
+        if let Some(piece) = pieces.get(n / 8) {
+            let _ = probe::run(*piece, HOLE, 0);
+            look();
+        }
+    }
+    line!("FLOOD-LONGEST {} us", longest.saturating_mul(1_000_000) / sysreg::cntfrq_el0().max(1));
+    line!("FLOOD-NEXT?");
+    if !time::wait_until(60_000, || uart::get() == Some(b'o')) {
+        crate::tap::bail_out(format_args!("nobody answered"))
+    }
+    hyper::power_off()
 }
 
 const PATTERN: u64 = 0xdead_0000_0000_beef;

@@ -11,6 +11,7 @@
 //! | `promised` | clears memory that is not there |
 //! | `retry` | its abort handler tries 3,000 times, for longer than EL2's patience, and prints now and then |
 //! | `serror` | lets SErrors in and waits for one, which its vectors report |
+//! | `flood` | a second vCPU, if there is one, with the first one off: prints more than any FIFO holds, tells how long it was kept from running, ends when told to |
 //! | `resets-serror` | as `resets`, with SErrors let in, which its vectors report |
 //! | `resets` | asks at each boot what to do: `r` SYSTEM_RESET, `R` SYSTEM_RESET2, `o` power off |
 
@@ -27,6 +28,8 @@ pub(crate) enum Task {
     Retry,
     /// Let SErrors in and wait for one.
     SError,
+    /// Print much and look at the clock.
+    Flood,
     /// Reset as often as somebody asks for it.
     Resets,
     /// The same with SErrors let in.
@@ -46,6 +49,7 @@ impl Task {
             "promised" => Self::Promised,
             "retry" => Self::Retry,
             "serror" => Self::SError,
+            "flood" => Self::Flood,
             "resets" => Self::Resets,
             "resets-serror" => Self::ResetsWithSErrors,
             _ => return None,

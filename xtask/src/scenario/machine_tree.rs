@@ -28,6 +28,10 @@ pub enum TreeDamage {
     NoGicVirtualization,
     /// The machine's model has control characters, and EL2's last line.
     OddModel,
+    /// The console's node names no interrupt.
+    NoConsoleInterrupt,
+    /// The console's interrupt is a private one, INTID 22, which each CPU has of its own.
+    PrivateConsoleInterrupt,
     /// There is no random seed.
     NoSeed,
     /// A property's name lies outside the tree, in a node behind the console's: one before it would
@@ -36,6 +40,9 @@ pub enum TreeDamage {
     /// The CPUs wait at one word, that of [`Loader::SharedSpin`](super::loader::Loader::SharedSpin).
     SharedSpin,
 }
+
+/// The console's node.
+const CONSOLE: &str = "pl011@9000000";
 
 impl TreeDamage {
     fn apply(self, tree: &mut Vec<u8>) -> Option<()> {
@@ -51,6 +58,12 @@ impl TreeDamage {
                 value.fill(0);
                 value.get_mut(..PSCI.len())?.copy_from_slice(PSCI);
             }
+            Self::NoConsoleInterrupt => edit(tree, CONSOLE, |node| {
+                node.remove_property("interrupts");
+            })?,
+            Self::PrivateConsoleInterrupt => edit(tree, CONSOLE, |node| {
+                set(node, "interrupts", &[1_u32, 6, 4].map(u32::to_be_bytes).concat());
+            })?,
             Self::OddModel => {
                 edit(tree, "", |root| set(root, "model", b"m\r\nPOSTERN-EXIT 0\r\n\x1b[2J\0"))?;
             }
@@ -162,6 +175,16 @@ mod tests {
         let machine = Machine::from_tree(&tree).unwrap();
         assert_eq!(machine.psci(), Err(MachineError::PsciHvc));
         assert!(machine.gic == sound.gic);
+
+        for (damage, interrupt) in [
+            (TreeDamage::NoConsoleInterrupt, None),
+            (TreeDamage::PrivateConsoleInterrupt, Some(22)),
+        ] {
+            let tree = spoiled(damage);
+            let console = Machine::from_tree(&tree).unwrap().console.unwrap();
+            assert_eq!(console.interrupt, interrupt);
+            assert_eq!(console.registers, sound.console.unwrap().registers);
+        }
 
         let tree = spoiled(TreeDamage::NoSeed);
         let machine = Machine::from_tree(&tree).unwrap();

@@ -199,6 +199,17 @@ pub struct Console {
     pub interrupt: Option<u32>,
 }
 
+impl Console {
+    /// INTID of its interrupt if that is a shared one, which one CPU takes for all. A private one, which each
+    /// CPU has of its own, serves nobody: such a console is looked at by EL2's timer.
+    #[must_use]
+    pub fn shared_interrupt(&self) -> Option<u32> {
+        /// The first INTID of an SPI (IHI 0069, 2.2.1 "INTIDs").
+        const FIRST_SPI: u32 = 32;
+        self.interrupt.filter(|intid| *intid >= FIRST_SPI)
+    }
+}
+
 /// Random bytes in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed<'a> {

@@ -89,6 +89,24 @@ fn each_compatible_has_its_driver() {
 }
 
 #[test]
+fn only_a_shared_interrupt_serves_the_console() {
+    let console = |interrupts: &[u8]| {
+        let mut uart = uart("serial@1000", 0x1000, b"arm,pl011\0", []);
+        uart.add_property(dtoolkit::model::DeviceTreeProperty::new_unchecked(
+            "interrupts",
+            interrupts,
+        ));
+        let console = console_of(uart).unwrap();
+        (console.interrupt, console.shared_interrupt())
+    };
+    assert_eq!(console(&cells([0, 0, 4])), (Some(32), Some(32)));
+    assert_eq!(console(&cells([0, 987, 4])), (Some(1019), Some(1019)));
+    assert_eq!(console(&cells([1, 15, 4])), (Some(31), None));
+    assert_eq!(console(&cells([1, 0, 4])), (Some(16), None));
+    assert_eq!(console(b""), (None, None));
+}
+
+#[test]
 fn a_16550_without_more_words_has_bytes_in_a_row_and_may_begin_later() {
     let console = console_of(uart("serial@1000", 0x1000, b"ns16550a\0", [])).unwrap();
     let bytes = ConsoleKind::Ns16550(RegisterSpacing { shift: 0, words: false });
