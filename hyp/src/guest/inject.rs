@@ -90,8 +90,7 @@ pub(crate) fn serror(vcpu: &Vcpu, esr: u64) {
         fail(
             HYP_FAILED,
             format_args!(
-                "CPU {}: an error that hardware could not contain (SError, syndrome {esr:#x}); the \
-                 machine's memory or one of its devices is broken",
+                "CPU {}: uncontainable SError, syndrome {esr:#x}: memory or a device is broken",
                 vcpu.state.index
             ),
         );

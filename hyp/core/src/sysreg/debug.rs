@@ -44,31 +44,39 @@ impl Point {
     }
 }
 
-/// A register of self-hosted debug that a vCPU of a normal VM has.
+/// A register of self-hosted debug that a vCPU of a normal VM has: a [`Point`] or one of two others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DebugRegister {
+pub struct DebugRegister(u8);
+
+impl DebugRegister {
+    const COUNT: usize = Point::COUNT + 2;
     /// MDSCR_EL1.
-    Control,
+    const CONTROL: Self = Self(64);
     /// OSLAR_EL1 if it is written, OSLSR_EL1 if it is read.
-    OsLock,
-    /// One of a breakpoint or watchpoint.
-    Point(Point),
+    const OS_LOCK: Self = Self(65);
+
+    const fn point(self) -> Option<Point> {
+        if self.0 < Self::CONTROL.0 { Some(Point(self.0)) } else { None }
+    }
 }
+
+pub(super) const MDSCR_EL1: SysReg = SysReg::new(2, 0, 0, 2, 2);
+pub(super) const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
+pub(super) const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
 
 /// What an access to `register`, Op0 = 2, is to a vCPU of a normal VM whose ID_AA64DFR0_EL1 reads
 /// `dfr0`.
 pub(super) fn find(register: SysReg, direction: Direction, dfr0: u64) -> Found {
-    let name = (register.op1(), register.crn(), register.crm(), register.op2());
-    match (name, direction) {
-        ((0, 0, 2, 2), _) => Found::Register(DebugRegister::Control),
-        ((0, 1, 0, 4), Direction::Write) | ((0, 1, 1, 4), Direction::Read) => {
-            Found::Register(DebugRegister::OsLock)
+    match (register, direction) {
+        (MDSCR_EL1, _) => Found::Register(DebugRegister::CONTROL),
+        (OSLAR_EL1, Direction::Write) | (OSLSR_EL1, Direction::Read) => {
+            Found::Register(DebugRegister::OS_LOCK)
         }
-        ((0, 1, 0 | 1, 4), _) => Found::Nothing,
-        ((0, 0, n, op2 @ 4..), _) => {
-            let point = Point::new(op2, n);
+        (OSLAR_EL1 | OSLSR_EL1, _) => Found::Nothing,
+        _ if (register.op1(), register.crn()) == (0, 0) && register.op2() >= 4 => {
+            let point = Point::new(register.op2(), register.crm());
             if point.is_there(dfr0) {
-                Found::Register(DebugRegister::Point(point))
+                Found::Register(DebugRegister(point.0))
             } else {
                 Found::Nothing
             }
@@ -114,16 +122,15 @@ const KDE: u64 = 1 << 13;
 /// MDSCR_EL1.MDE.
 const MDE: u64 = 1 << 15;
 /// What a vCPU can write of MDSCR_EL1. The rest is for saving an external debugger's state.
-const CONTROL: u64 = SS | TDCC | KDE | MDE;
-/// OSLSR_EL1.OSLM: there is an OS lock.
+const WRITABLE: u64 = SS | TDCC | KDE | MDE;
+/// OSLSR_EL1: there is an OS lock (OSLM), unlocked. OSLK is bit 1.
 const OSLM: u64 = 0b1000;
 
 /// The debug registers of a vCPU. What counts of them is in its CPU's, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebugState {
-    control: u64,
-    is_locked: bool,
-    points: [u64; Point::COUNT],
+    /// What is read from each [`DebugRegister`].
+    values: [u64; DebugRegister::COUNT],
     /// Anything was written since the start.
     is_used: bool,
 }
@@ -132,7 +139,10 @@ impl DebugState {
     /// The state of a vCPU that starts: all zero, the OS lock unlocked as KVM has it.
     #[must_use]
     pub const fn new() -> Self {
-        Self { control: 0, is_locked: false, points: [0; Point::COUNT], is_used: false }
+        let mut values = [0; DebugRegister::COUNT];
+        let [.., lock] = &mut values;
+        *lock = OSLM;
+        Self { values, is_used: false }
     }
 
     /// Starts over. The registers of `unit` are as this vCPU, or [`clear_debug`], left them.
@@ -146,38 +156,40 @@ impl DebugState {
     #[cold]
     fn clear(&mut self, unit: &mut impl DebugUnit) {
         unit.set_control(0);
-        for (n, value) in (0..).zip(&mut self.points).filter(|(_, value)| **value != 0) {
-            unit.set_point(Point(n), 0);
+        for (n, value) in (0..).zip(&mut self.values).filter(|(_, value)| **value != 0) {
+            if let Some(point) = DebugRegister(n).point() {
+                unit.set_point(point, 0);
+            }
             *value = 0;
         }
-        (self.control, self.is_locked, self.is_used) = (0, false, false);
+        let [.., lock] = &mut self.values;
+        *lock = OSLM;
+        self.is_used = false;
     }
 
     /// What the vCPU reads from `register`.
     #[must_use]
     pub fn read(&self, register: DebugRegister) -> u64 {
-        match register {
-            DebugRegister::Control => self.control,
-            DebugRegister::OsLock => OSLM | u64::from(self.is_locked) << 1,
-            DebugRegister::Point(point) => self.points.get(point.index()).copied().unwrap_or(0),
-        }
+        self.values.get(usize::from(register.0)).copied().unwrap_or(0)
     }
 
     /// Does a write of `value` to `register`.
     pub fn write(&mut self, register: DebugRegister, value: u64, unit: &mut impl DebugUnit) {
         self.is_used = true;
-        match register {
-            DebugRegister::Control => self.control = value & CONTROL,
-            DebugRegister::OsLock => self.is_locked = value & 1 != 0,
-            DebugRegister::Point(point) => {
-                if let Some(own) = self.points.get_mut(point.index()) {
-                    *own = value;
-                }
-                return unit.set_point(point, value);
-            }
+        let value = match register {
+            DebugRegister::CONTROL => value & WRITABLE,
+            DebugRegister::OS_LOCK => OSLM | (value & 1) << 1,
+            _ => value,
+        };
+        if let Some(own) = self.values.get_mut(usize::from(register.0)) {
+            *own = value;
+        }
+        if let Some(point) = register.point() {
+            return unit.set_point(point, value);
         }
         // A locked OS lock keeps all debug exceptions back but that of BRK.
-        unit.set_control(if self.is_locked { self.control & TDCC } else { self.control });
+        let [.., control, lock] = self.values;
+        unit.set_control(if lock == OSLM { control } else { control & TDCC });
     }
 }
 

@@ -88,9 +88,6 @@ mod named {
         )
     }
 
-    pub(super) const MDSCR_EL1: SysReg = SysReg::new(2, 0, 0, 2, 2);
-    pub(super) const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
-    pub(super) const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
     pub(super) const OSDLR_EL1: SysReg = SysReg::new(2, 0, 1, 3, 4);
     pub(super) const DBGBVR0_EL1: SysReg = SysReg::new(2, 0, 0, 0, 4);
     pub(super) const DBGBCR0_EL1: SysReg = SysReg::new(2, 0, 0, 0, 5);
@@ -209,7 +206,7 @@ impl CpuView {
 /// `hw_breakpoint.c`); Android's pKVM lets the same registers pass.
 fn debug_of_protected(register: SysReg, direction: Direction) -> Answer {
     match (register, direction) {
-        (named::MDSCR_EL1 | named::OSLAR_EL1 | named::OSLSR_EL1 | named::OSDLR_EL1, direction) => {
+        (debug::MDSCR_EL1 | debug::OSLAR_EL1 | debug::OSLSR_EL1 | named::OSDLR_EL1, direction) => {
             zero(direction)
         }
         (

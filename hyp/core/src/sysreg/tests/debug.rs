@@ -88,13 +88,13 @@ fn a_normal_vm_reaches_its_debug_registers_and_no_other() {
         for direction in [Direction::Read, Direction::Write] {
             let lock = if direction == Direction::Read { 1 } else { 0 };
             let mut expected = Vec::from([
-                (SysReg::new(2, 0, 0, 2, 2), DebugRegister::Control),
-                (SysReg::new(2, 0, 1, lock, 4), DebugRegister::OsLock),
+                (SysReg::new(2, 0, 0, 2, 2), DebugRegister::CONTROL),
+                (SysReg::new(2, 0, 1, lock, 4), DebugRegister::OS_LOCK),
             ]);
             let counts = [breakpoints, breakpoints, watchpoints, watchpoints];
             for (op2, count) in (4..).zip(counts) {
                 for n in 0..u16::try_from(count).unwrap() {
-                    let which = DebugRegister::Point(Point::new(op2, n));
+                    let which = DebugRegister(Point::new(op2, n).0);
                     expected.push((SysReg::new(2, 0, 0, n, op2), which));
                 }
             }
@@ -158,15 +158,15 @@ fn a_start_leaves_nothing_of_anybody() {
                 assert_eq!(*value, if has(index) { 0 } else { Unit::JUNK }, "{is_restarted}");
             }
             // Unlocked: OSLK (bit 1) clear, OSLM 0b10 (bits 3 and 0).
-            assert_eq!(state.read(DebugRegister::OsLock), 8);
-            assert_eq!(state.read(DebugRegister::Control), 0);
+            assert_eq!(state.read(DebugRegister::OS_LOCK), 8);
+            assert_eq!(state.read(DebugRegister::CONTROL), 0);
             for index in (0..64).filter(|index| has(*index)) {
-                let register = DebugRegister::Point(Point(u8::try_from(index).unwrap()));
+                let register = DebugRegister(u8::try_from(index).unwrap());
                 assert_eq!(state.read(register), 0);
                 state.write(register, u64::MAX, &mut unit);
             }
-            state.write(DebugRegister::Control, u64::MAX, &mut unit);
-            state.write(DebugRegister::OsLock, 1, &mut unit);
+            state.write(DebugRegister::CONTROL, u64::MAX, &mut unit);
+            state.write(DebugRegister::OS_LOCK, 1, &mut unit);
             assert_ne!((&state, unit.control), (&DebugState::new(), 0));
             state.restart(&mut unit);
         }
@@ -188,19 +188,19 @@ fn cpus_of_two_kinds_show_what_both_have() {
 #[test]
 fn the_control_register_is_the_vcpus_and_the_machine_has_it_while_unlocked() {
     let (mut state, mut unit) = start(2, 2);
-    state.write(DebugRegister::Control, u64::MAX, &mut unit);
+    state.write(DebugRegister::CONTROL, u64::MAX, &mut unit);
     let all = 1 | 1 << 12 | 1 << 13 | 1 << 15;
-    assert_eq!((state.read(DebugRegister::Control), unit.control), (all, all));
+    assert_eq!((state.read(DebugRegister::CONTROL), unit.control), (all, all));
 
-    state.write(DebugRegister::OsLock, 1, &mut unit);
-    assert_eq!(state.read(DebugRegister::OsLock), 8 | 2);
-    assert_eq!(state.read(DebugRegister::Control), all);
+    state.write(DebugRegister::OS_LOCK, 1, &mut unit);
+    assert_eq!(state.read(DebugRegister::OS_LOCK), 8 | 2);
+    assert_eq!(state.read(DebugRegister::CONTROL), all);
     assert_eq!(unit.control, 1 << 12);
-    state.write(DebugRegister::Control, 1 << 15 | 1, &mut unit);
-    assert_eq!((state.read(DebugRegister::Control), unit.control), (1 << 15 | 1, 0));
+    state.write(DebugRegister::CONTROL, 1 << 15 | 1, &mut unit);
+    assert_eq!((state.read(DebugRegister::CONTROL), unit.control), (1 << 15 | 1, 0));
     // Only bit 0 of OSLAR_EL1 counts.
-    state.write(DebugRegister::OsLock, u64::MAX - 1, &mut unit);
-    assert_eq!(state.read(DebugRegister::OsLock), 8);
+    state.write(DebugRegister::OS_LOCK, u64::MAX - 1, &mut unit);
+    assert_eq!(state.read(DebugRegister::OS_LOCK), 8);
     assert_eq!(unit.control, 1 << 15 | 1);
 }
 
@@ -209,7 +209,7 @@ fn breakpoints_and_watchpoints_are_the_machines() {
     let (mut state, mut unit) = start(16, 16);
     for (op2, value) in (4..8).zip(1..) {
         let point = Point::new(op2, 15);
-        let register = DebugRegister::Point(point);
+        let register = DebugRegister(point.0);
         state.write(register, value, &mut unit);
         assert_eq!(state.read(register), value);
         assert_eq!((unit.points[point.index()], unit.points[point.index() - 1]), (value, 0));
