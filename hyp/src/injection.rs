@@ -213,7 +213,7 @@ pub(crate) fn frames(bytes: u64) -> u64 {
 
 /// ESR_EL2 of an SError of which nothing is known: IL set.
 const SERROR_ESR: u64 = 0xbe00_0000;
-/// The same with DFSC 0b010001 and AET 0b000.
+/// ESR_EL2 of an SError that hardware could not contain: DFSC 0b010001, AET 0b000.
 const UNCONTAINABLE_ESR: u64 = SERROR_ESR | 0x11;
 
 /// ESR_EL2 of the physical SError that is to arrive now, if one is: asked at EL2's timer.

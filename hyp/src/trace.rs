@@ -52,7 +52,7 @@ pub(crate) fn write(kind: Kind, pc: u64, arguments: [u64; ARGUMENTS]) {
     write_at(kind, pc, false, arguments);
 }
 
-/// As [`write`], about an instruction of EL0 or not.
+/// Writes a record as [`write`] does, about an instruction of EL0 or not.
 #[cold]
 #[inline(never)]
 pub(crate) fn write_at(kind: Kind, pc: u64, is_el0: bool, arguments: [u64; ARGUMENTS]) {

@@ -205,7 +205,7 @@ pub const fn has_vectors(pstate: u64, cpacr_el1: u64) -> bool {
     }
 }
 
-/// As whom the guest's stage 1 checks an access to data.
+/// Says for whom the guest's stage 1 checks an access to data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// EL0.

@@ -74,7 +74,7 @@ pub(crate) fn translate_el1(va: u64, is_write: bool) -> u64 {
     translate(va, is_write, Rights::Kernel)
 }
 
-/// The same with `rights`.
+/// Translates `va` by the guest's stage 1 as [`translate_el1`] does, for an access with `rights`.
 pub(crate) fn translate(va: u64, is_write: bool, rights: Rights) -> u64 {
     let guest = par_el1();
     macro_rules! at {

@@ -100,8 +100,8 @@ fn handle(vcpu: &Vcpu, claim: gic::Claim) {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
     let mut iface = VirtualInterface::here();
     if let Some(timer) = gic::guest_timer(claim.intid) {
-        // Stays active: the guest deactivates it through its list register.
-        // It comes again only once the guest has deactivated the one before.
+        // Stays active: the guest deactivates it through its list register, and only then comes the
+        // next, which is therefore a sign of life.
         vcpu.state.note_life();
         let kicks = vm.gic.ppi_fired(index, timer, &mut iface);
         if gic::forgets_lines() {

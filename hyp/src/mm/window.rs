@@ -76,7 +76,7 @@ fn with(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
     }
 }
 
-/// As [`with`], in any memory: nothing is mapped but the pages of the range. Only by the boot CPU, before
+/// Calls `f` with `bytes` from `pa` mapped, in any memory, and no other page. Only by the boot CPU, before
 /// it runs a guest: there is one table for this.
 fn with_pages(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
     let block = pa.get() & !(BLOCK_2M - 1);

@@ -16,7 +16,7 @@ pub(crate) enum Ending {
     AllOff,
     /// It leaves AArch64.
     AArch32,
-    /// As the first, after it has said that it is over and went well, and what else only a hypervisor says.
+    /// Ends as the first does, after saying that it is over and went well, and what else only a hypervisor says.
     Forged,
     /// It powers off in the middle of a line.
     Unfinished,

@@ -32,7 +32,7 @@ pub(crate) enum Task {
     Flood,
     /// Reset as often as somebody asks for it.
     Resets,
-    /// The same with SErrors let in.
+    /// Reset as often as somebody asks for it, with SErrors let in.
     ResetsWithSErrors,
 }
 

@@ -80,7 +80,7 @@ impl Bench {
         command
     }
 
-    /// The same with the console that such machines have, and the guest started by QEMU.
+    /// Runs with the console that such machines have, and the guest started by QEMU.
     fn direct(&self, machine: &str) -> Command {
         let mut command = self.machine(machine);
         command.args(["-m", "64", "-serial", "stdio", "-kernel"]).arg(&self.image);

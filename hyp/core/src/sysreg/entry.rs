@@ -65,7 +65,7 @@ macro_rules! entry_registers {
                     PMBLIMITR_EL1 "S3_0_C9_C10_0" = 0;
                 } then "isb";
 
-                // The same for trace; FEAT_TRBE brings FEAT_TRF. On Cortex-A710 and Neoverse N2 the second TSB
+                // Trace writes memory, too; FEAT_TRBE brings FEAT_TRF. On Cortex-A710 and Neoverse N2 the second TSB
                 // CSYNC in a row is the one that does it (errata 2054223, 2067961).
                 when [
                     ID_AA64DFR0_EL1.TraceBuffer "S3_0_C0_C5_0" [44, 4] in 1..=15,

@@ -71,7 +71,7 @@ const FIELDS: &[(IdRegister, u8, Rule)] = &[
     (Mmfr4, 24, Fixed(0xf)),
 ];
 
-/// The same for a normal VM alone: DebugVer up to that of Armv8.2, whose registers are served
+/// Lists the fields that only a normal VM sees: DebugVer up to that of Armv8.2, whose registers are served
 /// (`debug.rs`), BRPs, WRPs, CTX_CMPs.
 #[rustfmt::skip]
 const NORMAL_FIELDS: &[(IdRegister, u8, Rule)] = &[

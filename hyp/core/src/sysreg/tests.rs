@@ -112,7 +112,7 @@ fn the_debug_writes_of_a_booting_linux_pass() {
 
 #[test]
 fn rows_128_and_129_id_registers() {
-    // Of a normal VM: six breakpoints, two of them for contexts, four watchpoints.
+    // A normal VM on the first has six breakpoints, two of them for contexts, and four watchpoints.
     for (host, normal) in [(cortex_a72(), 0x1030_5006), (everything(), 0x7070_7007)] {
         for (is_protected, debug) in [(false, normal), (true, 0)] {
             let view = view(&host, is_protected);

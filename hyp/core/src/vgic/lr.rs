@@ -56,7 +56,7 @@ impl ListRegister {
         Self(self.0 | (group1 as u64) << Self::GROUP1.trailing_zeros())
     }
 
-    /// The same, tied to the physical interrupt `intid`: the guest's deactivation deactivates that too.
+    /// Ties this interrupt to the physical one `intid`: the guest's deactivation deactivates that too.
     #[inline(always)]
     #[must_use]
     pub const fn with_physical(self, intid: u32) -> Self {

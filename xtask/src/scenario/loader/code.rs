@@ -37,7 +37,7 @@ pub enum Step {
     SetSome(Register, u64, u64),
     /// Stores 32 bits at an address, of which the bits of the mask must hold the value then.
     Store(u64, u32, u32),
-    /// The same in the frames of this CPU's GICv3 redistributor, as an offset.
+    /// An offset in the frames of this CPU's GICv3 redistributor.
     StoreOwn(u64, u32, u32),
     /// Stores 64 bits there; to the value is added this times the CPU's number. Nothing is looked at.
     StoreOwnPlus(u64, u64, u64),
