@@ -10,7 +10,7 @@ use hyp_core::vgic::CpuInterface;
 use log::LevelFilter;
 
 use crate::arch::boot::{EntryKind, Halt, halt};
-use crate::arch::{debug, percpu, sysreg, timer};
+use crate::arch::{cpu, debug, percpu, sysreg, timer};
 use crate::drivers::gic;
 use crate::drivers::uart::Uart;
 use crate::drivers::virtual_interface::VirtualInterface;
@@ -52,6 +52,7 @@ const UART_SIZE: u64 = 1 << 16;
 /// The boot CPU, called by `boot.s`: MMU on, image mapped, stack set, interrupts masked.
 pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     mm::el2_map::init(Pa(image));
+    hyp_core::sync::relax_by(cpu::yield_now);
     // Without a tree there is no console to complain on.
     let Some(tree) = mm::el2_map::firmware_tree(Pa(tree_pa)) else { halt(Halt::NoTree) };
     // A second opinion of where the tree ends. The crate's look-ups panic on a tree that breaks the

@@ -3,7 +3,6 @@
 //! The state lives in the owner's leaf. What the other side may do with a shared page is for
 //! whoever maps it there to ask.
 
-use spin::RelaxStrategy;
 use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE};
@@ -41,7 +40,7 @@ impl ShareError {
     }
 }
 
-impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+impl<P: Ports> AddressSpace<P> {
     /// Lets others use the page at `ipa`. Memory that nothing has touched yet is populated.
     ///
     /// `interrupted` says whether an interrupt waits, as for [`AddressSpace::populate`].

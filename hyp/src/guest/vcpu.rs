@@ -7,11 +7,10 @@ use hyp_core::sysreg::{CpuView, DebugState};
 use hyp_core::vm::{Runaway, Vm};
 
 use crate::arch::context::Framed;
-use crate::arch::cpu::Yield;
 use crate::mm::ports::Hardware;
 
 /// A VM on the real machine.
-pub(crate) type GuestVm = Vm<Hardware, Yield>;
+pub(crate) type GuestVm = Vm<Hardware>;
 
 /// A vCPU as the vectors hand it over.
 pub(crate) type Vcpu = Framed<State>;

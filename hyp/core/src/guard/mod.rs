@@ -9,7 +9,6 @@ pub(crate) mod cache;
 #[cfg(test)]
 mod tests;
 
-use spin::RelaxStrategy;
 use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE};
@@ -65,7 +64,7 @@ pub enum DeviceError {
     Edit(#[from] EditError),
 }
 
-impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+impl<P: Ports> AddressSpace<P> {
     /// Whether an access outside memory and guarded granules aborts.
     #[inline(always)]
     pub fn is_enrolled(&self) -> bool {

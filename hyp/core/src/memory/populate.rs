@@ -6,7 +6,6 @@
 //! vCPUs go on with other blocks, and one that needs this block takes over if its claimant has
 //! gone away.
 
-use spin::RelaxStrategy;
 use thiserror::Error;
 
 use crate::addr::{BLOCK_2M, Ipa, PAGE_SIZE, Pa};
@@ -15,6 +14,8 @@ use crate::ports::Ports;
 use crate::stage2::{
     Attributes, EditError, Editor, Leaf, LeafEntry, Level, Mapping, PageState, Purpose,
 };
+use crate::sync::Relax;
+use spin::RelaxStrategy;
 
 /// Bytes zeroed between two looks at the interrupts.
 const PIECE: u64 = 64 << 10;
@@ -66,7 +67,7 @@ const fn ram(pa: Pa) -> LeafEntry {
     LeafEntry { pa, attributes: Attributes::RAM, state: PageState::Owned }
 }
 
-impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+impl<P: Ports> AddressSpace<P> {
     /// Makes sure that the memory at `ipa` is mapped, zeroed if it was not.
     ///
     /// `interrupted` says whether an interrupt waits for this CPU. It is asked after each 64 KiB;
@@ -117,7 +118,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
         let start = memory.translate(block).ok_or(MemoryError::NotMemory)?;
         let Some(done) = claims.claim(block) else {
             drop(writer);
-            R::relax();
+            Relax::relax();
             return Ok(Claimed::Not(Populated::Busy));
         };
         Ok(Claimed::Block(Block { ipa: block, pa: start, done }))

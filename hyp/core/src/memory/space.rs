@@ -9,8 +9,6 @@
 
 use core::ops::{Deref, DerefMut};
 
-use spin::RelaxStrategy;
-
 use crate::addr::{Ipa, PAGE_SIZE, Pa};
 use crate::guard::cache::GuardCache;
 use crate::memory::claims::Claims;
@@ -30,12 +28,12 @@ pub(crate) struct Writer {
 }
 
 /// The writer lock, held.
-pub(crate) struct Writing<'a, P: Ports, R: RelaxStrategy> {
-    space: &'a AddressSpace<P, R>,
-    writer: TicketMutexGuard<'a, Writer, R>,
+pub(crate) struct Writing<'a, P: Ports> {
+    space: &'a AddressSpace<P>,
+    writer: TicketMutexGuard<'a, Writer>,
 }
 
-impl<P: Ports, R: RelaxStrategy> Deref for Writing<'_, P, R> {
+impl<P: Ports> Deref for Writing<'_, P> {
     type Target = Writer;
 
     #[inline]
@@ -44,14 +42,14 @@ impl<P: Ports, R: RelaxStrategy> Deref for Writing<'_, P, R> {
     }
 }
 
-impl<P: Ports, R: RelaxStrategy> DerefMut for Writing<'_, P, R> {
+impl<P: Ports> DerefMut for Writing<'_, P> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Writer {
         &mut self.writer
     }
 }
 
-impl<P: Ports, R: RelaxStrategy> Drop for Writing<'_, P, R> {
+impl<P: Ports> Drop for Writing<'_, P> {
     #[inline]
     fn drop(&mut self) {
         self.space.ports.settled(self.writer.pool.used(), self.writer.claims.blocks());
@@ -69,7 +67,7 @@ pub struct TableUse {
 
 /// The address space of one VM.
 #[derive(Debug)]
-pub struct AddressSpace<P, R> {
+pub struct AddressSpace<P> {
     pub(crate) ports: P,
     pub(crate) tables: Tables,
     pub(crate) layout: SpaceLayout,
@@ -77,10 +75,10 @@ pub struct AddressSpace<P, R> {
     /// The VM has guarded a page itself.
     pub(crate) guards: AtomicBool,
     pub(crate) cache: GuardCache,
-    writer: TicketMutex<Writer, R>,
+    writer: TicketMutex<Writer>,
 }
 
-impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
+impl<P: Ports> AddressSpace<P> {
     /// An address space as after a reset, its tables in `frames`.
     ///
     /// # Errors
@@ -112,7 +110,7 @@ impl<P: Ports, R: RelaxStrategy> AddressSpace<P, R> {
 
     /// Takes the writer lock.
     #[inline]
-    pub(crate) fn write(&self) -> Writing<'_, P, R> {
+    pub(crate) fn write(&self) -> Writing<'_, P> {
         let writer = self.writer.lock();
         self.ports.opened();
         Writing { space: self, writer }

@@ -6,8 +6,13 @@
 
 #[cfg(not(interleave))]
 pub use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// A lock between CPUs, first come first served.
 #[cfg(not(interleave))]
-pub use spin::mutex::{TicketMutex, TicketMutexGuard};
+pub type TicketMutex<T> = spin::mutex::TicketMutex<T, Relax>;
+/// A [`TicketMutex`] that is held.
+#[cfg(not(interleave))]
+pub type TicketMutexGuard<'a, T> = spin::mutex::TicketMutexGuard<'a, T, Relax>;
 
 #[cfg(interleave)]
 mod lock;
@@ -17,3 +22,34 @@ pub mod watched;
 pub use lock::{TicketMutex, TicketMutexGuard};
 #[cfg(interleave)]
 pub use watched::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Relaxes a CPU that waits for a lock, as [`relax_by`] says.
+#[derive(Debug, Clone, Copy)]
+pub struct Relax;
+
+static RELAX: spin::Once<fn()> = spin::Once::new();
+
+/// Has CPUs that wait for a lock call `relax` in each round: on the machine a YIELD, which is an
+/// instruction that this crate has no name for. The first call counts.
+pub fn relax_by(relax: fn()) {
+    RELAX.call_once(|| relax);
+}
+
+impl spin::RelaxStrategy for Relax {
+    // Waiting is rare: what it needs of registers is not paid for where a lock is free.
+    #[cold]
+    #[inline(never)]
+    fn relax() {
+        if let Some(relax) = RELAX.get() {
+            return relax();
+        }
+        #[cfg(interleave)]
+        if watched::is_in_model() {
+            return loom::thread::yield_now();
+        }
+        #[cfg(any(test, interleave, feature = "testing"))]
+        std::thread::yield_now();
+        #[cfg(not(any(test, interleave, feature = "testing")))]
+        core::hint::spin_loop();
+    }
+}

@@ -12,17 +12,7 @@ use crate::stage2::{DeviceType, Geometry, Level, Vmid};
 use crate::testing::{FakeMachine, oracle};
 use crate::vm_type::{ProtectedGate, VmType};
 
-/// Spins by giving the CPU to another thread.
-#[derive(Debug)]
-pub(crate) struct Yield;
-
-impl spin::RelaxStrategy for Yield {
-    fn relax() {
-        std::thread::yield_now();
-    }
-}
-
-pub(crate) type Space = AddressSpace<&'static FakeMachine, Yield>;
+pub(crate) type Space = AddressSpace<&'static FakeMachine>;
 
 /// A VM with 6 MiB of RAM in two extents, a console that EL2 emulates, one assigned device, and a
 /// page guarded from the start.

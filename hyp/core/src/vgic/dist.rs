@@ -12,7 +12,6 @@ use super::{Kicks, Read, Vgic, spi_number};
 use crate::esr::Width;
 use crate::sync::Ordering;
 use hyp_abi::vplatform::{FIRST_SPI, GICD_SIZE, MAX_VCPUS};
-use spin::RelaxStrategy;
 
 mod ctlr {
     /// EnableGrp0 and EnableGrp1, all that can be written with one Security state.
@@ -71,7 +70,7 @@ fn affinity_of(router: u64) -> u32 {
     low(router & 0x00ff_ffff) | low((router >> 8) & 0xff00_0000)
 }
 
-impl<R: RelaxStrategy> Vgic<R> {
+impl Vgic {
     /// What a load at `offset` in the distributor of a GICv3 reads, if it is the same for ever.
     #[inline(always)]
     pub fn dist_constant(offset: u64, width: Width) -> Option<u64> {

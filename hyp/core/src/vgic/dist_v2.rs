@@ -17,7 +17,6 @@ use super::{Cpu, Kicks, Read, Vgic, spi_number};
 use crate::esr::Width;
 use crate::sync::Ordering;
 use hyp_abi::vplatform::{FIRST_SPI, SPIS};
-use spin::RelaxStrategy;
 
 /// GICD_CTLR: EnableGrp0 and EnableGrp1.
 const ENABLES: u32 = 3;
@@ -66,7 +65,7 @@ fn decode(offset: u64, width: Width) -> Register {
     }
 }
 
-impl<R: RelaxStrategy> Vgic<R> {
+impl Vgic {
     /// A load at `offset` in the distributor of a GICv2 by `vcpu`.
     #[inline(never)]
     pub fn dist_v2_read(
@@ -138,7 +137,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// A write of GICD_SGIR.
-    fn sgir(&self, vcpu: usize, cpu: &Cpu<R>, value: u32, iface: &mut impl CpuInterface) -> Kicks {
+    fn sgir(&self, vcpu: usize, cpu: &Cpu, value: u32, iface: &mut impl CpuInterface) -> Kicks {
         let SgirRequest { intid, targets } = SgirRequest::decode(value, vcpu, self.vcpus);
         let sender = byte(u64::from(member(vcpu)));
         if targets == member(vcpu) {

@@ -12,15 +12,14 @@ use super::{Cpu, GicVersion, Kicks, Read, Vgic};
 use crate::esr::Width;
 use crate::sync::TicketMutexGuard;
 use hyp_abi::vplatform::{FIRST_SPI, PTIMER_INTID, VTIMER_INTID};
-use spin::RelaxStrategy;
 
 const IPRIORITYR: u64 = 0x400;
 const ICFGR: u64 = 0xc00;
 
 /// Whose interrupts a register file is for. The registers of others are reserved.
-pub(super) struct Scope<'a, R> {
+pub(super) struct Scope<'a> {
     /// The vCPU whose SGIs and PPIs are there.
-    pub(super) private: Option<(usize, &'a Cpu<R>)>,
+    pub(super) private: Option<(usize, &'a Cpu)>,
     /// Whether SPIs are.
     pub(super) has_spis: bool,
 }
@@ -59,14 +58,14 @@ impl Field {
     }
 }
 
-impl<R: RelaxStrategy> Vgic<R> {
+impl Vgic {
     /// A load by `vcpu` of a register with a field for each interrupt of `scope`; `None` where there
     /// is another one at `offset`.
     #[inline(never)]
     pub(super) fn read_field(
         &self,
         vcpu: usize,
-        scope: &Scope<'_, R>,
+        scope: &Scope<'_>,
         offset: u64,
         width: Width,
         iface: &mut impl CpuInterface,
@@ -100,7 +99,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     pub(super) fn write_field(
         &self,
         vcpu: usize,
-        scope: &Scope<'_, R>,
+        scope: &Scope<'_>,
         offset: u64,
         width: Width,
         value: u64,
@@ -199,7 +198,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         &self,
         vcpu: usize,
         target: usize,
-        cpu: &Cpu<R>,
+        cpu: &Cpu,
         register: BitRegister,
         iface: &mut impl CpuInterface,
     ) -> Read {
@@ -226,7 +225,7 @@ impl<R: RelaxStrategy> Vgic<R> {
         &self,
         vcpu: usize,
         target: usize,
-        cpu: &Cpu<R>,
+        cpu: &Cpu,
         register: BitRegister,
         value: u32,
         iface: &mut impl CpuInterface,
@@ -255,8 +254,8 @@ impl<R: RelaxStrategy> Vgic<R> {
         &self,
         vcpu: usize,
         target: usize,
-        cpu: &Cpu<R>,
-        bank: TicketMutexGuard<'_, Bank, R>,
+        cpu: &Cpu,
+        bank: TicketMutexGuard<'_, Bank>,
         changed: u32,
         iface: &mut impl CpuInterface,
     ) -> Kicks {

@@ -50,7 +50,6 @@ use flow::{Change, Flow};
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
 use sgi::SgiRequest;
 use spi::SpiBank;
-use spin::RelaxStrategy;
 use word::Groups;
 
 use crate::sync::{AtomicU32, Ordering, TicketMutex, TicketMutexGuard};
@@ -93,8 +92,8 @@ pub enum Read {
 }
 
 /// What one vCPU has, and what other CPUs may touch of it without a lock.
-struct Cpu<R> {
-    bank: TicketMutex<Bank, R>,
+struct Cpu {
+    bank: TicketMutex<Bank>,
     /// SGIs sent here: bits 15:0 in either group, bits 31:16 only if in group 0.
     inbox: AtomicU32,
     /// With a GICv2, who sent them, laid out as GICD_SPENDSGIR; written before the inbox.
@@ -105,9 +104,9 @@ struct Cpu<R> {
     asked: AtomicU32,
 }
 
-impl<R: RelaxStrategy> Cpu<R> {
+impl Cpu {
     /// The bank, with the SGIs that wait in the inbox where the vCPU is off and does not look there.
-    fn lock_bank(&self) -> TicketMutexGuard<'_, Bank, R> {
+    fn lock_bank(&self) -> TicketMutexGuard<'_, Bank> {
         let mut bank = self.bank.lock();
         if bank.implemented == 0 {
             self.empty_inbox(&mut bank);
@@ -155,10 +154,10 @@ pub enum SentTo {
     Others,
 }
 
-/// The interrupt controller of one VM. `R` is what a waiting lock does.
-pub struct Vgic<R> {
-    spis: TicketMutex<SpiBank, R>,
-    cpus: [Cpu<R>; MAX_VCPUS],
+/// The interrupt controller of one VM.
+pub struct Vgic {
+    spis: TicketMutex<SpiBank>,
+    cpus: [Cpu; MAX_VCPUS],
     /// GICD_CTLR bits 1:0, written under the SPI lock.
     control: AtomicU32,
     /// vCPUs that run.
@@ -168,7 +167,7 @@ pub struct Vgic<R> {
     version: GicVersion,
 }
 
-impl<R: RelaxStrategy> Vgic<R> {
+impl Vgic {
     /// A controller after reset for `vcpus` vCPUs (1 to 8), with as many bits of priority as the
     /// virtual CPU interface has (PRIbits + 1 of ICH_VTR_EL2 or GICH_VTR, 5 to 8). All vCPUs are
     /// off.
@@ -410,8 +409,8 @@ impl<R: RelaxStrategy> Vgic<R> {
     fn finish(
         &self,
         vcpu: usize,
-        cpu: &Cpu<R>,
-        mut bank: TicketMutexGuard<'_, Bank, R>,
+        cpu: &Cpu,
+        mut bank: TicketMutexGuard<'_, Bank>,
         iface: &mut impl CpuInterface,
     ) -> Kicks {
         if bank.implemented == 0 {

@@ -9,7 +9,6 @@ use super::regs::{Component, IIDR, identification, is_aligned, read_part};
 use super::{Cpu, Kicks, Read, Vgic};
 use crate::esr::Width;
 use hyp_abi::vplatform::GICR_STRIDE;
-use spin::RelaxStrategy;
 
 /// GICR_CTLR.RWP.
 const CTLR_RWP: u64 = 1 << 3;
@@ -47,7 +46,7 @@ fn decode(offset: u64, width: Width) -> Register {
     }
 }
 
-impl<R: RelaxStrategy> Vgic<R> {
+impl Vgic {
     /// What a load at `offset` from the first redistributor reads, if it is the same for ever.
     #[inline(always)]
     pub fn redist_constant(&self, offset: u64, width: Width) -> Option<u64> {
@@ -124,7 +123,7 @@ impl<R: RelaxStrategy> Vgic<R> {
     }
 
     /// The vCPU to whose redistributor `offset` belongs.
-    fn redistributor(&self, offset: u64) -> Option<(usize, &Cpu<R>)> {
+    fn redistributor(&self, offset: u64) -> Option<(usize, &Cpu)> {
         let target = usize::try_from(offset / GICR_STRIDE).ok()?;
         if target >= self.vcpus {
             return None;

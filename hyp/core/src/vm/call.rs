@@ -1,7 +1,5 @@
 //! The services behind a VM's calls.
 
-use spin::RelaxStrategy;
-
 use super::{Shell, Vm};
 use crate::addr::Ipa;
 use crate::calls::{CallServices, Mitigation, Refusal, Workaround};
@@ -14,14 +12,14 @@ use crate::stage2::DeviceType;
 use crate::vgic::Kicks;
 
 /// A VM on behalf of the vCPU that calls it.
-pub struct Caller<'a, P, R, S> {
+pub struct Caller<'a, P, S> {
     /// The VM.
-    pub vm: &'a Vm<P, R>,
+    pub vm: &'a Vm<P>,
     /// The CPU it calls on.
     pub shell: &'a S,
 }
 
-impl<P: Ports, R: RelaxStrategy, S: Shell> Caller<'_, P, R, S> {
+impl<P: Ports, S: Shell> Caller<'_, P, S> {
     fn refuse(&self, ipa: Ipa, error: GuardError) -> Refusal {
         if error == GuardError::NoTables {
             self.shell.guard_quota_exceeded(ipa);
@@ -39,7 +37,7 @@ impl From<ShareError> for Refusal {
     }
 }
 
-impl<P: Ports, R: RelaxStrategy, S: Shell> CallServices for Caller<'_, P, R, S> {
+impl<P: Ports, S: Shell> CallServices for Caller<'_, P, S> {
     #[inline(always)]
     fn features(&self) -> Features {
         self.vm.features

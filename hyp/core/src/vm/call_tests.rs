@@ -7,7 +7,7 @@ use crate::calls::{Outcome, hvc};
 use crate::features::{Dialect, FeatureOptions};
 use crate::psci::Start;
 use crate::testing::oracle;
-use crate::testing::vm::{self, DEVICE, Yield};
+use crate::testing::vm::{self, DEVICE};
 use crate::vgic::GicVersion;
 
 /// A CPU with this MAIR_EL1; nothing else is asked of it.
@@ -51,7 +51,7 @@ fn type_after_map(dialect: Dialect, id: u64, mair: u64, x2: u64) -> u64 {
     let start = Start { entry: 0, context: 0, big_endian: false };
     let space = Arc::into_inner(space).unwrap();
     let features = Features::new(&options);
-    let vm: Vm<_, Yield> = Vm::new(space, features, 1, GicVersion::V3, 5, start);
+    let vm: Vm<_> = Vm::new(space, features, 1, GicVersion::V3, 5, start);
     let caller = Caller { vm: &vm, shell: &Cpu(mair) };
     assert_eq!(hvc(&caller, 0, [id, DEVICE, x2, 0]), Outcome::Done([0; 4]));
     let read = |pa| machine.read_entry(pa);

@@ -1,7 +1,6 @@
 //! The devices that EL2 emulates for a VM, and what stage 2 says about its pages.
 
 use hyp_abi::vplatform::UART_INTID;
-use spin::RelaxStrategy;
 
 use super::{Shell, Vm};
 use crate::addr::Ipa;
@@ -33,7 +32,7 @@ pub enum Emulated {
     Again,
 }
 
-impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
+impl<P: Ports> FaultView for Vm<P> {
     type Device = Device;
 
     #[inline]
@@ -83,7 +82,7 @@ impl<P: Ports, R: RelaxStrategy> FaultView for Vm<P, R> {
     }
 }
 
-impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
+impl<P: Ports> Vm<P> {
     /// The emulated device at `ipa`, if an aligned access may use it at once. `None` where
     /// [`judge`](crate::fault::judge) has to be asked.
     ///
@@ -105,7 +104,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     #[inline(always)]
     pub fn constant(&self, device: Device, width: Width) -> Option<u64> {
         match device.kind {
-            EmulatedKind::Distributor => Vgic::<R>::dist_constant(device.offset, width),
+            EmulatedKind::Distributor => Vgic::dist_constant(device.offset, width),
             EmulatedKind::Redistributors => self.gic.redist_constant(device.offset, width),
             _ => None,
         }
@@ -116,7 +115,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     pub fn is_idle_store(device: Device, width: Width, value: u64) -> bool {
         device.kind == EmulatedKind::Distributor
             && value == 0
-            && Vgic::<R>::is_idle_zero(device.offset, width)
+            && Vgic::is_idle_zero(device.offset, width)
     }
 
     /// Does `access` of `vcpu` on `device`; `value` is what a store writes, cut to its width.

@@ -14,8 +14,6 @@ pub use devices::{Device, Emulated};
 pub use life::{Left, Life, Stop};
 pub use runaway::{EXCEPTIONS, LOOKS, Moment, PATIENCE, Runaway, digest};
 
-use spin::RelaxStrategy;
-
 use crate::calls::{Mitigation, Workaround};
 use crate::features::Features;
 use crate::memory::AddressSpace;
@@ -52,29 +50,29 @@ pub trait Shell {
     fn guard_quota_exceeded(&self, ipa: crate::addr::Ipa);
 }
 
-/// One VM. `P` reaches tables and memory, `R` is what a waiting lock does.
-pub struct Vm<P, R> {
+/// One VM. `P` reaches tables and memory.
+pub struct Vm<P> {
     features: Features,
     boot: Start,
     /// Its address space.
-    pub space: AddressSpace<P, R>,
+    pub space: AddressSpace<P>,
     /// Its interrupt controller.
-    pub gic: Vgic<R>,
+    pub gic: Vgic,
     /// The power states of its vCPUs.
     pub power: Power,
     /// Whether its vCPUs may run.
     pub life: Life,
-    uart: TicketMutex<Pl011, R>,
+    uart: TicketMutex<Pl011>,
 }
 
-impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
+impl<P: Ports> Vm<P> {
     /// A VM with `vcpus` vCPUs, all of them off, that starts on vCPU 0 as `boot` says.
     ///
     /// It sees a GIC of version `gic`, the machine's; `priority_bits` is what the virtual CPU
     /// interface implements, 5 to 8.
     #[inline(never)]
     pub fn new(
-        space: AddressSpace<P, R>,
+        space: AddressSpace<P>,
         features: Features,
         vcpus: usize,
         gic: GicVersion,
@@ -124,7 +122,7 @@ impl<P: Ports, R: RelaxStrategy> Vm<P, R> {
     }
 }
 
-impl<P, R> core::fmt::Debug for Vm<P, R> {
+impl<P> core::fmt::Debug for Vm<P> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Vm").field("features", &self.features).finish_non_exhaustive()
     }

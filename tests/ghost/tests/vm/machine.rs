@@ -34,15 +34,6 @@ const MEMORY: [(u64, u64, u64); 2] =
     [(RAM, 4 << 20, 0x2_0060_0000), (HIGH, 2 << 20, 0x2_0020_0000)];
 const FRAMES: u64 = 300;
 
-/// Spins by giving the CPU to another thread.
-pub(crate) struct Yield;
-
-impl spin::RelaxStrategy for Yield {
-    fn relax() {
-        std::thread::yield_now();
-    }
-}
-
 thread_local! {
     /// The vCPU that this thread is.
     static VCPU: Cell<usize> = const { Cell::new(0) };
@@ -55,7 +46,7 @@ pub(crate) struct Watched {
     /// Another vCPU is on when the writer lock is taken; it writes to the first page of memory and is off
     /// before the lock is given back.
     is_beside: AtomicBool,
-    vm: OnceLock<&'static Vm<&'static Watched, Yield>>,
+    vm: OnceLock<&'static Vm<&'static Watched>>,
 }
 
 impl Watched {
@@ -134,7 +125,7 @@ impl GuestMemory for &'static Watched {
 /// A VM under watch.
 pub(crate) struct Machine {
     watched: &'static Watched,
-    vm: &'static Vm<&'static Watched, Yield>,
+    vm: &'static Vm<&'static Watched>,
 }
 
 impl Machine {

@@ -6,7 +6,7 @@ use hyp_core::vgic::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic
 
 use super::hardware::{Features, Hardware, physical};
 
-type Gic = Vgic<spin::Spin>;
+type Gic = Vgic;
 
 /// How the machine is built.
 #[derive(Debug, Clone, Copy)]

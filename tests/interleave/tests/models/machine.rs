@@ -155,13 +155,3 @@ impl GuestMemory for Ports {
 
     fn synchronize_fetches(&self) {}
 }
-
-/// Waits by letting the other threads go on.
-#[derive(Debug)]
-pub(crate) struct Relax;
-
-impl spin::RelaxStrategy for Relax {
-    fn relax() {
-        loom::thread::yield_now();
-    }
-}

@@ -19,7 +19,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use crate::machine::{Ports, Relax};
+use crate::machine::Ports;
 use crate::{explore_vm, model};
 
 const RAM: u64 = 0x4000_0000;
@@ -31,7 +31,7 @@ const CONSOLE: u64 = 0x900_0000;
 const MIDDLE: u64 = RAM + 0x10_0000;
 const FRAMES: usize = 300;
 
-type Guest = Vm<Ports, Relax>;
+type Guest = Vm<Ports>;
 
 /// A VM with one block of memory, of which the page at physical `watched` is watched.
 fn vm(word: u64, watched: u64, forgets_others: bool) -> (Ports, Arc<Guest>) {

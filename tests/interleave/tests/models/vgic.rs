@@ -10,7 +10,6 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use crate::explore;
-use crate::machine::Relax;
 
 /// The CPU interface of a vCPU that takes nothing: what is given to it stays.
 struct Interface {
@@ -84,7 +83,7 @@ impl Kick {
 }
 
 /// A store to a register of the distributor or of redistributor 1.
-fn set_up(vgic: &Vgic<Relax>, iface: &mut Interface) {
+fn set_up(vgic: &Vgic, iface: &mut Interface) {
     use hyp_core_interleaved::esr::Width::Word;
     let _ = vgic.dist_write(1, 0, Word, 3, iface);
     // GICR_IGROUPR0 and GICR_ISENABLER0 of vCPU 1.
@@ -95,7 +94,7 @@ fn set_up(vgic: &Vgic<Relax>, iface: &mut Interface) {
 /// Two vCPUs send SGIs to a third that may look at any time: whatever order, both arrive or a kick
 /// waits. `drops` says which sender's kick gets lost.
 fn sgis(drops: Option<usize>) {
-    let vgic = Arc::new(Vgic::<Relax>::new(GicVersion::V3, 3, 5));
+    let vgic = Arc::new(Vgic::new(GicVersion::V3, 3, 5));
     let kick = Arc::new(Kick::default());
     let mut iface = Interface::new();
     let _ = vgic.vcpu_on(1, &mut iface);
@@ -141,7 +140,7 @@ fn a_kick_that_is_lost_shows() {
 /// As [`sgis`], for a line that two CPUs move: the level at the end is what the guest has pending.
 fn lines(drops: bool) {
     const SPI: u32 = 33;
-    let vgic = Arc::new(Vgic::<Relax>::new(GicVersion::V3, 2, 5));
+    let vgic = Arc::new(Vgic::new(GicVersion::V3, 2, 5));
     let kick = Arc::new(Kick::default());
     let mut iface = Interface::new();
     let _ = vgic.vcpu_on(1, &mut iface);

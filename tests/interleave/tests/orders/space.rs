@@ -45,7 +45,7 @@ pub(crate) enum Step {
     Replace,
 }
 
-type Space = AddressSpace<Ports, spin::Spin>;
+type Space = AddressSpace<Ports>;
 
 /// A VM and what it runs on.
 pub(crate) struct Vm {

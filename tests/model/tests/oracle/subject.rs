@@ -15,7 +15,6 @@ use hyp_core::testing::FakeMachine;
 use hyp_core::vgic::{GicVersion, Kicks};
 use hyp_core::vm::{Caller, Left, Shell, Stop, Vm};
 use model::{Access, Answer, Choice, Conduit, Event, Kind, PAGE, Start};
-use spin::relax::Spin;
 
 use super::place::Options;
 
@@ -62,7 +61,7 @@ const EE: u64 = 1 << 25;
 /// One VM and its CPUs.
 pub(crate) struct Subject<'m> {
     pub(crate) machine: &'m FakeMachine,
-    pub(crate) vm: Vm<&'m FakeMachine, Spin>,
+    pub(crate) vm: Vm<&'m FakeMachine>,
     pub(crate) vcpus: usize,
     big_endian: Vec<bool>,
 }

@@ -10,7 +10,7 @@ pub(super) const SGI_FRAME: u64 = 0x1_0000;
 pub(super) const FRAMES: u64 = 0x2_0000;
 
 pub(super) struct Machine {
-    pub(super) vgic: Vgic<spin::Spin>,
+    pub(super) vgic: Vgic,
     pub(super) cpus: Vec<FakeCpu>,
     pub(super) kicked: Kicks,
 }
@@ -184,7 +184,7 @@ impl Machine {
         self.redist_read_as(vcpu, target, offset, Width::Word)
     }
 
-    fn read(&mut self, mut load: impl FnMut(&Vgic<spin::Spin>, &mut [FakeCpu]) -> Read) -> u64 {
+    fn read(&mut self, mut load: impl FnMut(&Vgic, &mut [FakeCpu]) -> Read) -> u64 {
         for _ in 0..10 {
             match load(&self.vgic, &mut self.cpus) {
                 Read::Value(value) => {

@@ -24,10 +24,10 @@ fn what_never_changes_is_what_the_registers_say() {
     let mut m = Machine::new(3, 4);
     for width in [Width::Byte, Width::Half, Width::Word, Width::Double] {
         for offset in (0..0x1_0000).step_by(4) {
-            if let Some(value) = Vgic::<spin::Spin>::dist_constant(offset, width) {
+            if let Some(value) = Vgic::dist_constant(offset, width) {
                 assert_eq!(m.dist_read_as(1, offset, width), value, "{offset:#x}");
             }
-            if Vgic::<spin::Spin>::is_idle_zero(offset, width) {
+            if Vgic::is_idle_zero(offset, width) {
                 // Both ways round: nothing set, nothing cleared.
                 let before = m.dist_read_as(1, offset, width);
                 m.dist_write_as(1, offset, width, 0);
@@ -104,7 +104,7 @@ fn priorities_have_five_bits_and_bytes() {
 
 #[test]
 fn a_finer_cpu_interface_gets_finer_priorities() {
-    let vgic: Vgic<spin::Spin> = Vgic::new(GicVersion::V3, 1, 7);
+    let vgic: Vgic = Vgic::new(GicVersion::V3, 1, 7);
     let mut cpu = FakeCpu::new(4, GicVersion::V3);
     assert!(vgic.dist_write(0, 0x420, Width::Word, 0xffff_ffff, &mut cpu).is_empty());
     let read = vgic.dist_read(0, 0x420, Width::Word, &mut cpu);

@@ -9,17 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 const VCPUS: usize = 4;
 const ROUNDS: u32 = 2000;
 
-/// Lets other threads run: there may be more vCPUs than host CPUs.
-struct GiveWay;
-
-impl spin::RelaxStrategy for GiveWay {
-    fn relax() {
-        std::thread::yield_now();
-    }
-}
-
 struct Shared {
-    vgic: Vgic<GiveWay>,
+    vgic: Vgic,
     mailbox: [AtomicU32; VCPUS],
     rounds: AtomicU32,
     pulses: AtomicU32,

@@ -11,7 +11,7 @@ use crate::psci::Start;
 use crate::testing::vm::{self, RAM};
 use crate::vgic::{GicVersion, ListRegister};
 
-type TestVm = Vm<&'static crate::testing::FakeMachine, vm::Yield>;
+type TestVm = Vm<&'static crate::testing::FakeMachine>;
 
 // IHI0069, GICD_*, the same in both versions.
 const CTLR: u64 = 0;

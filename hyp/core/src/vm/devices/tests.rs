@@ -16,7 +16,7 @@ use crate::vgic::GicVersion;
 
 const PROTECTED: u64 = 0x8000_0000;
 
-fn machine(word: u64) -> Vm<&'static crate::testing::FakeMachine, vm::Yield> {
+fn machine(word: u64) -> Vm<&'static crate::testing::FakeMachine> {
     let space = Arc::into_inner(vm::Vm::new(word).space).unwrap();
     let start = Start { entry: RAM, context: 0, big_endian: false };
     Vm::new(space, Features::empty(), 1, GicVersion::V3, 5, start)
