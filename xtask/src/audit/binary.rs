@@ -11,7 +11,7 @@ use super::program::Program;
 use super::rules::{self, Allowed, Entry, Rules};
 use super::stack::{Depth, Depths};
 use super::upkeep;
-use super::{frames, hot, panics, pointers, room, unwinding};
+use super::{frames, hot, lines, panics, pointers, room, unwinding};
 use crate::symbolize::unwind::Unwinder;
 
 /// Frames shown.
@@ -84,6 +84,11 @@ pub fn check(elf: &Path) -> Result<Report> {
     report.breaches.extend(breaches);
 
     stacks(&graph, &entries, &rules, &mut report)?;
+
+    let (said, breach) = lines::check(&bytes, &program, &places)?;
+    report.lines.extend(said);
+    report.checks += usize::from(breach.is_none());
+    report.breaches.extend(breach);
     Ok(report)
 }
 

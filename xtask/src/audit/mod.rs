@@ -11,6 +11,7 @@ mod graph;
 mod hot;
 pub mod insn;
 mod ledger;
+mod lines;
 mod panics;
 mod places;
 mod pointers;

@@ -48,6 +48,17 @@ impl Places {
         places
     }
 
+    /// Tells `hear` the file of each function that the instruction at `address` belongs to, from the root of
+    /// the checkout if it is of this project.
+    pub fn each_file(&self, address: u64, mut hear: impl FnMut(&str)) {
+        let Ok(mut frames) = self.loader.find_frames(address) else { return };
+        while let Ok(Some(frame)) = frames.next() {
+            if let Some(file) = frame.location.and_then(|place| place.file) {
+                hear(crate::symbolize::short_path(file));
+            }
+        }
+    }
+
     /// The innermost function at `address` that is not the language's own; `fallback` if all are.
     pub fn function(&self, address: u64, fallback: &str) -> String {
         let places = self.of(address);
