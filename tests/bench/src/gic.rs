@@ -8,10 +8,23 @@ use crate::arch::cpu;
 
 /// GICD_TYPER.
 pub(crate) const GICD_TYPER: u64 = GICD_BASE + 4;
-/// GICD_ISENABLER1.
+/// GICD_ISENABLER1: INTIDs 32 to 63.
 pub(crate) const GICD_ISENABLER1: u64 = GICD_BASE + 0x104;
+/// GICD_ICENABLER1.
+pub(crate) const GICD_ICENABLER1: u64 = GICD_BASE + 0x184;
+/// GICD_IPRIORITYR8: INTIDs 32 to 35.
+pub(crate) const GICD_IPRIORITYR8: u64 = GICD_BASE + 0x420;
+/// GICD_ICFGR2: INTIDs 32 to 47.
+pub(crate) const GICD_ICFGR2: u64 = GICD_BASE + 0xc08;
+/// GICD_IROUTER of INTID 32.
+pub(crate) const GICD_IROUTER32: u64 = GICD_BASE + 0x6100;
+/// An interrupt that no device raises, in registers with a bit for each of INTIDs 32 to 63.
+pub(crate) const QUIET: u32 = 1 << 5;
 /// GICR_TYPER of the first CPU.
 pub(crate) const GICR_TYPER: u64 = GICR_BASE + 8;
+
+/// GICR_ISENABLER0 of the first CPU.
+pub(crate) const GICR_ISENABLER0: u64 = GICR_BASE + SGI_FRAME + ISENABLER0;
 
 const GICD_CTLR: u64 = 0;
 /// GICD_CTLR: affinity routing and group 1.
@@ -23,6 +36,11 @@ const ISENABLER0: u64 = 0x100;
 const IPRIORITYR: u64 = 0x400;
 /// All SGIs and the virtual timer.
 const USED: u32 = 0xffff | 1 << VTIMER_INTID;
+
+/// Writes a register.
+pub(crate) fn write(register: u64, value: u32) {
+    Io::new(register).write32(0, value);
+}
 
 /// Lets group 1 out.
 pub(crate) fn set_up_distributor() {

@@ -134,24 +134,83 @@ const TRAPS: &[Row] = &[
     Row::eight("mmio-read-gicd-typer", Piece::LOAD32_8, |_| at(gic::GICD_TYPER, 0), Answer::Some),
     Row::eight("mmio-read-gicr-typer", Piece::LOAD64_8, |_| at(gic::GICR_TYPER, 0), Answer::Some),
     Row::eight(
-        "mmio-write-isenabler1",
-        Piece::STORE32_8,
-        |_| at(gic::GICD_ISENABLER1, 0),
-        Answer::Any,
+        "mmio-read-gicr-typer-low",
+        Piece::LOAD32_8,
+        |_| at(gic::GICR_TYPER, 0),
+        Answer::Some,
     ),
     Row::eight(
-        "mmio-write-isenabler1-one-bit",
-        Piece::STORE32_8,
-        |_| at(gic::GICD_ISENABLER1, 1 << 5),
-        Answer::Any,
+        "mmio-read-gicr-typer-high",
+        Piece::LOAD32_8,
+        |_| at(gic::GICR_TYPER + 4, 0),
+        Answer::Zero,
     ),
+    Row {
+        prepare: || gic::write(gic::GICD_ISENABLER1, gic::QUIET),
+        ..Row::eight(
+            "mmio-read-isenabler",
+            Piece::LOAD32_8,
+            |_| at(gic::GICD_ISENABLER1, 0),
+            Answer::Some,
+        )
+    },
     Row::eight(
-        "mmio-write-isenabler1-preserved",
-        Piece::STORE32_PRESERVED_8,
-        |_| at(gic::GICD_ISENABLER1, 0),
+        "mmio-read-gicr-isenabler",
+        Piece::LOAD32_8,
+        |_| at(gic::GICR_ISENABLER0, 0),
+        Answer::Some,
+    ),
+    Row {
+        prepare: || gic::write(gic::GICD_IPRIORITYR8, 0xa0a0_a0a0),
+        ..Row::eight(
+            "mmio-read-ipriorityr",
+            Piece::LOAD32_8,
+            |_| at(gic::GICD_IPRIORITYR8, 0),
+            Answer::Some,
+        )
+    },
+    Row {
+        // Edge-triggered.
+        prepare: || gic::write(gic::GICD_ICFGR2, 0xaaaa_aaaa),
+        ..Row::eight("mmio-read-icfgr", Piece::LOAD32_8, |_| at(gic::GICD_ICFGR2, 0), Answer::Some)
+    },
+    Row::eight("mmio-read-irouter", Piece::LOAD64_8, |_| at(gic::GICD_IROUTER32, 0), Answer::Zero),
+    Row {
+        between: || gic::write(gic::GICD_ICENABLER1, gic::QUIET),
+        ..Row::one(
+            "mmio-write-isenabler",
+            Piece::STORE32_1,
+            |_| at(gic::GICD_ISENABLER1, gic::QUIET.into()),
+            Answer::Any,
+        )
+    },
+    Row {
+        between: || gic::write(gic::GICD_ISENABLER1, gic::QUIET),
+        ..Row::one(
+            "mmio-write-icenabler",
+            Piece::STORE32_1,
+            |_| at(gic::GICD_ICENABLER1, gic::QUIET.into()),
+            Answer::Any,
+        )
+    },
+    // Another value than the one before.
+    Row::one(
+        "mmio-write-ipriorityr",
+        Piece::STORE8_1,
+        |n| at(gic::GICD_IPRIORITYR8, if n % 2 == 0 { 0x80 } else { 0xa0 }),
         Answer::Any,
     ),
     Row::eight("mmio-read-uart-fr", Piece::LOAD32_8, |_| at(UART_BASE + uart::FR, 0), Answer::Some),
+    Row {
+        between: wait_for_room,
+        // The last of all samples ends the line.
+        ..Row::one(
+            "mmio-write-uart-dr",
+            Piece::STORE8_1,
+            |n| at(UART_BASE + uart::DR, if n % 64 == 63 { b'\n' } else { b'.' }.into()),
+            Answer::Any,
+        )
+    },
     Row::span("unguarded-abort", Piece::ABORT_TO_HANDLER, |_| at(NOBODY, 0), Answer::Any),
     Row {
         empty: Some(Piece::ID_REGISTER_8_EMPTY),
@@ -210,6 +269,13 @@ const TWO_CPUS: &[Row] = &[
 
 fn at(address: u64, value: u64) -> Args {
     [address, value, 0, 0]
+}
+
+/// Waits until the console takes a byte.
+fn wait_for_room() {
+    while uart::io().read32(uart::FR) & uart::FR_TXFF != 0 {
+        cpu::give_way();
+    }
 }
 
 /// Waits until the other CPU is off.

@@ -76,7 +76,7 @@ pub fn write(laboratory: &Laboratory, figures: &[Figure], say: impl Fn(&str)) ->
     let mut unexplained = BTreeSet::new();
     for figure in figures {
         let row = figure.row;
-        let is_met = row.verdict(figure.postern.median) == Verdict::Met;
+        let is_met = row.verdict(figure.worse()) == Verdict::Met;
         if is_met || row.unit != Unit::Instructions {
             continue;
         }

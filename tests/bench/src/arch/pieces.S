@@ -78,8 +78,8 @@ trace_end:
     piece   smc_8, 8, "smc #0"
     piece   load32_8, 8, "ldr w0, [x20]"
     piece   load64_8, 8, "ldr x0, [x20]"
-    piece   store32_8, 8, "str w1, [x20]"
-    piece   store32_preserved_8, 8, "str w21, [x20]"
+    piece   store8_1, 1, "strb w1, [x20]"
+    piece   store32_1, 1, "str w1, [x20]"
     piece   store64_1, 1, "str x21, [x20]"
 
 // Eight times MRS of ID_AA64MMFR0_EL1. QEMU charges a trapped register access with what follows it

@@ -33,8 +33,8 @@ pieces! {
     smc_8 SMC_8;
     load32_8 LOAD32_8;
     load64_8 LOAD64_8;
-    store32_8 STORE32_8;
-    store32_preserved_8 STORE32_PRESERVED_8;
+    store8_1 STORE8_1;
+    store32_1 STORE32_1;
     store64_1 STORE64_1;
     id_register_8 ID_REGISTER_8;
     id_register_8_empty ID_REGISTER_8_EMPTY;
