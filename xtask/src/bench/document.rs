@@ -1,22 +1,19 @@
-//! What `bench --save` writes into `docs/`: the table between two marks, and the chart.
+//! What `bench --save` writes into `docs/`: tables, each between two marks.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::workspace;
 
 const DOCUMENT: &str = "docs/performance.md";
-const CHART: &str = "docs/performance.svg";
 
-/// Writes `parts`, each a name and its text, between their marks in the document, and `chart`
-/// beside it; what was written.
+/// Writes `parts`, each a name and its text, between their marks in the document, whose name it gives.
 ///
 /// # Errors
 ///
 /// The document lacks a mark, or a file cannot be read or written.
-pub fn write(parts: &[(&str, String)], chart: &str) -> Result<[&'static str; 2]> {
+pub fn write(parts: &[(&str, String)]) -> Result<&'static str> {
     let path = workspace::root().join(DOCUMENT);
     let mut text =
         fs::read_to_string(&path).with_context(|| format!("could not read {DOCUMENT}"))?;
@@ -24,13 +21,8 @@ pub fn write(parts: &[(&str, String)], chart: &str) -> Result<[&'static str; 2]>
         text = replaced(&text, name, part)
             .with_context(|| format!("{DOCUMENT} has no pair of marks {}", mark(name, "begin")))?;
     }
-    put(&path, &text)?;
-    put(&workspace::root().join(CHART), chart)?;
-    Ok([DOCUMENT, CHART])
-}
-
-fn put(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+    fs::write(&path, text).with_context(|| format!("could not write {DOCUMENT}"))?;
+    Ok(DOCUMENT)
 }
 
 fn mark(name: &str, which: &str) -> String {

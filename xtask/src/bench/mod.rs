@@ -30,14 +30,17 @@ use subject::Laboratory;
 /// Options of `bench`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Write the figures, the table and the chart that are committed.
+    /// Write the figures and the tables that are committed.
     #[arg(long)]
     save: bool,
+    /// Write a chart, and every instruction of each row that misses its aim, into `bench` beside the image.
+    #[arg(long)]
+    paths: bool,
     /// Fail if a row is above its limit; warn where it differs from the committed figure by more than 5 %.
     #[arg(long, conflicts_with = "save")]
     check: bool,
     /// Show each instruction of one operation at EL2, by function.
-    #[arg(long, value_name = "ROW", conflicts_with_all = ["save", "check"])]
+    #[arg(long, value_name = "ROW", conflicts_with_all = ["save", "check", "paths"])]
     trace: Option<String>,
     /// With --trace: in a normal VM instead of a protected one.
     #[arg(long, requires = "trace")]
@@ -68,15 +71,20 @@ pub fn command(options: &Options) -> Result<u8> {
         fs::write(&path, figures::text(&figures)?)
             .with_context(|| format!("could not write {}", path.display()))?;
         println!("{}", workspace::shown(&path));
-        let say = |what: &str| eprintln!("[xtask] {what}");
         let parts = [
             ("table", table::markdown(&figures)),
             ("peers", peers::Peers::read()?.markdown(&figures)),
             ("image", image.markdown()),
-            ("paths", paths::write(&laboratory, &figures, say)?),
         ];
-        for written in document::write(&parts, &chart::svg(&figures))? {
-            println!("{written}");
+        println!("{}", document::write(&parts)?);
+    }
+    if options.paths {
+        let chart = laboratory.file("chart.svg");
+        fs::write(&chart, chart::svg(&figures))
+            .with_context(|| format!("could not write {}", chart.display()))?;
+        let paths = paths::write(&laboratory, &figures, |what| eprintln!("[xtask] {what}"))?;
+        for written in [chart, paths] {
+            println!("{}", workspace::shown(&written));
         }
     }
     let judgement = saved.map(|saved| figures::judge(&figures, &saved)).unwrap_or_default();

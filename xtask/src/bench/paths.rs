@@ -1,10 +1,10 @@
-//! The paths of the rows that miss their aim: for the document, by module with the reason for each,
-//! and in full in files beside it.
+//! The paths of the rows that miss their aim: by module with the reason for each in one document, and in full in
+//! files beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -16,8 +16,16 @@ use super::table::number;
 use super::trace;
 use crate::workspace;
 
-/// The listings.
-const FOLDER: &str = "docs/paths";
+/// The listings and the document, among the bench's files.
+const FOLDER: &str = "paths";
+const DOCUMENT: &str = "README.md";
+const HEAD: &str = "\
+# Paths that miss their aim
+
+By module, inlined functions counted where they were written. Of a path with two CPUs or several
+exceptions it is the sum.
+
+";
 /// Why modules are on the paths.
 const REASONS: &str = "tests/bench/reasons.toml";
 /// Modules shown of a path; the rest is summed up.
@@ -59,20 +67,20 @@ impl Reasons {
     }
 }
 
-/// Writes the listings of the rows that miss their aim; the document's part about them. `say` hears
-/// what is going on, and which modules have no reason.
+/// Writes the listings of the rows that miss their aim, and the document about them, whose name it gives. `say`
+/// hears what is going on, and which modules have no reason.
 ///
 /// # Errors
 ///
 /// A run fails, or a file cannot be read or written.
-pub fn write(laboratory: &Laboratory, figures: &[Figure], say: impl Fn(&str)) -> Result<String> {
+pub fn write(laboratory: &Laboratory, figures: &[Figure], say: impl Fn(&str)) -> Result<PathBuf> {
     let reasons = Reasons::read()?;
-    let folder = workspace::root().join(FOLDER);
+    let folder = laboratory.file(FOLDER);
     // Those of last time; only files of ours are there.
     if folder.is_dir() {
         fs::remove_dir_all(&folder).with_context(|| format!("could not clear {FOLDER}"))?;
     }
-    let mut text = String::new();
+    let mut text = HEAD.to_owned();
     let mut unexplained = BTreeSet::new();
     for figure in figures {
         let row = figure.row;
@@ -81,16 +89,18 @@ pub fn write(laboratory: &Laboratory, figures: &[Figure], say: impl Fn(&str)) ->
             continue;
         }
         say(&format!("the path of {}", row.name));
-        let path = trace::path(laboratory, row.name, false)?;
+        // The VM in which the aim is missed.
+        let normal = row.verdict(figure.postern.median) == Verdict::Met;
+        let path = trace::path(laboratory, row.name, normal)?;
         let file = format!("{}.txt", row.name);
         put(&folder, &file, &path.plain())?;
         let shown = |value| number(value, row.unit);
         let _ = writeln!(
             text,
-            "### {}: {} instead of {}\n\n[Every instruction](paths/{file}), the trapping one and \
+            "### {}: {} instead of {}\n\n[Every instruction]({file}), the trapping one and \
              those of the guest left out.\n",
             row.title,
-            shown(figure.postern.median),
+            shown(if normal { figure.worse() } else { figure.postern.median }),
             row.aim.map(shown).unwrap_or_default()
         );
         text.push_str(&table(&by_module(&path.parts), |module| {
@@ -106,13 +116,14 @@ pub fn write(laboratory: &Laboratory, figures: &[Figure], say: impl Fn(&str)) ->
         let names = unexplained.into_iter().collect::<Vec<_>>().join("\n  ");
         say(&format!("{REASONS} does not say why these are on a path:\n  {names}"));
     }
-    Ok(text)
+    put(&folder, DOCUMENT, &text)?;
+    Ok(folder.join(DOCUMENT))
 }
 
 fn put(folder: &Path, file: &str, text: &str) -> Result<()> {
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(folder.join(file), text))
-        .with_context(|| format!("could not write {FOLDER}/{file}"))
+        .with_context(|| format!("could not write {}", folder.join(file).display()))
 }
 
 /// The module of `function`: its path without what is named after it, the function and its type.
