@@ -1,7 +1,7 @@
 //! The cache: everything that was downloaded or built at length, outside the checkout.
 //!
 //! An *entry* is a directory with a `SHA256SUMS` file (the format of sha256sum(1)) that names each
-//! file in it. Entries appear by a rename, so an entry is whole or absent; one whose files no
+//! file in it, also in its folders. Entries appear by a rename, so an entry is whole or absent; one whose files no
 //! longer match their sums counts as absent and is made again.
 
 use std::env;
@@ -136,15 +136,27 @@ pub(crate) fn entry(dir: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Resul
 
 fn seal(dir: &Path) -> Result<()> {
     let mut names = Vec::new();
-    for item in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
-        names.push(item?.file_name().to_string_lossy().into_owned());
-    }
+    list(dir, "", &mut names)?;
     names.sort();
     let mut sums = String::new();
     for name in names {
         sums.push_str(&format!("{}  {name}\n", sha256_file(&dir.join(&name))?));
     }
     fs::write(dir.join(SUMS), sums).with_context(|| format!("writing sums in {}", dir.display()))
+}
+
+/// Adds the files below `dir`, which `prefix` names from the entry's own folder on.
+fn list(dir: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
+    for item in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let item = item?;
+        let name = format!("{prefix}{}", item.file_name().to_string_lossy());
+        if item.file_type()?.is_dir() {
+            list(&item.path(), &format!("{name}/"), names)?;
+        } else {
+            names.push(name);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -198,6 +210,20 @@ mod tests {
         assert!(result.is_err());
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
         fs::remove_dir_all(parent).unwrap();
+    }
+
+    #[test]
+    fn files_in_folders_are_part_of_an_entry() {
+        let dir = scratch("folders").join("entry");
+        entry(&dir, |new| {
+            fs::create_dir(new.join("maker"))?;
+            fs::write(new.join("maker/board.dtb"), b"tree").context("writing")
+        })
+        .unwrap();
+        assert!(is_sound(&dir));
+        fs::write(dir.join("maker/board.dtb"), b"trEe").unwrap();
+        assert!(!is_sound(&dir));
+        fs::remove_dir_all(dir.parent().unwrap()).unwrap();
     }
 
     #[test]

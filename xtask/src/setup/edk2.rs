@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::apt::Archive;
-use super::parts::Parts;
+use super::parts::{Kept, Parts};
 
 /// The file that QEMU takes as `-bios`; it remembers nothing between runs.
 const EDK2_VIRT: Parts = Parts {
@@ -15,6 +15,7 @@ const EDK2_VIRT: Parts = Parts {
     version: "",
     through: None,
     files: &["usr/share/qemu-efi-aarch64/QEMU_EFI.fd"],
+    kept: Kept::Names,
     why: "to start the hypervisor as EFI firmware does",
 };
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::workspace::BARE_METAL;
-pub(crate) use boards::{ensure_board_trees, has_board_trees};
+pub(crate) use boards::{ensure_all_trees, ensure_board_trees, has_board_trees};
 pub(crate) use edk2::ensure_edk2;
 pub(crate) use emulators::{Choice as QemuChoice, Emulator, FETCHED, Qemu};
 pub(crate) use fuzzer::{ensure_fuzzer, host_triple};
@@ -98,6 +98,7 @@ pub(crate) fn everything() -> Result<()> {
 pub(crate) fn for_boards() -> Result<()> {
     let trees = ensure_board_trees()?;
     say(&format!("board trees: {}", trees.display()));
+    say(&format!("trees of all boards: {}", ensure_all_trees()?.display()));
     say(&format!("U-Boot for Raspberry Pi 4: {}", ensure_u_boot_rpi()?.display()));
     let mut reasons = Vec::new();
     for emulator in emulators::FETCHED {

@@ -21,11 +21,22 @@ pub(crate) struct Parts {
     pub(crate) version: &'static str,
     /// If the package is empty and depends on one with the files: how that one's name begins.
     pub(crate) through: Option<&'static str>,
-    /// Path of each file in the package, a shell pattern without leading `/` that matches one file.
-    /// It keeps its name in the cache.
+    /// Path of each file in the package, a shell pattern without leading `/`. A pattern matches one file,
+    /// which keeps its name in the cache, but for [`Kept::Folders`].
     pub(crate) files: &'static [&'static str],
+    /// What files are called in the cache.
+    pub(crate) kept: Kept,
     /// Completes the sentence "fetching … ".
     pub(crate) why: &'static str,
+}
+
+/// What the files of a package are called in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// By their names alone: one file for each pattern.
+    Names,
+    /// By their names in the folder that they are in: any number of files for each pattern.
+    Folders,
 }
 
 impl Parts {
@@ -58,11 +69,10 @@ impl Parts {
         for pattern in self.files {
             apt::unpack(&deb, &format!("./{pattern}"), &unpacked)?;
         }
-        keep_files(&unpacked, new)?;
+        let kept = keep_files(&unpacked, new, self.kept)?;
         fs::remove_dir_all(&unpacked).context("clearing up after unpacking")?;
-        let kept = fs::read_dir(new)?.count();
         ensure!(
-            kept == self.files.len(),
+            kept == self.files.len() || (self.kept == Kept::Folders && kept > self.files.len()),
             "{} {} holds {kept} of the {} files that were looked for: {}",
             package.name,
             package.version,
@@ -86,18 +96,43 @@ impl Parts {
     }
 }
 
-/// Moves every file below `from`, however deep, to `to`.
-fn keep_files(from: &Path, to: &Path) -> Result<()> {
+/// Moves every file below `from`, however deep, to `to`; returns how many there are.
+fn keep_files(from: &Path, to: &Path, kept: Kept) -> Result<usize> {
+    let mut count = 0;
     for item in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
         let path = item?.path();
         if path.is_symlink() {
             continue;
         } else if path.is_dir() {
-            keep_files(&path, to)?;
+            count += keep_files(&path, to, kept)?;
         } else if let Some(name) = path.file_name() {
-            fs::rename(&path, to.join(name))
+            let folder = match (kept, from.file_name()) {
+                (Kept::Folders, Some(folder)) => to.join(folder),
+                _ => to.to_owned(),
+            };
+            fs::create_dir_all(&folder)
+                .and_then(|()| fs::rename(&path, folder.join(name)))
                 .with_context(|| format!("keeping {}", path.display()))?;
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_their_names_alone_or_with_their_folder() {
+        for (kept, name) in [(Kept::Names, "evk.dtb"), (Kept::Folders, "nxp/evk.dtb")] {
+            let scratch = tempfile::tempdir().unwrap();
+            let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
+            fs::create_dir_all(from.join("usr/lib/nxp")).unwrap();
+            fs::create_dir_all(&to).unwrap();
+            fs::write(from.join("usr/lib/nxp/evk.dtb"), b"tree").unwrap();
+            assert_eq!(keep_files(&from, &to, kept).unwrap(), 1);
+            assert_eq!(fs::read(to.join(name)).unwrap(), b"tree");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::apt::Archive;
-use super::parts::Parts;
+use super::parts::{Kept, Parts};
 
 /// The 64-bit build.
 const U_BOOT_VIRT: Parts = Parts {
@@ -15,6 +15,7 @@ const U_BOOT_VIRT: Parts = Parts {
     version: "",
     through: None,
     files: &["usr/lib/u-boot/qemu_arm64/u-boot.bin"],
+    kept: Kept::Names,
     why: "to start the hypervisor as a board does",
 };
 
@@ -26,6 +27,7 @@ const U_BOOT_RPI: Parts = Parts {
     version: "",
     through: None,
     files: &["usr/lib/u-boot/rpi_4/u-boot.bin"],
+    kept: Kept::Names,
     why: "which the Raspberry Pi's firmware reads from its card",
 };
 
