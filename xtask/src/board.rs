@@ -6,6 +6,12 @@
 
 use std::fmt;
 
+use anyhow::{Context as _, Result, bail};
+use hyp_core::addr::{BLOCK_2M, Pa};
+use hyp_core::memory::PaRange;
+
+use crate::units::{parse_address, parse_size};
+
 /// A board whose U-Boot is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Board {
@@ -19,6 +25,25 @@ pub enum Board {
     Rpi4,
     /// NXP i.MX 8M Plus EVK, with four Cortex-A53 and a GICv3.
     Imx8mp,
+    /// Any other, whose addresses are given.
+    Generic,
+}
+
+/// Addresses of a board's U-Boot, and its memory, on a command line.
+#[derive(Debug, Default, clap::Args)]
+pub struct Addresses {
+    /// Where U-Boot reads the image to (`kernel_addr_r`).
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub image_addr: Option<u64>,
+    /// Where U-Boot reads the bundle to (`ramdisk_addr_r`).
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub bundle_addr: Option<u64>,
+    /// Where the tree lies (`fdt_addr_r`, or `fdt_addr` if firmware has put it there).
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub tree_addr: Option<u64>,
+    /// A bank of memory that the board's firmware fills in, instead of what the tree lists; may be repeated.
+    #[arg(long = "memory", value_name = "ADDRESS:SIZE", value_parser = parse_bank)]
+    pub memory: Vec<PaRange>,
 }
 
 /// How the board's boot ROM, or U-Boot alone, wants a card to be divided.
@@ -178,16 +203,68 @@ const IMX8MP: Facts = Facts {
     ],
 };
 
+/// Of a board of which nothing is known: the addresses are to be filled in.
+const GENERIC: Facts = Facts {
+    title: "a board whose addresses are given",
+    image: 0,
+    load: 0,
+    tree: None,
+    bundle: 0,
+    u_boot_below: GIB_4,
+    source: "the command line",
+    least_ram: None,
+    tree_file: None,
+    firmware_has_tree: false,
+    // Boot ROMs read firmware from where a GUID table would be, up to some MiB behind it.
+    table: Table::Mbr,
+    partition: 16 * MIB,
+    to_add: &[
+        "put your board's boot firmware (up to U-Boot) where its boot ROM looks for it: into \
+               flash, into the first partition, or in front of that, where 16 MiB are free",
+    ],
+};
+
 impl Board {
-    /// What is known of it.
-    pub const fn facts(self) -> &'static Facts {
+    /// What is known of it; nothing of [`Self::Generic`].
+    pub const fn facts(self) -> Option<&'static Facts> {
         match self {
-            Self::Virt => &VIRT,
-            Self::Zcu102 => &ZCU102,
-            Self::Versal => &VERSAL,
-            Self::Rpi4 => &RPI4,
-            Self::Imx8mp => &IMX8MP,
+            Self::Virt => Some(&VIRT),
+            Self::Zcu102 => Some(&ZCU102),
+            Self::Versal => Some(&VERSAL),
+            Self::Rpi4 => Some(&RPI4),
+            Self::Imx8mp => Some(&IMX8MP),
+            Self::Generic => None,
         }
+    }
+
+    /// What is known of it, with the addresses that are given.
+    ///
+    /// # Errors
+    ///
+    /// An address that is not known is missing.
+    pub fn with(self, given: &Addresses) -> Result<Facts> {
+        let missing = |option: &str, variable: &str| {
+            format!(
+                "--board generic takes {option}: `printenv {variable}` at U-Boot's prompt says it on most \
+                 boards, else take an address in RAM that `board-check` has nothing against"
+            )
+        };
+        let facts = match self.facts() {
+            Some(facts) => Facts { tree: given.tree_addr.or(facts.tree), ..*facts },
+            None => {
+                let tree = given.tree_addr.with_context(|| missing("--tree-addr", "fdt_addr_r"))?;
+                Facts { tree: Some(tree), ..GENERIC }
+            }
+        };
+        let known = |given: Option<u64>, known: u64| given.or(self.facts().map(|_| known));
+        let image = known(given.image_addr, facts.image)
+            .with_context(|| missing("--image-addr", "kernel_addr_r"))?;
+        let bundle = known(given.bundle_addr, facts.bundle)
+            .with_context(|| missing("--bundle-addr", "ramdisk_addr_r"))?;
+        let load = image
+            .checked_next_multiple_of(BLOCK_2M)
+            .with_context(|| format!("--image-addr {image:#x} is at the end of all addresses"))?;
+        Ok(Facts { image, load, bundle, ..facts })
     }
 
     /// The word for it on the command line.
@@ -198,6 +275,7 @@ impl Board {
             Self::Versal => "versal",
             Self::Rpi4 => "rpi4",
             Self::Imx8mp => "imx8mp",
+            Self::Generic => "generic",
         }
     }
 }
@@ -206,6 +284,16 @@ impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// A bank such as `0x80000000:512M`.
+fn parse_bank(text: &str) -> Result<PaRange> {
+    let Some((base, size)) = text.split_once(':') else {
+        bail!("`{text}` is no bank of memory; write for example 0x80000000:512M");
+    };
+    PaRange::new(Pa(parse_address(base)?), parse_size(size)?)
+        .filter(|range| !range.is_empty())
+        .with_context(|| format!("`{text}` is empty or ends above 64-bit addresses"))
 }
 
 #[cfg(test)]
@@ -217,9 +305,9 @@ mod tests {
     #[test]
     fn the_table_keeps_what_it_promises() {
         for board in Board::value_variants() {
-            let facts = board.facts();
             let word = board.to_possible_value().unwrap();
             assert_eq!(word.get_name(), board.name());
+            let Some(facts) = board.facts() else { continue };
             // Linux, Documentation/arch/arm64/booting.rst: a 2 MiB aligned base.
             assert!(facts.load.is_multiple_of(2 * MIB), "{board}");
             assert_eq!(facts.load, facts.image.next_multiple_of(2 * MIB), "{board}");
@@ -229,5 +317,39 @@ mod tests {
             // Where U-Boot has to read the tree, it needs to know to where.
             assert!(facts.tree.is_some() || facts.firmware_has_tree, "{board}");
         }
+    }
+
+    #[test]
+    fn banks_are_read_and_nonsense_is_refused() {
+        let bank = parse_bank("0x8000_0000:512M").unwrap();
+        assert_eq!((bank.base(), bank.size()), (Pa(0x8000_0000), 512 << 20));
+        for wrong in ["", "512M", "0x80000000", "x:1M", "0:0", "0xffffffffffffffff:1M"] {
+            assert!(parse_bank(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_generic_board_takes_every_address_and_a_known_one_some() {
+        let mut given = Addresses { image_addr: Some(0x4020_1000), ..Addresses::default() };
+        let facts = Board::Virt.with(&given).unwrap();
+        assert_eq!(
+            (facts.image, facts.load, facts.bundle),
+            (0x4020_1000, 0x4040_0000, VIRT.bundle)
+        );
+        for option in ["--tree-addr", "--bundle-addr"] {
+            let error = Board::Generic.with(&given).unwrap_err().to_string();
+            assert!(error.contains(option) && error.contains("printenv"), "{error}");
+            given.tree_addr = Some(0x4300_0000);
+        }
+        given.bundle_addr = Some(0x4400_0000);
+        let facts = Board::Generic.with(&given).unwrap();
+        assert_eq!(
+            (facts.load, facts.bundle, facts.tree),
+            (0x4040_0000, 0x4400_0000, Some(0x4300_0000))
+        );
+        given.image_addr = None;
+        assert!(Board::Generic.with(&given).unwrap_err().to_string().contains("--image-addr"));
+        given.image_addr = Some(u64::MAX);
+        assert!(Board::Generic.with(&given).is_err());
     }
 }

@@ -31,16 +31,19 @@ pub enum Command {
     /// On the card are the hypervisor, its VMs, the board's device tree, and the files that tell
     /// U-Boot to start them. What has to be added by hand, such as closed firmware, and how to
     /// write the card is printed at the end; docs/boards.md explains all of it.
-    #[command(after_help = "Example: cargo xtask image --board rpi4 linux -o card.img\n\n\
+    #[command(after_help = "Examples: cargo xtask image --board rpi4 linux -o card.img\n  \
+        cargo xtask image --board generic --tree BOARD.dtb --image-addr A --bundle-addr B \
+        --tree-addr C linux -o card.img\n\n\
         Exit status: 0 the image is written; 2 wrong arguments, bad input or something that cannot \
         be had.")]
     Image(Box<image::Options>),
     /// Say from a board's device tree whether Postern will boot there, before anybody flashes.
     ///
     /// Reads the tree as the hypervisor will, and shows what it would take of the machine, where
-    /// things lie, what collides and what is missing.
+    /// things lie, what collides, what is missing, and what mends it.
     #[command(after_help = "Exit status: 0 nothing found that stops the boot; 1 a finding will \
-        stop it; 2 wrong arguments or bad input, such as a damaged tree.")]
+        stop it; 2 wrong arguments or bad input, such as a damaged tree. Of several trees the gravest \
+        counts. docs/running.md has the fields of --json.")]
     BoardCheck(Box<board_check::Options>),
     /// Boot the hypervisor under QEMU, its console on this terminal.
     #[command(after_help = "Examples:\n  \

@@ -51,6 +51,7 @@ fn a_finding_that_stops_the_boot_is_status_1() {
     for (words, reason) in [
         (&["--bundle-addr", "0x40480000"][..], "overlap"),
         (&["--image-addr", "0x8000000"], "memory bank"),
+        (&["--memory", "0:1G"], "0x8000000"),
     ] {
         let words = [&["--board", "virt"], words].concat();
         let output = check(&tree(), &words);
@@ -80,7 +81,9 @@ fn bad_input_is_status_2_and_is_named() {
         (&sound, &["--bundle", "no-such-bundle"], &["no-such-bundle"]),
         (&sound, &["--board", "toaster"], &["toaster", "rpi4"]),
         (&sound, &["--image-addr", "here"], &["address"]),
-        (&sound, &["--memory", "0x0:1G"], &["--memory"]),
+        (&sound, &["--board", "generic"], &["--tree-addr", "fdt_addr_r"]),
+        (&sound, &["--memory", "0x0:1G", "--memory", "0x0:2G"], &["--memory", "overlap"]),
+        (&sound, &["--save"], &["--census"]),
         (&sound, &["--memory", "1G"], &["512M"]),
     ] {
         let output = check(tree, words);
@@ -103,4 +106,25 @@ fn json_has_the_verdict_and_addresses_as_text() {
     assert_eq!(report["machine"]["gic"]["version"], 3);
     assert_eq!(report["machine"]["memory"][0]["from"], "0x40000000");
     assert_eq!(report["findings"][0]["severity"], "stop");
+}
+
+#[test]
+fn several_trees_get_a_line_each_and_a_list_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("qemu")).unwrap();
+    std::fs::copy(tree(), folder.path().join("qemu/virt.dtb")).unwrap();
+    std::fs::write(folder.path().join("broken.dtb"), "no tree").unwrap();
+    let output = check(folder.path(), &[]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("STOPS") && lines[0].ends_with("broken.dtb: damaged"), "{said}");
+    assert!(lines[1].starts_with("boots") && lines[1].ends_with("qemu/virt.dtb"), "{said}");
+    assert!(said.contains("1 of 2 boot"), "{said}");
+    std::fs::remove_file(folder.path().join("broken.dtb")).unwrap();
+    let output = check(folder.path(), &["--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let reports: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reports.as_array().map(Vec::len), Some(1));
+    assert_eq!(reports[0]["boots"], true);
 }

@@ -23,11 +23,18 @@ fn impossible_words_are_refused() {
     for (words, reasons) in [
         (
             &["--board", "toaster"][..],
-            &["toaster", "virt", "zcu102", "versal", "rpi4", "imx8mp"][..],
+            &["toaster", "virt", "zcu102", "versal", "rpi4", "imx8mp", "generic"][..],
         ),
         (&[], &["--board"]),
         (&["--board", "zcu102", "--tree", "gone.dtb"], &["gone.dtb"]),
         (&["--board", "zcu102", "--tree", no_tree], &["notes.dtb", "no device tree"]),
+        (&["--board", "generic"], &["--tree FILE"]),
+        (&["--board", "generic", "--tree", "u-boot"], &["--tree FILE"]),
+        (&["--board", "generic", "--tree", no_tree], &["--tree-addr", "fdt_addr_r"]),
+        (
+            &["--board", "generic", "--tree", no_tree, "--tree-addr", "0x43000000"],
+            &["--image-addr", "kernel_addr_r"],
+        ),
         (&["--board", "virt", "--u-boot", "u-boot.bin"], &["--u-boot", "rpi4"]),
         (&["--board", "rpi4", "--tree", "u-boot", "--u-boot", "gone.bin"], &["gone.bin"]),
         (&["--board", "rpi4", "--form", "fit-disk"], &["CONFIG_FIT", "--u-boot"]),

@@ -6,11 +6,14 @@ use hyp_core::console::Plain;
 use hyp_core::memory::{FreeMemory, SpaceLayout, place_memory};
 use hyp_core::stage2::VmidAllocator;
 use hyp_core::tree::Machine;
-use hyp_core::tree::machine::{EnableMethod, Gic};
+use hyp_core::tree::machine::Gic;
 use hyp_core::vm_type::{ProtectedGate, VmType};
 
+use super::Subject;
+use super::cause::Cause;
+use super::cpus;
 use super::hardware::has_seed;
-use super::report::{Guest, Report, Severity};
+use super::report::{Guest, Report};
 
 /// Physical address bits of the smallest CPUs that Postern is for; which CPU it is, the tree does
 /// not say.
@@ -22,12 +25,12 @@ const PA_BITS: u32 = 40;
 ///
 /// The bundle is damaged, or not one.
 pub(super) fn look(
-    machine: &Machine<'_>,
+    subject: &Subject<'_>,
     bundle: &[u8],
     mut free: FreeMemory,
     report: &mut Report,
 ) -> Result<()> {
-    let gic = match machine.gic {
+    let gic = match subject.machine.gic {
         Some(Gic::V2(_)) => GicVersion::V2,
         _ => GicVersion::V3,
     };
@@ -38,45 +41,50 @@ pub(super) fn look(
     }
     if vms.len() > 1 {
         let text = format!("the bundle holds {} VMs; only the first is run", vms.len());
-        report.find(Severity::Note, "VMs", text);
+        report.note("VMs", text);
     }
     for (n, vm) in vms.iter().enumerate() {
+        let name = Plain(vm.name.as_bytes()).to_string();
+        let cpus = if n == 0 { cpus::of_vm(&name, vm.vcpus, report) } else { Vec::new() };
         report.vms.push(Guest {
-            name: Plain(vm.name.as_bytes()).to_string(),
+            name,
             protected: VmType::parse(vm.type_word, &ProtectedGate::new(true, true), PA_BITS)
                 .is_ok_and(VmType::is_protected),
             vcpus: vm.vcpus,
             memory: vm.memory_size(),
+            cpus,
         });
         if n == 0 {
-            check(machine, vm, &mut free, report);
+            check(subject, vm, &mut free, report);
         }
     }
     Ok(())
 }
 
 fn check(
-    machine: &Machine<'_>,
+    subject: &Subject<'_>,
     vm: &VmDescription<'_>,
     free: &mut FreeMemory,
     report: &mut Report,
 ) {
     let name = Plain(vm.name.as_bytes());
-    let usable = usable_cpus(machine);
+    let machine = &subject.machine;
+    let usable = cpus::in_order(subject).len();
     if vm.vcpus > usable {
         let text = format!(
             "VM {name} has {} vCPUs and the machine {usable} CPU(s) that can be started: each vCPU \
-             needs its own; give the VM fewer",
+             needs its own",
             vm.vcpus
         );
-        report.find(Severity::Stop, "VMs", text);
+        let remedy = format!("`cpus = {}` or fewer in the VM's description", usable.max(1));
+        report.stop(Cause::VmCpus, text, remedy);
     }
     let gate = ProtectedGate::new(true, machine.boot_argument("protected") != Some("off"));
     let vm_type = match VmType::parse(vm.type_word, &gate, PA_BITS) {
         Ok(vm_type) => vm_type,
         Err(error) => {
             // A larger CPU may take the size.
-            report.find(Severity::Risk, "VMs", format!("VM {name}: {error}"));
+            report.risk("VMs", format!("VM {name}: {error}"));
             return;
         }
     };
@@ -103,7 +111,9 @@ fn check_room(vm: &VmDescription<'_>, vm_type: VmType, free: &mut FreeMemory, re
             vm.memory_size() >> 20,
             before >> 20
         );
-        report.find(Severity::Stop, "VMs", text);
+        let remedy = "a smaller `mem` in the VM's description, or more memory: `--memory ADDRESS:SIZE` if \
+                      firmware finds more than the tree lists";
+        report.stop(Cause::VmMemory, text, remedy);
     }
 }
 
@@ -120,17 +130,6 @@ fn check_entropy(
              firmware adds rng-seed to /chosen, TF-A offers a TRNG or the CPUs have RNDR, Postern \
              refuses the VM; `insecure-entropy = true` in its description gives the promise up"
         );
-        report.find(Severity::Risk, "entropy", text);
+        report.risk("entropy", text);
     }
-}
-
-/// CPUs that can run: those that can be started, and the one that boots.
-fn usable_cpus(machine: &Machine<'_>) -> usize {
-    let stays_off = |method| match method {
-        EnableMethod::Psci => machine.psci_node.is_none(),
-        EnableMethod::SpinTable(_) => false,
-        EnableMethod::Unknown => true,
-    };
-    let off = machine.cpus.iter().filter(|cpu| stays_off(cpu.enable_method)).count();
-    machine.cpus.len() - off + off.min(1)
 }

@@ -2,100 +2,68 @@
 
 use hyp_abi::vplatform::GICR_STRIDE;
 use hyp_core::tree::Machine;
-use hyp_core::tree::machine::{
-    ConsoleKind, EnableMethod, Gic, GicV2, GicV3, MachineError, Ppis, PsciConduit,
-};
+use hyp_core::tree::machine::{ConsoleKind, Gic, GicV2, GicV3, MachineError, Ppis, PsciConduit};
 
-use super::report::{Controller, Core, Hardware, Interrupt, Place, Report, Severity, Uart};
+use super::Subject;
+use super::cause::Cause;
+use super::report::{Controller, Hardware, Interrupt, Node, Place, Report, Uart};
+use super::{cpus, nodes};
 
 /// Bytes of a seed that EL2 is content with.
 const SEED: usize = 32;
-/// CPUs that EL2 uses at most.
-const MAX_CPUS: usize = hyp_core::tree::machine::MAX_CPUS;
+/// How a tree that is wrong is replaced.
+const OTHER_TREE: &str = "correct the tree and give that one: `image --tree FILE`";
 
 /// Fills in the report's machine and notes what is missing.
-pub(super) fn look(machine: &Machine<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+    let machine = &subject.machine;
     report.machine = Hardware {
         memory: machine.memory.iter().map(|bank| (*bank).into()).collect(),
         reserved: machine.reserved.iter().map(|reserved| reserved.range.into()).collect(),
-        cpus: cpus(machine),
         psci: machine.psci_node.and_then(|node| node.method).map(|method| match method {
             PsciConduit::Smc => "smc",
             PsciConduit::Hvc => "hvc",
         }),
         gic: machine.gic.as_ref().map(controller),
-        console: None,
-        interrupts: Vec::new(),
+        stdout: nodes::stdout(&subject.tree),
         seed_bytes: machine.rng_seed.map_or(0, |seed| seed.bytes.len()),
+        ..Hardware::default()
     };
-    if let Err(error) = machine.psci() {
-        let severity = match error {
-            MachineError::NoPsci => Severity::Note,
-            _ => Severity::Stop,
-        };
-        report.find(severity, "firmware", error.to_string());
-    }
-    if let Err(error) = machine.gic() {
-        report.find(Severity::Stop, "interrupts", error.to_string());
-    }
-    check_cpus(machine, report);
+    cpus::look(subject, report);
+    psci(machine, report);
+    gic(subject, report);
     check_redistributors(report);
     interrupts(machine, report);
-    console(machine, report);
+    console(subject, report);
     seed(machine, report);
 }
 
-fn cpus(machine: &Machine<'_>) -> Vec<Core> {
-    let core = |cpu: &hyp_core::tree::machine::Cpu| {
-        let (enable_method, release_address) = match cpu.enable_method {
-            EnableMethod::Psci => ("psci", None),
-            EnableMethod::SpinTable(address) => ("spin-table", Some(address.get())),
-            EnableMethod::Unknown => ("unknown", None),
-        };
-        Core { affinity: cpu.mpidr, enable_method, release_address }
+fn psci(machine: &Machine<'_>, report: &mut Report) {
+    let Err(error) = machine.psci() else { return };
+    let remedy = match error {
+        MachineError::NoPsci => return report.note("firmware", error.to_string()),
+        MachineError::OldPsci => "none: the firmware (TF-A) has to be one with PSCI 0.2 or later",
+        MachineError::PsciHvc => {
+            "none: take away the hypervisor below, or take the tree of the board itself"
+        }
+        _ => OTHER_TREE,
     };
-    machine.cpus.iter().map(core).collect()
+    report.stop(Cause::Psci, error.to_string(), remedy);
 }
 
-fn check_cpus(machine: &Machine<'_>, report: &mut Report) {
-    for cpu in &machine.cpus {
-        if cpu.enable_method == EnableMethod::Unknown {
-            let text = format!(
-                "CPU {:#x} has no enable-method that Postern knows (psci, spin-table): unless the \
-                 board boots on it, it stays off",
-                cpu.mpidr
-            );
-            report.find(Severity::Risk, "CPUs", text);
+fn gic(subject: &Subject<'_>, report: &mut Report) {
+    let Err(error) = subject.machine.gic() else { return };
+    match error {
+        MachineError::NoGic => {
+            let remedy =
+                "none: without a GICv2 or GICv3 with virtualization guests get no interrupts";
+            report.stop(Cause::NoGic, error.to_string(), remedy);
         }
-    }
-    let boot = machine.cpus.first().map_or(0, |cpu| cpu.mpidr);
-    for group in machine.start_groups(boot).filter(|group| group.clone().count() > 1) {
-        let cpus: Vec<_> = group.map(|cpu| format!("{:#x}", cpu.mpidr)).collect();
-        let text = format!(
-            "CPUs {} wait at one cpu-release-addr and start together; any that the tree does not list \
-             start as well and stay in Postern's image",
-            cpus.join(", ")
-        );
-        report.find(Severity::Note, "CPUs", text);
-    }
-    let by_psci = machine.cpus.iter().filter(|cpu| cpu.enable_method == EnableMethod::Psci).count();
-    if machine.psci_node.is_none() && by_psci > 0 {
-        let text = format!(
-            "{by_psci} CPUs are started by PSCI, says /cpus, but there is no /psci node: only the one \
-             that boots would run"
-        );
-        report.find(Severity::Risk, "CPUs", text);
-    }
-    if machine.cpus.is_empty() {
-        let text = "the tree lists no CPU; add /cpus with a node for each";
-        report.find(Severity::Stop, "CPUs", text);
-    }
-    if let Some(fault) = &machine.cpu_fault {
-        report.find(Severity::Risk, "CPUs", format!("a CPU stays off: {fault}"));
-    }
-    if machine.cpus_left_out > 0 {
-        let text = format!("{} more CPUs stay off: Postern uses {MAX_CPUS}", machine.cpus_left_out);
-        report.find(Severity::Note, "CPUs", text);
+        _ => {
+            let remedy = "none where the GIC has no such frames; else \
+                          add GICH and GICV to its reg: `image --tree FILE`";
+            report.stop(Cause::GicWithoutVirtualization, error.to_string(), remedy);
+        }
     }
 }
 
@@ -126,9 +94,9 @@ fn check_redistributors(report: &mut Report) {
     if let Some(served) = served.filter(|served| *served < cpus) {
         let text = format!(
             "the GICv3's redistributor frames have room for {served} CPUs and the tree lists \
-             {cpus}; correct the GIC's reg property"
+             {cpus}"
         );
-        report.find(Severity::Stop, "interrupts", text);
+        report.stop(Cause::Redistributors, text, format!("the GIC's reg: {OTHER_TREE}"));
     }
 }
 
@@ -144,7 +112,7 @@ fn interrupts(machine: &Machine<'_>, report: &mut Report) {
     .map(|(what, intid)| Interrupt { what, intid })
     .into();
     if let Err(error) = machine.ppis() {
-        report.find(Severity::Stop, "interrupts", error.to_string());
+        report.stop(Cause::Timers, error.to_string(), OTHER_TREE);
     }
     let usual = Ppis::USUAL;
     if machine.gic.is_some() && maintenance.is_none() {
@@ -152,7 +120,7 @@ fn interrupts(machine: &Machine<'_>, report: &mut Report) {
             "the GIC's node names no maintenance interrupt: {} is taken",
             usual.maintenance
         );
-        report.find(Severity::Note, "interrupts", text);
+        report.note("interrupts", text);
     }
     for (what, found, taken) in [
         ("EL2's timer", timers.hyp_physical, usual.hyp_timer),
@@ -161,7 +129,7 @@ fn interrupts(machine: &Machine<'_>, report: &mut Report) {
     ] {
         if found.is_none() {
             let text = format!("the timer's node does not list {what}: {taken} is taken");
-            report.find(Severity::Note, "interrupts", text);
+            report.note("interrupts", text);
         }
     }
 }
@@ -178,20 +146,28 @@ fn driver(kind: ConsoleKind) -> &'static str {
     }
 }
 
-fn console(machine: &Machine<'_>, report: &mut Report) {
-    let remedy = "name another with stdout-path in /chosen";
-    match &machine.console {
+fn console(subject: &Subject<'_>, report: &mut Report) {
+    match &subject.machine.console {
         None => {
-            let text = format!("the tree has no UART that Postern has a driver for: {remedy}");
-            report.find(Severity::Stop, "console", text);
+            let uarts = subject.devices.iter().filter(|device| device.is_serial());
+            let uarts: Vec<_> = uarts.map(|device| shown(&device.node)).collect();
+            let text = match uarts.is_empty() {
+                true => "the tree has no UART".to_owned(),
+                false => format!("the tree has no UART with a driver: {}", uarts.join("; ")),
+            };
+            let text = format!("{text}; drivers are there for {}", nodes::drivers());
+            report.stop(Cause::NoConsole, text, console_remedy(subject));
         }
         Some(console) => match console.kind {
             ConsoleKind::Unsupported(name) => {
+                let node = report.machine.stdout.as_ref();
+                let node = node.map_or_else(|| name.to_string(), shown);
                 let text = format!(
-                    "stdout-path is {name}, for which Postern has no driver, so nothing would be \
-                     seen of it: {remedy}"
+                    "stdout-path is {node}, for which Postern has no driver, so nothing would be seen of \
+                     it; drivers are there for {}",
+                    nodes::drivers()
                 );
-                report.find(Severity::Stop, "console", text);
+                report.stop(Cause::ConsoleWithoutDriver, text, console_remedy(subject));
             }
             kind => {
                 report.machine.console = Some(Uart {
@@ -202,11 +178,35 @@ fn console(machine: &Machine<'_>, report: &mut Report) {
                 if console.shared_interrupt().is_none() {
                     let text = "the console's node names no shared interrupt of the GIC: Postern \
                                 looks at it by timer, and what is pasted may get lost";
-                    report.find(Severity::Note, "console", text);
+                    report.note("console", text);
                 }
             }
         },
     }
+}
+
+/// Path and `compatible` for a person.
+fn shown(node: &Node) -> String {
+    let compatible = match node.compatible.is_empty() {
+        true => "not in the tree".to_owned(),
+        false => node.compatible.join(", "),
+    };
+    format!("{} ({compatible})", node.path)
+}
+
+/// Another UART of the tree, if there is one.
+fn console_remedy(subject: &Subject<'_>) -> String {
+    let named = nodes::stdout(&subject.tree).map(|node| node.path);
+    let is_other = |path: &str| Some(path) != named.as_deref();
+    let mut usable =
+        subject.devices.iter().filter(|device| device.has_driver() && is_other(&device.node.path));
+    usable.next().map_or_else(
+        || "none: the tree has no other enabled UART with a driver".to_owned(),
+        |other| {
+            let path = &other.node.path;
+            format!("at U-Boot's prompt `fdt set /chosen stdout-path {path}`, and wire that one up")
+        },
+    )
 }
 
 fn seed(machine: &Machine<'_>, report: &mut Report) {
@@ -215,7 +215,7 @@ fn seed(machine: &Machine<'_>, report: &mut Report) {
         let found = if bytes == 0 { "no rng-seed" } else { "too short an rng-seed" };
         let text =
             format!("the tree has {found} in /chosen; firmware may still add one of {SEED} bytes");
-        report.find(Severity::Note, "entropy", text);
+        report.note("entropy", text);
     }
 }
 

@@ -3,10 +3,15 @@
 //!
 //! The tree is read by the same code as on the board, and memory is given away by the same rules.
 
+mod cause;
+mod census;
+mod cpus;
 mod guests;
 mod hardware;
+mod nodes;
 mod places;
 mod report;
+mod subject;
 mod text;
 
 #[cfg(test)]
@@ -15,19 +20,18 @@ mod tests;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hyp_abi::exit;
-use hyp_core::addr::Pa;
 use hyp_core::console::Plain;
 use hyp_core::memory::PaRange;
-use hyp_core::tree::{Machine, Tree, string};
 
-use crate::board::Board;
+use crate::board::{Addresses, Board, Facts};
 use crate::build;
 use crate::payload::image_size;
-use crate::units::{parse_address, parse_size};
+use cause::Cause;
 use places::Loads;
 use report::{Report, Severity};
+use subject::Subject;
 
 /// Bytes that are taken for a bundle of unknown size.
 const SOME_BUNDLE: u64 = 32 << 20;
@@ -37,60 +41,122 @@ const LEGACY: (&[u8], usize) = (&[0x27, 0x05, 0x19, 0x56], 64);
 /// Options of `board-check`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Options {
-    /// The board's device tree, flattened (.dtb): the one that firmware or U-Boot passes on.
-    #[arg(value_name = "TREE.dtb")]
-    tree: PathBuf,
+    /// The board's device tree, flattened (.dtb): the one that firmware or U-Boot passes on. Of several,
+    /// and of a folder all of whose `.dtb` files are taken, each gets a line.
+    #[arg(value_name = "TREE.dtb", required_unless_present = "census")]
+    trees: Vec<PathBuf>,
     /// Take the load addresses of this board's U-Boot.
     #[arg(long, value_enum, value_name = "NAME")]
     board: Option<Board>,
-    /// Where U-Boot reads the image to (`kernel_addr_r`).
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    image_addr: Option<u64>,
-    /// Where U-Boot reads the bundle to (`ramdisk_addr_r`).
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    bundle_addr: Option<u64>,
-    /// Where the tree lies (`fdt_addr_r`, or `fdt_addr` if firmware has put it there).
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    tree_addr: Option<u64>,
+    #[command(flatten)]
+    addresses: Addresses,
     /// The image [default: `target/postern/postern.img`, built if need be].
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// The bundle whose VMs are to run there [default: none, and 32 MiB are taken for it].
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-    /// A bank of memory, for a tree whose memory the firmware fills in; may be repeated.
-    #[arg(long = "memory", value_name = "ADDRESS:SIZE", value_parser = parse_bank)]
-    memory: Vec<PaRange>,
-    /// Print the report as JSON.
+    /// Reckon with 1 GiB where no device is, if a tree lists no memory.
+    #[arg(long)]
+    assume_memory: bool,
+    /// Print the report as JSON: an object, or a list of them for several trees.
     #[arg(long)]
     json: bool,
+    /// Check all trees of Debian's kernel package instead, and compare the counts with docs/boards.md.
+    #[arg(long, conflicts_with_all = ["trees", "board", "bundle", "image", "json"])]
+    census: bool,
+    /// Write the counts to docs/boards.md.
+    #[arg(long)]
+    save: bool,
 }
 
 /// The command `cargo xtask board-check`; the answer is the exit status of this program.
 ///
 /// # Errors
 ///
-/// A file cannot be read, or is damaged.
+/// A file cannot be read, or the bundle is damaged.
 pub fn command(options: &Options) -> Result<u8> {
-    let report = options.check()?;
-    let shown = if options.json {
-        serde_json::to_string_pretty(&report)? + "\n"
-    } else {
-        text::render(&report)
+    if options.census {
+        return census::command(options.save);
+    }
+    ensure!(!options.save, "--save writes the counts of --census");
+    let bundle = options.bundle.as_deref().map(|path| read(path).map(|bytes| (path, bytes)));
+    let bundle = bundle.transpose()?;
+    let facts = options.board.map(|board| board.with(&options.addresses)).transpose()?;
+    let loads = options.loads(facts.as_ref(), bundle.as_ref().map(|(_, bytes)| bytes.len()))?;
+    let mut reports = Vec::new();
+    for file in files(&options.trees)? {
+        let vms = bundle.as_ref().map(|(path, bytes)| (*path, bare(bytes)));
+        reports.push(options.check(&file, &loads, vms)?);
+    }
+    let is_one = matches!(options.trees.as_slice(), [path] if path.is_file());
+    if let ([report], true) = (reports.as_slice(), is_one)
+        && let Some(damage) = report.damage()
+    {
+        bail!("{}: {damage}", report.tree);
+    }
+    let shown = match (options.json, reports.as_slice()) {
+        (true, [report]) if is_one => serde_json::to_string_pretty(report)? + "\n",
+        (true, reports) => serde_json::to_string_pretty(reports)? + "\n",
+        (false, [report]) if is_one => text::render(report),
+        (false, reports) => text::lines(reports),
     };
     print!("{shown}");
-    Ok(if report.boots { exit::GUEST_OFF } else { exit::GUEST_FAILED })
+    Ok(status(&reports))
 }
 
-/// What is wrong with booting from `tree` on `board`, in lines; nothing if all is well.
+/// 2 if a tree is damaged, else 1 if one does not boot.
+fn status(reports: &[Report]) -> u8 {
+    if reports.iter().any(|report| report.damage().is_some()) {
+        exit::BAD_INPUT
+    } else if reports.iter().all(|report| report.boots) {
+        exit::GUEST_OFF
+    } else {
+        exit::GUEST_FAILED
+    }
+}
+
+/// The files to check, those of a folder in the order of their paths.
+fn files(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in given {
+        if path.is_dir() {
+            let before = files.len();
+            list(path, &mut files)?;
+            ensure!(files.len() > before, "{} has no .dtb file in it", path.display());
+            files.get_mut(before..).unwrap_or_default().sort();
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let items = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    for item in items {
+        let path = item?.path();
+        if path.is_dir() {
+            list(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "dtb") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with booting from `tree` where `facts` say, the gravest first; nothing if all is well.
 ///
 /// # Errors
 ///
-/// The tree is damaged.
-pub fn complaints(board: Board, tree: &[u8], image: &[u8], bundle: &[u8]) -> Result<Vec<String>> {
-    let mut machine = Machine::from_tree(tree)?;
-    let mut report = Report::default();
-    let facts = board.facts();
+/// The tree is damaged, or there is no sense in `memory`.
+pub fn complaints(
+    facts: &Facts,
+    memory: &[PaRange],
+    tree: &[u8],
+    image: &[u8],
+    bundle: &[u8],
+) -> Result<Vec<Complaint>> {
     let loads = Loads {
         image_at: Some(facts.image),
         image_file: u64::try_from(image.len())?,
@@ -100,48 +166,78 @@ pub fn complaints(board: Board, tree: &[u8], image: &[u8], bundle: &[u8]) -> Res
         tree_at: facts.tree,
         facts: Some(facts),
     };
-    look(&mut machine, &loads, &[], Some(bundle), &mut report)?;
-    let report = report.conclude();
-    let grave = report.findings.iter().filter(|finding| finding.severity != Severity::Note);
-    Ok(grave.map(|finding| format!("{}: {}", finding.topic, finding.text)).collect())
+    let mut subject = Subject::read(tree)?;
+    let mut report = Report::default();
+    subject.complete_memory(&loads, memory, false, &mut report)?;
+    look(&subject, &loads, Some(bundle), &mut report)?;
+    let grave = |finding: &report::Finding| finding.severity != Severity::Note;
+    let complaint = |finding: report::Finding| Complaint {
+        stops: finding.severity == Severity::Stop,
+        text: match finding.remedy {
+            Some(remedy) => format!("{}: {}; remedy: {remedy}", finding.topic, finding.text),
+            None => format!("{}: {}", finding.topic, finding.text),
+        },
+    };
+    Ok(report.conclude().findings.into_iter().filter(grave).map(complaint).collect())
+}
+
+/// Something that is wrong.
+#[derive(Debug)]
+pub struct Complaint {
+    /// It stops the boot.
+    pub stops: bool,
+    /// What it is, and what mends it.
+    pub text: String,
 }
 
 impl Options {
-    /// Reads everything and looks at it.
-    fn check(&self) -> Result<Report> {
-        let tree = read(&self.tree)?;
-        let bundle = self.bundle.as_deref().map(|path| read(path).map(|bytes| (path, bytes)));
-        let bundle = bundle.transpose()?;
+    /// Reads a tree and looks at it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or what is given beside it makes no sense.
+    fn check(
+        &self,
+        file: &Path,
+        loads: &Loads<'_>,
+        bundle: Option<(&Path, &[u8])>,
+    ) -> Result<Report> {
+        let tree = read(file)?;
         let mut report = Report {
-            tree: self.tree.display().to_string(),
+            tree: file.display().to_string(),
             board: self.board.map(Board::name),
-            source: self.board.map_or("", |board| board.facts().source),
+            source: loads.facts.map_or("", |facts| facts.source),
             ..Report::default()
         };
-        let damaged = |error| anyhow!("{}: {error}", self.tree.display());
-        let mut machine = Machine::from_tree(&tree).map_err(damaged)?;
-        report.model = Tree::new(&tree)
-            .ok()
-            .and_then(|tree| string(tree.root().value(b"model")?))
-            .map(|model| Plain(model).to_string());
-        let loads = self.loads(bundle.as_ref().map(|(_, bytes)| bytes.len()))?;
-        let vms = bundle.as_ref().map(|(_, bytes)| bare(bytes));
-        look(&mut machine, &loads, &self.memory, vms, &mut report).with_context(|| {
-            bundle.as_ref().map_or(String::new(), |(path, _)| path.display().to_string())
+        let mut subject = match Subject::read(&tree) {
+            Ok(subject) => subject,
+            Err(error) => {
+                let remedy = "none: read the tree from the board once more";
+                report.stop(Cause::Damaged, error.to_string(), remedy);
+                return Ok(report.conclude());
+            }
+        };
+        let model = subject.machine.model;
+        report.model = (!model.is_empty()).then(|| Plain(model.as_bytes()).to_string());
+        let memory = &self.addresses.memory;
+        subject.complete_memory(loads, memory, self.assume_memory, &mut report)?;
+        let vms = bundle.map(|(_, vms)| vms);
+        look(&subject, loads, vms, &mut report).with_context(|| {
+            bundle.map_or(String::new(), |(path, _)| path.display().to_string())
         })?;
         Ok(report.conclude())
     }
 
     /// Sizes and addresses; what is said on the command line counts more than the board's table.
-    fn loads(&self, bundle: Option<usize>) -> Result<Loads> {
-        let facts = self.board.map(Board::facts);
-        let image_at = self.image_addr.or(facts.map(|facts| facts.image));
+    fn loads<'a>(&self, facts: Option<&'a Facts>, bundle: Option<usize>) -> Result<Loads<'a>> {
+        let given = &self.addresses;
+        let image_at = given.image_addr.or(facts.map(|facts| facts.image));
         let bundle_size = bundle.map_or(Ok(SOME_BUNDLE), u64::try_from)?;
         let mut loads = Loads {
             image_at,
-            bundle_at: self.bundle_addr.or(facts.map(|facts| facts.bundle)),
+            bundle_at: given.bundle_addr.or(facts.map(|facts| facts.bundle)),
             bundle_size,
-            tree_at: self.tree_addr.or(facts.and_then(|facts| facts.tree)),
+            tree_at: given.tree_addr.or(facts.and_then(|facts| facts.tree)),
             facts,
             ..Loads::default()
         };
@@ -160,58 +256,28 @@ impl Options {
 
 /// Looks at everything in the order in which EL2 would find it out.
 fn look(
-    machine: &mut Machine<'_>,
-    loads: &Loads,
-    memory: &[PaRange],
+    subject: &Subject<'_>,
+    loads: &Loads<'_>,
     bundle: Option<&[u8]>,
     report: &mut Report,
 ) -> Result<()> {
-    complete_memory(machine, loads, memory, report)?;
-    hardware::look(machine, report);
-    let free = places::look(machine, loads, report);
+    hardware::look(subject, report);
+    let free = places::look(subject, loads, report);
+    report.firmware_adds = nodes::missing(&subject.tree, subject.lists_memory);
     if loads.image_at.is_none() {
         let text = "neither --board nor --image-addr is given, so nothing is said about where \
                     things are loaded";
-        report.find(Severity::Note, "addresses", text);
+        report.note("addresses", text);
     }
     if loads.tree_at.is_none() && loads.facts.is_some() {
         let text = "where the tree lies is the firmware's choice: `printenv fdt_addr` at U-Boot's \
                     prompt says it, and --tree-addr has it checked";
-        report.find(Severity::Note, "addresses", text);
+        report.note("addresses", text);
     }
     match bundle {
-        Some(bundle) => guests::look(machine, bundle, free, report),
+        Some(bundle) => guests::look(subject, bundle, free, report),
         None => Ok(()),
     }
-}
-
-/// Puts in the memory that the board's firmware would.
-fn complete_memory(
-    machine: &mut Machine<'_>,
-    loads: &Loads,
-    memory: &[PaRange],
-    report: &mut Report,
-) -> Result<()> {
-    let is_empty = machine.memory.is_empty();
-    ensure!(
-        is_empty || memory.is_empty(),
-        "the tree lists memory of its own: --memory is for trees without"
-    );
-    for (n, bank) in memory.iter().enumerate() {
-        ensure!(
-            !memory.iter().take(n).any(|other| other.overlaps(*bank)),
-            "two banks given with --memory overlap"
-        );
-        machine.memory.try_push(*bank).map_err(|_| anyhow!("too many --memory"))?;
-    }
-    let least = loads.facts.and_then(|facts| facts.least_ram);
-    if let (true, true, Some(bytes)) = (is_empty, memory.is_empty(), least) {
-        machine.memory.push(PaRange::between(Pa(0), Pa(bytes)));
-        let text = "the tree lists no memory: the board's firmware fills it in. Reckoned with the \
-                    smallest model; --memory ADDRESS:SIZE says otherwise";
-        report.find(Severity::Note, "memory", text);
-    }
-    Ok(())
 }
 
 /// A bundle without the header that it has on a card.
@@ -222,14 +288,4 @@ fn bare(bytes: &[u8]) -> &[u8] {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// A bank such as `0x80000000:512M`.
-fn parse_bank(text: &str) -> Result<PaRange> {
-    let Some((base, size)) = text.split_once(':') else {
-        bail!("`{text}` is no bank of memory; write for example 0x80000000:512M");
-    };
-    PaRange::new(Pa(parse_address(base)?), parse_size(size)?)
-        .filter(|range| !range.is_empty())
-        .with_context(|| format!("`{text}` is empty or ends above 64-bit addresses"))
 }

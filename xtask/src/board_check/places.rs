@@ -4,9 +4,12 @@ use hyp_abi::exit;
 use hyp_core::addr::{BLOCK_2M, PAGE_SIZE, Pa};
 use hyp_core::memory::{FreeMemory, PaRange};
 use hyp_core::tree::Machine;
-use hyp_core::tree::machine::EnableMethod;
+use hyp_core::tree::machine::{EnableMethod, Gic};
 
-use super::report::{Place, Report, Severity, Span};
+use super::Subject;
+use super::cause::Cause;
+use super::nodes;
+use super::report::{Place, Report, Span};
 use crate::board::{Facts, U_BOOT_SIZE};
 
 /// Bytes of EL2's heap (`hyp/src/boot.rs`).
@@ -18,7 +21,7 @@ const TREE_PAD: u64 = 64 << 10;
 
 /// Sizes in bytes and addresses of what is loaded; without an address nothing is said of a piece.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Loads {
+pub(super) struct Loads<'a> {
     /// Where U-Boot reads the image to.
     pub(super) image_at: Option<u64>,
     /// Bytes of the image's file.
@@ -32,7 +35,7 @@ pub(super) struct Loads {
     /// Where the tree lies.
     pub(super) tree_at: Option<u64>,
     /// What is known of the board.
-    pub(super) facts: Option<&'static Facts>,
+    pub(super) facts: Option<&'a Facts>,
 }
 
 /// What one piece is to the boot.
@@ -52,13 +55,40 @@ struct Piece {
     role: Role,
 }
 
+impl Piece {
+    /// What places it elsewhere.
+    fn option(&self) -> Option<&'static str> {
+        match self.what {
+            "image" | "image as loaded" => Some("`--image-addr`"),
+            "bundle" => Some("`--bundle-addr`"),
+            "tree" => Some("`--tree-addr`"),
+            _ => None,
+        }
+    }
+
+    fn remedy(&self) -> String {
+        self.option().map_or_else(
+            || format!("none: where the {} lies is not Postern's choice", self.what),
+            |option| format!("choose another {option}"),
+        )
+    }
+}
+
 /// Notes the places and what is wrong with them; the answer is the memory that EL2 will find free.
-pub(super) fn look(machine: &Machine<'_>, loads: &Loads, report: &mut Report) -> FreeMemory {
+pub(super) fn look(subject: &Subject<'_>, loads: &Loads<'_>, report: &mut Report) -> FreeMemory {
+    let machine = &subject.machine;
+    check_tree(machine, loads, report);
     if let Err(error) = machine.memory() {
-        report.find(Severity::Stop, "memory", error.to_string());
+        let remedy =
+            "firmware fills it in on most boards; `--memory ADDRESS:SIZE` says what it will";
+        let text = match nodes::has_memory_node(&subject.tree) {
+            true => "the tree's /memory has size 0".to_owned(),
+            false => error.to_string(),
+        };
+        report.stop(Cause::NoMemory, text, remedy);
         return FreeMemory::new();
     }
-    check_tree(machine, loads, report);
+    check_banks(subject, report);
     let pieces = pieces(machine, loads, report);
     for piece in &pieces {
         check_alone(machine, piece, report);
@@ -75,23 +105,25 @@ pub(super) fn look(machine: &Machine<'_>, loads: &Loads, report: &mut Report) ->
     free
 }
 
-fn check_tree(machine: &Machine<'_>, loads: &Loads, report: &mut Report) {
+fn check_tree(machine: &Machine<'_>, loads: &Loads<'_>, report: &mut Report) {
     let size = u64::try_from(machine.tree_size).unwrap_or(u64::MAX);
     if size > MAX_TREE {
         let text = format!(
             "the tree has {size} bytes and Postern reads {MAX_TREE} at most, without a word where \
-             there are more: take symbols out (dtc without -@) or cut the padding"
+             there are more"
         );
-        report.find(Severity::Stop, "tree", text);
+        let remedy =
+            "take symbols out (dtc without -@) or cut the padding, then `image --tree FILE`";
+        report.stop(Cause::TreeSize, text, remedy);
     }
     if let Some(at) = loads.tree_at.filter(|at| !at.is_multiple_of(8)) {
-        let text = format!("the tree's address {at:#x} is not a multiple of 8; choose another");
-        report.find(Severity::Stop, "tree", text);
+        let text = format!("the tree's address {at:#x} is not a multiple of 8");
+        report.stop(Cause::TreeAddress, text, "choose another `--tree-addr`");
     }
 }
 
 /// Everything with a place, the image first.
-fn pieces(machine: &Machine<'_>, loads: &Loads, report: &mut Report) -> Vec<Piece> {
+fn pieces(machine: &Machine<'_>, loads: &Loads<'_>, report: &mut Report) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut add = |what, at: Option<u64>, size: u64, role| {
         let Some(at) = at else { return };
@@ -99,7 +131,8 @@ fn pieces(machine: &Machine<'_>, loads: &Loads, report: &mut Report) -> Vec<Piec
             Some(range) => pieces.push(Piece { what, range, role }),
             None => {
                 let text = format!("the {what} at {at:#x} ends above 64-bit addresses");
-                report.find(Severity::Stop, "addresses", text);
+                let remedy = format!("choose another `--{what}-addr`");
+                report.stop(Cause::Address, text, remedy);
             }
         }
     };
@@ -140,27 +173,72 @@ fn check_alone(machine: &Machine<'_>, piece: &Piece, report: &mut Report) {
         return;
     }
     if !machine.memory.iter().any(|bank| bank.covers(*range)) {
-        let text = format!(
-            "the {what} at {shown} is not all in one memory bank of the tree; choose another \
-             address"
-        );
-        report.find(Severity::Stop, "addresses", text);
+        let text = format!("the {what} at {shown} is not all in one memory bank of the tree");
+        report.stop(Cause::Address, text, piece.remedy());
     }
     for reserved in machine.reserved.iter().filter(|other| other.range.overlaps(*range)) {
         let there = Span::from(reserved.range).shown();
-        let (severity, end) = match role {
-            Role::Loader => (Severity::Risk, "U-Boot must know of it"),
-            _ => (Severity::Stop, "choose another address"),
-        };
-        let text = format!("the {what} at {shown} touches reserved memory at {there}; {end}");
-        report.find(severity, "addresses", text);
+        let text = format!("the {what} at {shown} touches reserved memory at {there}");
+        match role {
+            Role::Loader => report.risk("addresses", format!("{text}; U-Boot must know of it")),
+            _ => report.stop(Cause::Address, text, piece.remedy()),
+        }
     }
+}
+
+/// Memory where registers are: the tree or whoever gives the bank by hand is wrong.
+fn check_banks(subject: &Subject<'_>, report: &mut Report) {
+    let registers = registers(subject);
+    for bank in &subject.machine.memory {
+        // What is reserved nobody gets.
+        let is_reserved =
+            |range: PaRange| subject.machine.reserved.iter().any(|other| other.range.covers(range));
+        let mut hit =
+            registers.iter().filter(|(_, range)| bank.overlaps(*range) && !is_reserved(*range));
+        let Some((what, range)) = hit.next() else { continue };
+        let more = match hit.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let text = format!(
+            "the memory at {} overlaps {what} at {}{more}: Postern would give these registers to a VM",
+            Span::from(*bank).shown(),
+            Span::from(*range).shown()
+        );
+        let remedy = "give the bank that is there: `--memory ADDRESS:SIZE`, or correct /memory in the tree: \
+                      `image --tree FILE`";
+        report.stop(Cause::MemoryOverDevice, text, remedy);
+    }
+}
+
+/// Everything with registers that memory cannot be, what EL2 needs first.
+pub(super) fn registers(subject: &Subject<'_>) -> Vec<(String, PaRange)> {
+    let machine = &subject.machine;
+    let mut all = Vec::new();
+    match &machine.gic {
+        Some(Gic::V2(gic)) => {
+            let frames =
+                [Some(gic.distributor), Some(gic.cpu_interface), gic.hypervisor, gic.virtual_cpu];
+            all.extend(frames.into_iter().flatten().map(|frame| ("the GIC".to_owned(), frame)));
+        }
+        Some(Gic::V3(gic)) => {
+            let frames = std::iter::once(&gic.distributor).chain(&gic.redistributors);
+            all.extend(frames.map(|frame| ("the GIC".to_owned(), *frame)));
+        }
+        None => {}
+    }
+    all.extend(machine.console.map(|console| ("the console".to_owned(), console.registers)));
+    for device in &subject.devices {
+        let known: Vec<_> = all.iter().map(|(_, range)| *range).collect();
+        let others = device.registers.iter().filter(|range| !known.contains(range));
+        all.extend(others.map(|range| (format!("the device {}", device.node.path), *range)));
+    }
+    all
 }
 
 fn collide(one: &Piece, other: &Piece, report: &mut Report) {
     let text = format!(
-        "the {} at {} and the {} at {} overlap; move one (the boot script or U-Boot's variables \
-         say where things go)",
+        "the {} at {} and the {} at {} overlap",
         one.what,
         Span::from(one.range).shown(),
         other.what,
@@ -169,7 +247,12 @@ fn collide(one: &Piece, other: &Piece, report: &mut Report) {
     // `booti` moves with overlap in mind.
     let is_own_move = one.what == "image as loaded" && other.what == "image";
     if !is_own_move {
-        report.find(Severity::Stop, "addresses", text);
+        let options: Vec<_> = [one, other].into_iter().filter_map(Piece::option).collect();
+        let remedy = match options.is_empty() {
+            true => "none: neither is where Postern says".to_owned(),
+            false => format!("choose another {}", options.join(" or ")),
+        };
+        report.stop(Cause::Overlap, text, remedy);
     }
 }
 
@@ -187,7 +270,9 @@ fn free_memory(machine: &Machine<'_>, pieces: &[Piece], report: &mut Report) -> 
     if let Err(error) = result {
         let text =
             format!("{error}; Postern would end with {} {}", exit::EXIT_PREFIX, exit::BAD_INPUT);
-        report.find(Severity::Stop, "memory", text);
+        let remedy =
+            "none: fewer or larger banks, or fewer reserved ranges, have to be in the tree";
+        report.stop(Cause::MemoryUnfit, text, remedy);
     }
     free
 }

@@ -3,6 +3,7 @@
 use hyp_core::memory::PaRange;
 use serde::{Serialize, Serializer};
 
+use super::cause::Cause;
 use crate::units::shown_size;
 
 /// Everything that is known about a board's boot.
@@ -20,6 +21,8 @@ pub struct Report {
     pub boots: bool,
     /// What the tree says of the machine.
     pub machine: Hardware,
+    /// What firmware is expected to add, because the tree lacks it.
+    pub firmware_adds: Vec<Missing>,
     /// What lies where when U-Boot has loaded everything.
     pub places: Vec<Place>,
     /// Bytes that are left for VMs, in pieces; empty if memory is unknown.
@@ -37,14 +40,18 @@ pub struct Hardware {
     pub memory: Vec<Span>,
     /// Memory that is taken, as the tree says.
     pub reserved: Vec<Span>,
-    /// CPUs.
+    /// CPUs in the order of the tree.
     pub cpus: Vec<Core>,
+    /// CPUs of each type: `4 Cortex-A53, 2 Cortex-A72`.
+    pub cpu_types: String,
     /// How firmware is called: `smc` or `hvc`.
     pub psci: Option<&'static str>,
     /// The interrupt controller.
     pub gic: Option<Controller>,
     /// The UART that EL2 takes.
     pub console: Option<Uart>,
+    /// The node that `stdout-path` names, whether there is a driver or not.
+    pub stdout: Option<Node>,
     /// Interrupts that EL2 takes beside the console's.
     pub interrupts: Vec<Interrupt>,
     /// Bytes of random seed in the tree.
@@ -57,11 +64,34 @@ pub struct Core {
     /// Affinity fields of MPIDR_EL1.
     #[serde(serialize_with = "hex")]
     pub affinity: u64,
+    /// Its type, as the tree says: `Cortex-A53`, or the value of `compatible`.
+    pub kind: Option<String>,
+    /// Its number in EL2 if all CPUs start, the first of the tree being the one that boots. vCPU n runs on
+    /// CPU n. `None` for one that stays off.
+    pub number: Option<usize>,
     /// `psci`, `spin-table` or `unknown`.
     pub enable_method: &'static str,
     /// Where a spin table's entry address is written.
     #[serde(serialize_with = "maybe_hex", skip_serializing_if = "Option::is_none")]
     pub release_address: Option<u64>,
+}
+
+/// A node of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Its path.
+    pub path: String,
+    /// Its `compatible`, the most specific first.
+    pub compatible: Vec<String>,
+}
+
+/// Something that firmware adds to most trees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// What is missing, in a word.
+    pub what: &'static str,
+    /// What comes of it if firmware adds none.
+    pub text: String,
 }
 
 /// The GIC.
@@ -127,6 +157,8 @@ pub struct Guest {
     pub vcpus: usize,
     /// Bytes of memory.
     pub memory: u64,
+    /// The type of the CPU that each vCPU runs on, vCPU 0 first; empty for a VM that is not run.
+    pub cpus: Vec<String>,
 }
 
 /// How grave a finding is.
@@ -148,21 +180,58 @@ pub struct Finding {
     pub severity: Severity,
     /// What it is about, in a word.
     pub topic: &'static str,
-    /// What is found, and what to do.
+    /// What stops the boot, by a name for programs; `None` where nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// What is found.
     pub text: String,
+    /// What mends it, an option, a key of the VM's description or a word; or `none: ` and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 impl Report {
-    /// Adds a finding.
-    pub fn find(&mut self, severity: Severity, topic: &'static str, text: impl Into<String>) {
-        self.findings.push(Finding { severity, topic, text: text.into() });
+    /// Adds a finding that stops the boot, and what mends it.
+    pub fn stop(&mut self, cause: Cause, text: impl Into<String>, remedy: impl Into<String>) {
+        self.findings.push(Finding {
+            severity: Severity::Stop,
+            topic: cause.topic(),
+            cause: Some(cause),
+            text: text.into(),
+            remedy: Some(remedy.into()),
+        });
+    }
+
+    /// Adds a finding that may stop the boot; the tree alone cannot tell.
+    pub fn risk(&mut self, topic: &'static str, text: impl Into<String>) {
+        self.find(Severity::Risk, topic, text.into());
+    }
+
+    /// Adds a finding that is worth knowing.
+    pub fn note(&mut self, topic: &'static str, text: impl Into<String>) {
+        self.find(Severity::Note, topic, text.into());
+    }
+
+    fn find(&mut self, severity: Severity, topic: &'static str, text: String) {
+        self.findings.push(Finding { severity, topic, cause: None, text, remedy: None });
     }
 
     /// Sorts the findings and draws the sum.
     pub fn conclude(mut self) -> Self {
         self.findings.sort_by_key(|finding| finding.severity);
-        self.boots = self.findings.iter().all(|finding| finding.severity != Severity::Stop);
+        self.boots = !self.findings.iter().any(|finding| finding.cause.is_some());
         self
+    }
+
+    /// What is wrong with the file, if it is no sound tree.
+    pub fn damage(&self) -> Option<&str> {
+        let is_damage = |finding: &&Finding| finding.cause == Some(Cause::Damaged);
+        self.findings.iter().find(is_damage).map(|finding| finding.text.as_str())
+    }
+
+    /// What stops the boot.
+    pub fn causes(&self) -> impl Iterator<Item = Cause> {
+        self.findings.iter().filter_map(|finding| finding.cause)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::cause::Cause;
+use super::census::by_cause;
+use super::cpus::kind;
 use super::report::{Core, Interrupt, Report, Severity, Span};
 use crate::units::shown_size;
 
@@ -17,13 +20,16 @@ pub(super) fn render(report: &Report) -> String {
         line("machine", model);
     }
     if let Some(board) = report.board {
-        line("board", &format!("{board}, U-Boot's addresses from its {}", report.source));
+        line("board", &format!("{board}, addresses from {}", report.source));
     }
     let machine = &report.machine;
     spans(&mut line, "memory", &machine.memory);
     spans(&mut line, "reserved", &machine.reserved);
     let cpus: Vec<_> = machine.cpus.iter().map(core).collect();
-    line("CPUs", &format!("{}: {}", cpus.len(), cpus.join(", ")));
+    line("CPUs", &format!("{}: {}", cpus.len(), machine.cpu_types));
+    for cpu in &cpus {
+        line("", cpu);
+    }
     if let Some(psci) = machine.psci {
         line("firmware", &format!("PSCI by {psci}"));
     }
@@ -61,8 +67,39 @@ pub(super) fn render(report: &Report) -> String {
         let kind = if vm.protected { "protected" } else { "normal" };
         let memory = shown_size(vm.memory);
         line("VM", &format!("{}: {kind}, {} vCPU(s), {memory}", vm.name, vm.vcpus));
+        for (n, cpu) in vm.cpus.iter().enumerate() {
+            line("", &format!("vCPU {n} on CPU {n}, {cpu}"));
+        }
+    }
+    for (n, missing) in report.firmware_adds.iter().enumerate() {
+        let topic = if n == 0 { "not there" } else { "" };
+        line(topic, &wrapped(&format!("{}: {}", missing.what, missing.text)));
+    }
+    if !report.firmware_adds.is_empty() {
+        line("", "(a tree from a file lacks these where the board's firmware adds them)");
     }
     findings(&mut out, report);
+    out
+}
+
+/// A line for each of several trees, and how many boot.
+pub(super) fn lines(reports: &[Report]) -> String {
+    let mut out = String::new();
+    for report in reports {
+        let mut causes: Vec<_> = report.causes().map(Cause::name).collect();
+        causes.dedup();
+        let (word, why) = match report.boots {
+            true => ("boots", String::new()),
+            false => ("STOPS", format!(": {}", causes.join(", "))),
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{word:<12}{}{why}", report.tree);
+    }
+    let boots = reports.iter().filter(|report| report.boots).count();
+    let _ = writeln!(out, "\nverdict     {boots} of {} boot", reports.len());
+    for (cause, count, _) in by_cause(reports) {
+        let _ = writeln!(out, "{:<12}{count} by {}", "", cause.name());
+    }
     out
 }
 
@@ -78,6 +115,9 @@ fn findings(out: &mut String, report: &Report) {
         };
         let text = wrapped(&format!("{}: {}", finding.topic, finding.text));
         let _ = writeln!(out, "{word:<12}{text}");
+        if let Some(remedy) = &finding.remedy {
+            let _ = writeln!(out, "{:<12}{}", "", wrapped(&format!("remedy: {remedy}")));
+        }
     }
     let stops = report.findings.iter().filter(|one| one.severity == Severity::Stop).count();
     out.push_str("\nverdict     ");
@@ -119,7 +159,8 @@ fn place_line(place: &super::report::Place) -> String {
 
 fn core(core: &Core) -> String {
     let address = core.release_address.map_or(String::new(), |address| format!(" {address:#x}"));
-    format!("{:#x} by {}{address}", core.affinity, core.enable_method)
+    let number = core.number.map_or("stays off".to_owned(), |number| format!("CPU {number}"));
+    format!("{number:<9}{:#x} {}, by {}{address}", core.affinity, kind(core), core.enable_method)
 }
 
 fn interrupt(interrupt: &Interrupt) -> String {

@@ -43,27 +43,27 @@ impl Form {
     }
 }
 
-/// The image of a disk, or a FIT. `more` are files of the board's firmware.
+/// The image of a disk, or a FIT, for `board`, of which `facts` are known. `more` are files of the board's firmware.
 ///
 /// # Errors
 ///
 /// The parts do not fit into their format.
 pub(super) fn make(
     board: Board,
+    facts: &Facts,
     form: Form,
     contents: &Contents<'_>,
     more: &[File<'_>],
 ) -> Result<Vec<u8>> {
-    let facts = board.facts();
     form.check_words(contents.arguments)?;
     match form {
         Form::Fit => in_fit(contents, facts),
-        Form::EfiDisk => on_card(board, contents, more, &efi::files(contents)),
+        Form::EfiDisk => on_card(board, facts, contents, more, &efi::files(contents)),
         Form::FitDisk => {
             let contents_of_fit = without_firmware_tree(contents, facts);
             let fit = in_fit(contents, facts)?;
             let script = legacy::script(&text::fit_script(&contents_of_fit, facts))?;
-            on_card(board, contents, more, &[(text::FIT, &fit), (text::SCRIPT, &script)])
+            on_card(board, facts, contents, more, &[(text::FIT, &fit), (text::SCRIPT, &script)])
         }
         Form::Disk | Form::ScriptDisk => {
             let bundle = contents.bundle.map(legacy::ramdisk).transpose()?;
@@ -74,7 +74,7 @@ pub(super) fn make(
                 files.push((text::MENU, menu.as_bytes()));
             }
             files.extend(bundle.as_deref().map(|bundle| (text::BUNDLE, bundle)));
-            on_card(board, contents, more, &files)
+            on_card(board, facts, contents, more, &files)
         }
     }
 }
@@ -91,11 +91,11 @@ fn without_firmware_tree<'a>(contents: &Contents<'a>, facts: &Facts) -> Contents
 /// A card with `files`, by path, and what each card of the board has.
 fn on_card(
     board: Board,
+    facts: &Facts,
     contents: &Contents<'_>,
     more: &[File<'_>],
     files: &[(&str, &[u8])],
 ) -> Result<Vec<u8>> {
-    let facts = board.facts();
     let mut all = Vec::new();
     for (path, bytes) in files {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_menu_names_what_there_is() {
-        let whole = menu(&contents(), Board::Zcu102.facts());
+        let whole = menu(&contents(), Board::Zcu102.facts().unwrap());
         for line in [
             "kernel /postern.img",
             "initrd /postern.bundle",
@@ -156,15 +156,15 @@ mod tests {
             assert!(whole.lines().any(|found| found.trim() == line), "{whole}");
         }
         // The Pi's firmware reads the tree and completes it: U-Boot must not take the bare file.
-        assert!(!menu(&contents(), Board::Rpi4.facts()).contains("fdt"));
+        assert!(!menu(&contents(), Board::Rpi4.facts().unwrap()).contains("fdt"));
         let bare = Contents { bundle: None, tree: None, arguments: "", ..contents() };
-        let bare = menu(&bare, Board::Zcu102.facts());
+        let bare = menu(&bare, Board::Zcu102.facts().unwrap());
         assert!(!bare.contains("initrd") && !bare.contains("append") && !bare.contains("fdt"));
     }
 
     #[test]
     fn the_script_says_every_address_and_reads_the_bundle_last() {
-        let script = script(&contents(), Board::Zcu102.facts());
+        let script = script(&contents(), Board::Zcu102.facts().unwrap());
         let lines: Vec<_> = script.lines().collect();
         let from = "load ${devtype} ${devnum}:${distro_bootpart}";
         assert_eq!(
@@ -181,10 +181,10 @@ mod tests {
 
     #[test]
     fn a_fit_with_a_tree_needs_no_other() {
-        let with = fit_script(&contents(), Board::Imx8mp.facts());
+        let with = fit_script(&contents(), Board::Imx8mp.facts().unwrap());
         assert!(with.ends_with("bootm 0x43800000#postern\n"), "{with}");
         let without = Contents { tree: None, ..contents() };
-        let without = fit_script(&without, Board::Virt.facts());
+        let without = fit_script(&without, Board::Virt.facts().unwrap());
         let last = "bootm 0x44000000#postern 0x44000000#postern ${fdt_addr}\n";
         assert!(without.ends_with(last), "{without}");
     }

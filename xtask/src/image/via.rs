@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::contents::Contents;
+use super::contents::{Contents, NamedTree};
 use super::parts::{self, Form};
-use crate::board::Board;
-use crate::qemu::{Boot, MODELS, Model};
+use super::refuse;
+use crate::board::{Addresses, Board};
+use crate::qemu::{Boot, MODELS, Machine, Model};
 
 /// How a machine's firmware comes to the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -19,6 +20,8 @@ pub enum Via {
     UBoot,
     /// U-Boot from a disk, by `boot.scr` and `booti`.
     UBootScript,
+    /// U-Boot from a disk as for a board of which only the tree and some addresses are known.
+    UBootGeneric,
     /// U-Boot from a disk, by `boot.scr` and `bootm` of a FIT with hashes.
     UBootFit,
     /// U-Boot from a disk, as an EFI application.
@@ -32,7 +35,7 @@ impl Via {
     fn form(self) -> Form {
         match self {
             Self::UBoot => Form::Disk,
-            Self::UBootScript => Form::ScriptDisk,
+            Self::UBootScript | Self::UBootGeneric => Form::ScriptDisk,
             Self::UBootFit => Form::FitDisk,
             Self::UBootEfi | Self::Uefi => Form::EfiDisk,
         }
@@ -77,25 +80,56 @@ pub fn board_of(model: &Model, via: Via) -> Result<Board> {
         board == Board::Virt || via != Via::Uefi,
         "there is an EDK2 for QEMU's machine virt only: give --via u-boot-efi"
     );
+    ensure!(
+        board == Board::Virt || via != Via::UBootGeneric,
+        "a card for a board that is not known starts on QEMU's machine virt only: give --via u-boot"
+    );
     Ok(board)
 }
 
-/// The disk from which U-Boot starts `boot` on the machine that stands for `board`. QEMU has the
-/// firmware and its tree elsewhere.
+/// Where a card for a board that is not known puts things on `virt`: nowhere that U-Boot has it by itself.
+const ELSEWHERE: Addresses = Addresses {
+    image_addr: Some(0x4108_0000),
+    bundle_addr: Some(0x4600_0000),
+    tree_addr: Some(0x4300_0000),
+    memory: Vec::new(),
+};
+
+/// The disk from which U-Boot starts `boot` on `machine`, which stands for `board`. QEMU has the
+/// firmware and its tree elsewhere. `scratch` is a file to work with.
 ///
 /// # Errors
 ///
 /// A file cannot be read or does not fit into its format.
-pub fn disk(board: Board, via: Via, boot: &Boot<'_>) -> Result<Vec<u8>> {
+pub fn disk(
+    machine: &Machine,
+    board: Board,
+    via: Via,
+    boot: &Boot<'_>,
+    scratch: &Path,
+) -> Result<Vec<u8>> {
     let image = read(boot.image)?;
     let bundle = boot.bundle.map(read).transpose()?;
+    if via == Via::UBootGeneric {
+        let facts = Board::Generic.with(&ELSEWHERE)?;
+        let tree = machine.plain_tree(boot.image, scratch)?;
+        refuse(&facts, &[], &tree, &image, bundle.as_deref().unwrap_or_default())?;
+        let contents = Contents {
+            image: &image,
+            bundle: bundle.as_deref(),
+            tree: Some(NamedTree { name: "board.dtb", bytes: &tree }),
+            arguments: boot.arguments,
+        };
+        return parts::make(Board::Generic, &facts, via.form(), &contents, &[]);
+    }
+    let facts = board.with(&Addresses::default())?;
     let contents = Contents {
         image: &image,
         bundle: bundle.as_deref(),
         tree: None,
         arguments: boot.arguments,
     };
-    parts::make(board, via.form(), &contents, &[])
+    parts::make(board, &facts, via.form(), &contents, &[])
 }
 
 /// RAM for a machine where the VMs need `needs` and U-Boot starts it, which reads the bundle to one
@@ -128,5 +162,6 @@ mod tests {
         assert!(no_edk2.to_string().contains("u-boot-efi"), "{no_edk2}");
         let no_fit = board_of(Model::find("raspi4b").unwrap(), Via::UBootFit).unwrap_err();
         assert!(no_fit.to_string().contains("CONFIG_FIT"), "{no_fit}");
+        assert!(board_of(Model::find("raspi4b").unwrap(), Via::UBootGeneric).is_err());
     }
 }

@@ -172,7 +172,9 @@ pub fn command(options: &Options) -> Result<u8> {
             if options.machine.ram.is_none() && !machine.model.has_fixed_ram() {
                 machine.ram = via::ram(machine.ram, fs::metadata(bundle.path())?.len());
             }
-            Some((OnDisk::made("disk", &via::disk(board, way, &boot)?)?, board, way))
+            let scratch = OnDisk::made("dtb", &[])?;
+            let disk = via::disk(&machine, board, way, &boot, scratch.path())?;
+            Some((OnDisk::made("disk", &disk)?, board, way))
         }
     };
     if let Some((disk, board, way)) = &disk {

@@ -181,7 +181,7 @@ fn attempt(
         if words.ram.is_none() && !machine.model.has_fixed_ram() {
             machine.ram = via::ram(machine.ram, bytes.as_ref().map_or(0, Vec::len).try_into()?);
         }
-        fs::write(&disk, via::disk(board, way, &boot)?)
+        fs::write(&disk, via::disk(&machine, board, way, &boot, &disk)?)
             .with_context(|| format!("could not write {}", disk.display()))?;
         let program = bench.supplies.firmware(way, board)?;
         boot.via = Some(Firmware { program, disk: &disk, board, option: way.machine_option() });

@@ -1,7 +1,7 @@
 //! The rounds of `test` that print verdicts and count for themselves: the short ones of every run, and
 //! the long ones of `--all`.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -44,6 +44,7 @@ pub const LONG: &[Round] = &[
     emulated(CHECKS, "conformance elsewhere", elsewhere::round),
     emulated(CHECKS, "instruction counts", bench::test_round),
     host(CHECKS, "coverage", covered),
+    host("boards-census", "census of Debian's device trees", census),
     host("fuzz", "fuzz, a minute for each target", fuzz::long_round),
     host("interleave", "interleave, three preemptions", interleave),
     emulated("scenarios", "scenarios, Linux on boards and through U-Boot too", || of(Part::Most)),
@@ -107,6 +108,24 @@ fn scenarios() -> Result<Tally> {
 
 fn of(part: Part) -> Result<Tally> {
     scenario::run(&scenario::Options::part(part))
+}
+
+/// One check: as many of Debian's trees pass `board-check` as are recorded. In a process of its own, which a
+/// tree that makes it panic ends.
+fn census() -> Result<Tally> {
+    const LIMIT: Duration = Duration::from_secs(600);
+    if let Err(error) = setup::ensure_all_trees() {
+        return Ok(Tally::skip("census of Debian's device trees", &error));
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["board-check", "--census"]).stdin(Stdio::null());
+    let finished = exec::run(&mut command, LIMIT, |line| println!("     {line}"), |_| {})?;
+    let passed = finished.status.success();
+    if !passed {
+        eprintln!("{}", finished.tail);
+    }
+    println!("{} census of Debian's device trees", if passed { "PASS" } else { "FAIL" });
+    Ok(Tally::of_one(passed))
 }
 
 /// One check: enough lines of `hyp-core` are run.

@@ -53,6 +53,17 @@ static KNOWN: [(&[u8], Driver); 22] = [
     (b"snps,dw-apb-uart", Driver::Ns16550),
 ];
 
+/// Values of `compatible` of the UARTs that there is a driver for.
+pub fn uart_compatibles() -> impl Iterator<Item = &'static [u8]> {
+    let is_uart = |driver: &Driver| {
+        !matches!(
+            driver,
+            Driver::GicV3 | Driver::GicV3Its | Driver::GicV2 | Driver::Timer | Driver::Psci
+        )
+    };
+    KNOWN.iter().filter(move |(_, driver)| is_uart(driver)).map(|(name, _)| *name)
+}
+
 impl<'a> Reader<'_, 'a> {
     /// Reads a node, if it is one of these and enabled.
     pub(super) fn device(&mut self, node: &Properties<'a>, interrupts: Interrupts<'a>) -> Read<()> {

@@ -17,6 +17,7 @@ mod place;
 mod properties;
 mod read;
 
+pub use devices::uart_compatibles;
 pub use parts::{
     Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, Ppis, PsciConduit,
     PsciNode, RegisterSpacing, Reserved, Seed, Timers,

@@ -1,11 +1,19 @@
 //! Trees of boards in small, and what is to be found in them.
 
+use hyp_core::addr::Pa;
+use hyp_core::tree::Machine;
+
+mod facts;
+mod places;
+mod programs;
+mod remedies;
+
 use super::report::Span;
 use super::*;
 use crate::bundle::node::{Node, cells};
 
-const VIRT_V2: &[u8] = include_bytes!("../../../hyp/core/src/tree/testdata/virt-gicv2.dtb");
-const VIRT_V3: &[u8] = include_bytes!("../../../hyp/core/src/tree/testdata/virt-gicv3.dtb");
+const VIRT_V2: &[u8] = include_bytes!("../../../../hyp/core/src/tree/testdata/virt-gicv2.dtb");
+const VIRT_V3: &[u8] = include_bytes!("../../../../hyp/core/src/tree/testdata/virt-gicv3.dtb");
 
 /// A board with four CPUs, a GICv2 and a PL011, its memory in `banks`; `more` are nodes of the root.
 fn board(banks: &[[u64; 2]], psci: bool, more: Vec<Node>) -> Vec<u8> {
@@ -14,7 +22,11 @@ fn board(banks: &[[u64; 2]], psci: bool, more: Vec<Node>) -> Vec<u8> {
     };
     let mut cpus = Node::new("cpus").with("#address-cells", 1_u32).with("#size-cells", 0_u32);
     for cpu in 0..4_u32 {
-        let node = Node::new(&format!("cpu@{cpu}")).with("device_type", "cpu").with("reg", cpu);
+        let core = if cpu < 3 { "arm,cortex-a53" } else { "arm,cortex-a72" };
+        let node = Node::new(&format!("cpu@{cpu}"))
+            .with("device_type", "cpu")
+            .with("compatible", core)
+            .with("reg", cpu);
         cpus = cpus.child(if psci {
             node.with("enable-method", "psci")
         } else {
@@ -85,8 +97,18 @@ fn reserved(base: u64, size: u64) -> Node {
 }
 
 /// Looks at `tree` with a small image and the addresses of `board`, which `change` changes.
-fn checked(tree: &[u8], board: Option<Board>, change: impl FnOnce(&mut Loads)) -> Report {
-    let facts = board.map(Board::facts);
+fn checked(tree: &[u8], board: Option<Board>, change: impl FnOnce(&mut Loads<'_>)) -> Report {
+    checked_with(tree, board, &[], change)
+}
+
+/// As [`checked`], with banks of memory given by hand.
+fn checked_with(
+    tree: &[u8],
+    board: Option<Board>,
+    memory: &[PaRange],
+    change: impl FnOnce(&mut Loads<'_>),
+) -> Report {
+    let facts = board.and_then(Board::facts);
     let mut loads = Loads {
         image_at: facts.map(|facts| facts.image),
         image_file: 0x2_0000,
@@ -97,9 +119,10 @@ fn checked(tree: &[u8], board: Option<Board>, change: impl FnOnce(&mut Loads)) -
         facts,
     };
     change(&mut loads);
-    let mut machine = Machine::from_tree(tree).unwrap();
+    let mut subject = Subject::read(tree).unwrap();
     let mut report = Report::default();
-    look(&mut machine, &loads, &[], None, &mut report).unwrap();
+    subject.complete_memory(&loads, memory, false, &mut report).unwrap();
+    look(&subject, &loads, None, &mut report).unwrap();
     report.conclude()
 }
 
@@ -178,7 +201,7 @@ fn memory_that_firmware_fills_in_is_reckoned_with() {
 
 #[test]
 fn whatever_collides_is_named_with_both_places() {
-    type Change = fn(&mut Loads);
+    type Change = fn(&mut Loads<'_>);
     let cases: [(Change, &[&str]); 6] = [
         (|loads| loads.bundle_at = Some(0x1808_0000), &["image", "bundle", "overlap"]),
         (|loads| loads.tree_at = Some(0x0220_0000), &["bundle", "tree", "overlap"]),
@@ -229,9 +252,8 @@ fn what_a_bundle_needs_is_compared_with_what_is_there() {
     };
     let report = |bundle: &[u8]| {
         let tree = board(&[[0, 0x2000_0000]], true, Vec::new());
-        let mut machine = Machine::from_tree(&tree).unwrap();
         let mut report = Report::default();
-        look(&mut machine, &Loads::default(), &[], Some(bundle), &mut report).unwrap();
+        look(&Subject::read(&tree).unwrap(), &Loads::default(), Some(bundle), &mut report).unwrap();
         report.conclude()
     };
     let fits = report(&bundle("cpus = 4\nmem = '256M'"));
@@ -249,11 +271,8 @@ fn what_a_bundle_needs_is_compared_with_what_is_there() {
     assert_eq!(bare(&wrapped), b"bundle");
 }
 
-#[test]
-fn banks_are_read_and_nonsense_is_refused() {
-    let bank = parse_bank("0x8000_0000:512M").unwrap();
-    assert_eq!((bank.base(), bank.size()), (Pa(0x8000_0000), 512 << 20));
-    for wrong in ["", "512M", "0x80000000", "x:1M", "0:0", "0xffffffffffffffff:1M"] {
-        assert!(parse_bank(wrong).is_err(), "{wrong}");
-    }
+/// The findings that stop the boot, with what mends them.
+fn remedies(report: &Report) -> Vec<(&str, &str)> {
+    let stops = report.findings.iter().filter(|finding| finding.severity == Severity::Stop);
+    stops.map(|one| (one.text.as_str(), one.remedy.as_deref().unwrap())).collect()
 }
