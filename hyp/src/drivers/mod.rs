@@ -7,6 +7,8 @@ mod gicv2;
 mod gicv3;
 mod gicv3_leftover;
 mod imx;
+mod lpuart;
+mod meson;
 pub(crate) mod mmio;
 mod ns16550;
 mod pl011;

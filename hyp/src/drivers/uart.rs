@@ -4,6 +4,8 @@ use hyp_core::tree::machine::{Console, ConsoleKind};
 
 use super::cadence::Cadence;
 use super::imx::Imx;
+use super::lpuart::Lpuart;
+use super::meson::Meson;
 use super::mmio::Mmio;
 use super::ns16550::Ns16550;
 use super::pl011::Pl011;
@@ -25,6 +27,10 @@ pub(crate) enum Uart {
     Imx(Imx),
     /// 8250, 16550.
     Ns16550(Ns16550),
+    /// Amlogic's.
+    Meson(Meson),
+    /// LPUART.
+    Lpuart(Lpuart),
 }
 
 /// Does something with the [`Port`], of whatever type.
@@ -35,6 +41,8 @@ macro_rules! with_port {
             Uart::Cadence($port) => $do,
             Uart::Imx($port) => $do,
             Uart::Ns16550($port) => $do,
+            Uart::Meson($port) => $do,
+            Uart::Lpuart($port) => $do,
         }
     };
 }
@@ -45,10 +53,13 @@ impl Uart {
     pub(crate) fn new(console: &Console, mapped: Mmio) -> Option<Self> {
         let mut uart = match console.kind {
             ConsoleKind::Pl011 => Self::Pl011(Pl011::new(mapped)?),
+            ConsoleKind::Sbsa => Self::Pl011(Pl011::generic(mapped)?),
             ConsoleKind::Cadence => Self::Cadence(Cadence::new(mapped)?),
             ConsoleKind::Imx => Self::Imx(Imx::new(mapped)?),
             ConsoleKind::Ns16550(spacing) => Self::Ns16550(Ns16550::new(mapped, spacing)?),
             ConsoleKind::Bcm2835Aux => Self::Ns16550(Ns16550::mini(mapped)?),
+            ConsoleKind::Meson => Self::Meson(Meson::new(mapped)?),
+            ConsoleKind::Lpuart(layout) => Self::Lpuart(Lpuart::new(mapped, layout)?),
             ConsoleKind::Unsupported(_) => return None,
         };
         uart.wait_idle();

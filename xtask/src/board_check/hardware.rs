@@ -138,10 +138,13 @@ fn interrupts(machine: &Machine<'_>, report: &mut Report) {
 fn driver(kind: ConsoleKind) -> &'static str {
     match kind {
         ConsoleKind::Pl011 => "PL011",
+        ConsoleKind::Sbsa => "Generic UART",
         ConsoleKind::Cadence => "Cadence UART",
         ConsoleKind::Imx => "i.MX UART",
         ConsoleKind::Ns16550(_) => "16550",
         ConsoleKind::Bcm2835Aux => "mini UART",
+        ConsoleKind::Meson => "Amlogic UART",
+        ConsoleKind::Lpuart(_) => "LPUART",
         ConsoleKind::Unsupported(_) => "none",
     }
 }
@@ -176,8 +179,8 @@ fn console(subject: &Subject<'_>, report: &mut Report) {
                     intid: console.interrupt,
                 });
                 if console.shared_interrupt().is_none() {
-                    let text = "the console's node names no shared interrupt of the GIC: Postern \
-                                looks at it by timer, and what is pasted may get lost";
+                    let text = "the console's node names no shared, level-triggered interrupt of the \
+                                GIC: Postern looks at it by timer, and what is pasted may get lost";
                     report.note("console", text);
                 }
             }

@@ -32,6 +32,8 @@ pub enum TreeDamage {
     NoConsoleInterrupt,
     /// The console's interrupt is a private one, INTID 22, which each CPU has of its own.
     PrivateConsoleInterrupt,
+    /// The console is a Generic UART: a PL011 of which some registers may be missing.
+    SbsaConsole,
     /// There is no random seed.
     NoSeed,
     /// A property's name lies outside the tree, in a node behind the console's: one before it would
@@ -64,6 +66,9 @@ impl TreeDamage {
             Self::PrivateConsoleInterrupt => edit(tree, CONSOLE, |node| {
                 set(node, "interrupts", &[1_u32, 6, 4].map(u32::to_be_bytes).concat());
             })?,
+            Self::SbsaConsole => {
+                edit(tree, CONSOLE, |node| set(node, "compatible", b"arm,sbsa-uart\0"))?;
+            }
             Self::OddModel => {
                 edit(tree, "", |root| set(root, "model", b"m\r\nPOSTERN-EXIT 0\r\n\x1b[2J\0"))?;
             }
@@ -147,7 +152,7 @@ pub fn damaged(
 
 #[cfg(test)]
 mod tests {
-    use hyp_core::tree::machine::MachineError;
+    use hyp_core::tree::machine::{Console, ConsoleKind, MachineError};
     use hyp_core::tree::{Machine, TreeError};
 
     use super::*;
@@ -185,6 +190,10 @@ mod tests {
             assert_eq!(console.interrupt, interrupt);
             assert_eq!(console.registers, sound.console.unwrap().registers);
         }
+
+        let tree = spoiled(TreeDamage::SbsaConsole);
+        let console = Machine::from_tree(&tree).unwrap().console.unwrap();
+        assert_eq!(console, Console { kind: ConsoleKind::Sbsa, ..sound.console.unwrap() });
 
         let tree = spoiled(TreeDamage::NoSeed);
         let machine = Machine::from_tree(&tree).unwrap();

@@ -4,4 +4,6 @@ pub(crate) mod cadence;
 pub(crate) mod gicv2;
 pub(crate) mod gicv3;
 pub(crate) mod imx;
+pub(crate) mod lpuart;
+pub(crate) mod meson;
 pub(crate) mod pl011;

@@ -3,66 +3,13 @@
 use super::MAX_REDISTRIBUTOR_REGIONS;
 use super::fault::{Fault, Read, content};
 use super::interrupts::{Controller, Interrupts, Parent};
-use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode, RegisterSpacing};
+use super::known::{Driver, driver};
+use super::parts::{ConsoleKind, Gic, GicV2, GicV3, PsciConduit, PsciNode};
 use super::properties::{Key, Properties};
 use super::read::{Reader, Uart};
 use crate::memory::PaRange;
 use crate::tree::{Strings, same, u64_value};
 use arrayvec::ArrayVec;
-
-/// What a device is driven by.
-#[derive(Clone, Copy)]
-enum Driver {
-    GicV3,
-    GicV3Its,
-    GicV2,
-    Timer,
-    Psci,
-    Pl011,
-    Cadence,
-    Imx,
-    Bcm2835Aux,
-    Ns16550,
-}
-
-/// Values of `compatible` that are known; [`Reader::device`] rules others out by their first letter. A
-/// table, because the compiler makes a comparison that it
-/// knows one side of into a row of its own instructions.
-static KNOWN: [(&[u8], Driver); 22] = [
-    (b"arm,gic-v3", Driver::GicV3),
-    (b"arm,gic-v3-its", Driver::GicV3Its),
-    (b"arm,gic-400", Driver::GicV2),
-    (b"arm,cortex-a15-gic", Driver::GicV2),
-    (b"arm,cortex-a7-gic", Driver::GicV2),
-    (b"arm,armv8-timer", Driver::Timer),
-    (b"arm,armv7-timer", Driver::Timer),
-    (b"arm,psci", Driver::Psci),
-    (b"arm,psci-0.2", Driver::Psci),
-    (b"arm,psci-1.0", Driver::Psci),
-    (b"arm,pl011", Driver::Pl011),
-    (b"cdns,uart-r1p8", Driver::Cadence),
-    (b"cdns,uart-r1p12", Driver::Cadence),
-    (b"xlnx,xuartps", Driver::Cadence),
-    (b"fsl,imx6q-uart", Driver::Imx),
-    (b"fsl,imx21-uart", Driver::Imx),
-    (b"brcm,bcm2835-aux-uart", Driver::Bcm2835Aux),
-    (b"ns8250", Driver::Ns16550),
-    (b"ns16450", Driver::Ns16550),
-    (b"ns16550", Driver::Ns16550),
-    (b"ns16550a", Driver::Ns16550),
-    (b"snps,dw-apb-uart", Driver::Ns16550),
-];
-
-/// Values of `compatible` of the UARTs that there is a driver for.
-pub fn uart_compatibles() -> impl Iterator<Item = &'static [u8]> {
-    let is_uart = |driver: &Driver| {
-        !matches!(
-            driver,
-            Driver::GicV3 | Driver::GicV3Its | Driver::GicV2 | Driver::Timer | Driver::Psci
-        )
-    };
-    KNOWN.iter().filter(move |(_, driver)| is_uart(driver)).map(|(name, _)| *name)
-}
 
 impl<'a> Reader<'_, 'a> {
     /// Reads a node, if it is one of these and enabled.
@@ -72,43 +19,24 @@ impl<'a> Reader<'_, 'a> {
         }
         // From the most to the least specific: the first that is known decides.
         for compatible in Strings(node.value(Key::Compatible)) {
-            if !matches!(compatible.first(), Some(b'a' | b'b' | b'c' | b'f' | b'n' | b's' | b'x')) {
-                continue;
-            }
-            let known = KNOWN.iter().find(|(name, _)| *name == compatible);
-            let kind = match known.map(|(_, driver)| *driver) {
+            match driver(compatible) {
                 Some(Driver::GicV3) => {
                     let gic = self.gic_v3(node).map(Gic::V3);
                     self.take_gic(node, interrupts, gic);
-                    return Ok(());
                 }
-                Some(Driver::GicV3Its) => {
-                    self.translator(node);
-                    return Ok(());
-                }
+                Some(Driver::GicV3Its) => self.translator(node),
                 Some(Driver::GicV2) => {
                     let gic = self.gic_v2(node).map(Gic::V2);
                     self.take_gic(node, interrupts, gic);
-                    return Ok(());
                 }
-                Some(Driver::Timer) => {
-                    self.timer = interrupts;
-                    return Ok(());
-                }
-                Some(Driver::Psci) => {
-                    self.psci(node);
-                    return Ok(());
-                }
-                Some(Driver::Pl011) => Some(ConsoleKind::Pl011),
-                Some(Driver::Cadence) => Some(ConsoleKind::Cadence),
-                Some(Driver::Imx) => Some(ConsoleKind::Imx),
-                Some(Driver::Bcm2835Aux) => Some(ConsoleKind::Bcm2835Aux),
-                Some(Driver::Ns16550) => spacing(node).map(ConsoleKind::Ns16550),
-                None => None,
-            };
-            if let Some(kind) = kind {
-                return self.uart(node, interrupts, kind);
+                Some(Driver::Timer) => self.timer = interrupts,
+                Some(Driver::Psci) => self.psci(node),
+                known => match known.and_then(|driver| driver.console(node)) {
+                    Some(kind) => return self.uart(node, interrupts, kind),
+                    None => continue,
+                },
             }
+            return Ok(());
         }
         Ok(())
     }
@@ -227,15 +155,4 @@ fn stride(value: &[u8]) -> Read<u64> {
     let stride = u64_value(value).filter(|bytes| bytes.is_multiple_of(FRAME) && *bytes > FRAME);
     stride
         .ok_or(content!("redistributor-stride", "is not a multiple of 64 KiB, of at least 128 KiB"))
-}
-
-/// How the registers of a 16550 lie; without a word in the tree they are bytes in a row.
-fn spacing(node: &Properties<'_>) -> Option<RegisterSpacing> {
-    let shift = node.number(Key::RegShift).unwrap_or(0);
-    let words = match node.number(Key::RegIoWidth) {
-        None | Some(1) => false,
-        Some(4) if shift == 2 => true,
-        _ => return None,
-    };
-    (shift <= 2).then_some(RegisterSpacing { shift, words })
 }

@@ -97,7 +97,7 @@ fn uart_console<'a>(router: Router<'a>, uart: &Uart<'a>) -> Console {
     Console {
         kind: uart.kind,
         registers: uart.registers,
-        interrupt: router.nth(&uart.interrupts, 0),
+        interrupt: router.level(&uart.interrupts),
     }
 }
 

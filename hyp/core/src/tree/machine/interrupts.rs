@@ -1,8 +1,9 @@
 //! Where a node's interrupts lead: from the node through the maps of nexus nodes to the GIC (Devicetree
 //! Specification v0.4, 2.4), and what a GIC's specifiers mean (`arm,gic.yaml`, `arm,gic-v3.yaml`).
 
-use crate::tree::{Cells, MAX_DEPTH, Node, Strings, Tree};
+use crate::tree::{Cells, MAX_DEPTH, Node, Strings, Tree, u32_value};
 use core::iter::repeat;
+use core::ops::Range;
 
 /// First INTID of a private peripheral interrupt.
 const FIRST_PPI: u32 = 16;
@@ -79,6 +80,17 @@ impl<'a> Router<'a> {
 
     /// INTID of the `index`-th interrupt.
     pub(super) fn nth(&self, of: &Interrupts<'a>, index: usize) -> Option<u32> {
+        gic_intid(self.specifier(of, index)?)
+    }
+
+    /// INTID of the first interrupt, if it is level-triggered.
+    pub(super) fn level(&self, of: &Interrupts<'a>) -> Option<u32> {
+        let specifier = self.specifier(of, 0)?;
+        gic_intid(specifier).filter(|_| !is_edge(specifier))
+    }
+
+    /// The GIC's specifier of the `index`-th interrupt, and what follows it.
+    fn specifier(&self, of: &Interrupts<'a>, index: usize) -> Option<&'a [u8]> {
         let (domain, rest) = match of.extended {
             Some(mut list) => {
                 // Each entry is as long as its own controller says.
@@ -120,14 +132,14 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// The INTID at the end of the way that the specifier in front of `specifier` takes. `unit` begins
+    /// The GIC's specifier at the end of the way that the specifier in front of `specifier` takes. `unit` begins
     /// with the unit address of whoever raises it.
-    fn follow(&self, domain: Domain<'a>, unit: &'a [u8], specifier: &'a [u8]) -> Option<u32> {
+    fn follow(&self, domain: Domain<'a>, unit: &'a [u8], specifier: &'a [u8]) -> Option<&'a [u8]> {
         let (mut domain, mut unit, mut specifier) = (domain, unit, specifier);
         // Maps that lead in a circle end nowhere.
         for _ in 0..MAX_DEPTH {
             match domain {
-                Domain::Gic => return gic_intid(specifier),
+                Domain::Gic => return Some(specifier),
                 Domain::Other(nexus) => {
                     (domain, unit, specifier) = self.through(nexus, unit, specifier)?;
                 }
@@ -190,4 +202,11 @@ fn gic_intid(specifier: &[u8]) -> Option<u32> {
         _ => return None,
     };
     (number < limit).then(|| base.checked_add(number)).flatten()
+}
+
+/// Whether a GIC's specifier says that its interrupt is an edge, in the third cell (`arm,gic.yaml`).
+fn is_edge(specifier: &[u8]) -> bool {
+    const FLAGS: Range<usize> = 8..12;
+    const EDGES: u32 = 0b11;
+    specifier.get(FLAGS).and_then(u32_value).is_some_and(|flags| flags & EDGES != 0)
 }

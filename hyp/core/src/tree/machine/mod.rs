@@ -12,15 +12,16 @@ mod devices;
 mod fault;
 mod finish;
 mod interrupts;
+mod known;
 mod parts;
 mod place;
 mod properties;
 mod read;
 
-pub use devices::uart_compatibles;
+pub use known::uart_compatibles;
 pub use parts::{
-    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, MachineError, Ppis, PsciConduit,
-    PsciNode, RegisterSpacing, Reserved, Seed, Timers,
+    Console, ConsoleKind, Cpu, EnableMethod, Gic, GicV2, GicV3, LpuartLayout, MachineError, Ppis,
+    PsciConduit, PsciNode, RegisterSpacing, Reserved, Seed, Timers,
 };
 
 use super::TreeError;

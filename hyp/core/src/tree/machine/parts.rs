@@ -166,6 +166,8 @@ impl Ppis {
 pub enum ConsoleKind {
     /// Arm PrimeCell PL011 (`pl011.yaml`).
     Pl011,
+    /// The part of a PL011 that BSA calls a Generic UART (`arm,sbsa-uart.yaml`).
+    Sbsa,
     /// Cadence UART of Zynq and ZynqMP (`cdns,uart.yaml`).
     Cadence,
     /// UART of the i.MX family (`fsl-imx-uart.yaml`).
@@ -174,6 +176,10 @@ pub enum ConsoleKind {
     Ns16550(RegisterSpacing),
     /// Mini UART of BCM2835 to BCM2711 (`brcm,bcm2835-aux-uart.yaml`).
     Bcm2835Aux,
+    /// UART of Amlogic's Meson family (`amlogic,meson-uart.yaml`).
+    Meson,
+    /// LPUART of i.MX and Layerscape (`fsl-lpuart.yaml`).
+    Lpuart(LpuartLayout),
     /// One that Postern has no driver for.
     Unsupported(NodeName),
 }
@@ -188,6 +194,20 @@ pub struct RegisterSpacing {
     pub words: bool,
 }
 
+/// How the 32-bit registers of an LPUART lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LpuartLayout {
+    /// Offset of BAUD, the first register that is no register about the LPUART itself, in bytes.
+    pub first: u8,
+    /// The registers are big-endian.
+    pub big_endian: bool,
+}
+
+impl LpuartLayout {
+    /// [`Self::first`] behind VERID, PARAM, GLOBAL and PINCFG (IMX8DQXPRM, "LPUART memory map").
+    pub const BEHIND_IDENTITY: u8 = 0x10;
+}
+
 /// The console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Console {
@@ -195,7 +215,8 @@ pub struct Console {
     pub kind: ConsoleKind,
     /// Its registers; empty if it is [`ConsoleKind::Unsupported`].
     pub registers: PaRange,
-    /// Its interrupt's INTID.
+    /// Its interrupt's INTID, if that is level-triggered: EL2 acknowledges it before it has served what raised
+    /// it, and leaves received bytes where they are while nobody takes them, of which no edge would remind it.
     pub interrupt: Option<u32>,
 }
 

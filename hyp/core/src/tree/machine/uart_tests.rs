@@ -60,14 +60,39 @@ fn console_of(uart: DeviceTreeNode) -> Option<Console> {
 #[test]
 fn each_compatible_has_its_driver() {
     let words = RegisterSpacing { shift: 2, words: true };
+    let ns16550 = ConsoleKind::Ns16550(words);
+    let lpuart = |first, big_endian| ConsoleKind::Lpuart(LpuartLayout { first, big_endian });
     for (compatible, kind) in [
         (&b"arm,pl011\0arm,primecell\0"[..], ConsoleKind::Pl011),
+        // HiSilicon D05.
+        (b"arm,sbsa-uart\0", ConsoleKind::Sbsa),
         // ZynqMP, Zynq.
         (b"xlnx,zynqmp-uart\0cdns,uart-r1p12\0", ConsoleKind::Cadence),
         (b"xlnx,xuartps\0cdns,uart-r1p8\0", ConsoleKind::Cadence),
         (b"fsl,imx8mp-uart\0fsl,imx6q-uart\0", ConsoleKind::Imx),
         (b"fsl,imx8mm-uart\0fsl,imx6q-uart\0fsl,imx21-uart\0", ConsoleKind::Imx),
         (b"brcm,bcm2835-aux-uart\0", ConsoleKind::Bcm2835Aux),
+        // Words, of which the nodes say nothing.
+        (b"mediatek,mt8183-uart\0mediatek,mt6577-uart\0", ns16550),
+        (b"ti,am64-uart\0ti,am654-uart\0", ns16550),
+        (b"ti,j721e-uart\0ti,am654-uart\0", ns16550),
+        (b"ti,am654-uart\0", ns16550),
+        (b"nvidia,tegra210-uart\0nvidia,tegra20-uart\0", ns16550),
+        // GXBB, G12A, A1, and two that name nothing older than S4.
+        (b"amlogic,meson-gx-uart\0amlogic,meson-ao-uart\0", ConsoleKind::Meson),
+        (
+            b"amlogic,meson-g12a-uart\0amlogic,meson-gx-uart\0amlogic,meson-ao-uart\0",
+            ConsoleKind::Meson,
+        ),
+        (b"amlogic,meson-a1-uart\0amlogic,meson-ao-uart\0", ConsoleKind::Meson),
+        (b"amlogic,a4-uart\0amlogic,meson-s4-uart\0", ConsoleKind::Meson),
+        (b"amlogic,t7-uart\0amlogic,meson-s4-uart\0", ConsoleKind::Meson),
+        // BAUD is the fifth register of i.MX's, the first of Layerscape's.
+        (b"fsl,imx8qm-lpuart\0fsl,imx8qxp-lpuart\0", lpuart(0x10, false)),
+        (b"fsl,imx93-lpuart\0fsl,imx8ulp-lpuart\0fsl,imx7ulp-lpuart\0", lpuart(0x10, false)),
+        (b"fsl,imx8ulp-lpuart\0fsl,imx7ulp-lpuart\0", lpuart(0x10, false)),
+        (b"fsl,ls1028a-lpuart\0", lpuart(0, false)),
+        (b"fsl,ls1021a-lpuart\0", lpuart(0, true)),
     ] {
         let console = console_of(uart("serial@1000", 0x1000, compatible, [])).unwrap();
         let expected = Console { kind, registers: range(0x1000, 0x100), interrupt: Some(37) };
@@ -104,6 +129,10 @@ fn only_a_shared_interrupt_serves_the_console() {
     assert_eq!(console(&cells([1, 15, 4])), (Some(31), None));
     assert_eq!(console(&cells([1, 0, 4])), (Some(16), None));
     assert_eq!(console(b""), (None, None));
+    // Edges (`arm,gic.yaml`: 1 and 2), of which EL2 would miss some; Meson's UARTs make those.
+    assert_eq!(console(&cells([0, 193, 1])), (None, None));
+    assert_eq!(console(&cells([0, 193, 2])), (None, None));
+    assert_eq!(console(&cells([0, 193, 8])), (Some(225), Some(225)));
 }
 
 #[test]
