@@ -33,6 +33,7 @@ static LEVELS: [(&str, LevelFilter); 5] = [
 /// Names of the boot arguments of this image.
 static ARGUMENTS: &[&str] = &[
     "log",
+    "console",
     NONCE,
     "protected",
     "trace",
@@ -44,6 +45,8 @@ static ARGUMENTS: &[&str] = &[
     #[cfg(feature = "ghost")]
     "ghost",
 ];
+/// The value of the boot argument `console`.
+static MEMORY: &str = "memory";
 /// Those that are `on` or `off`.
 static SWITCHES: &[&str] = &["protected", "poison"];
 /// Bytes of a UART's registers that are mapped at most; none has more.
@@ -157,8 +160,8 @@ fn check_arguments(machine: &Machine<'_>) {
         fail(
             BAD_INPUT,
             format_args!(
-                "{word}: this image has no such boot argument; it has postern.log=, protected=, \
-                 trace=, deny=, poison= and crash="
+                "{word}: this image has no such boot argument; it has postern.log=, console=, \
+                 protected=, trace=, deny=, poison= and crash="
             ),
         );
     }
@@ -167,6 +170,9 @@ fn check_arguments(machine: &Machine<'_>) {
             BAD_INPUT,
             format_args!("postern.log={name}: write error, warn, info, debug or trace"),
         );
+    }
+    if let Some(value) = machine.boot_argument("console").filter(|value| *value != MEMORY) {
+        fail(BAD_INPUT, format_args!("postern.console={value}: write {MEMORY}, or leave it out"));
     }
     for switch in SWITCHES {
         if let Some(value) = machine.boot_argument(switch)
@@ -186,13 +192,20 @@ fn level<'a>(machine: &Machine<'a>) -> Option<Result<LevelFilter, &'a str>> {
 
 fn start_console(machine: &Machine<'_>) {
     console::init(level(machine).and_then(Result::ok).unwrap_or(LevelFilter::Info));
-    let Some(console) = machine.console else { return };
-    let (base, size) = (console.registers.base(), console.registers.size());
-    if let Ok(mapped) = mm::el2_map::device(base, size.min(UART_SIZE))
-        && let Some(uart) = Uart::new(&console, mapped)
-    {
-        console::attach(uart);
+    match uart(machine) {
+        Some(uart) => console::attach(uart),
+        None => {
+            let at = console::keep_in_memory();
+            warn!("this log is kept in memory, at {at}: no console is used, and nobody can type");
+        }
     }
+}
+
+/// The UART that carries the console, unless the boot argument `console` asks for none.
+fn uart(machine: &Machine<'_>) -> Option<Uart> {
+    let console = machine.console.filter(|_| machine.boot_argument("console") != Some(MEMORY))?;
+    let (base, size) = (console.registers.base(), console.registers.size());
+    Uart::new(&console, mm::el2_map::device(base, size.min(UART_SIZE)).ok()?)
 }
 
 /// Ends where EL2 is not ours to run.

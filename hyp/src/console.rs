@@ -2,11 +2,12 @@
 //!
 //! Until [`go_live`] output is sent at once, by polling; from then on the UART's interrupt drains the ring,
 //! or EL2's timer where there is none that works, and nothing waits for the UART. A crash and the last line poll
-//! again.
+//! again. Without a UART all of it goes to the log in memory, where nobody types.
 
 use core::fmt::{self, Write};
 
-use hyp_core::console::{Console, LONGEST_LINE, Line, shown};
+use hyp_core::addr::Pa;
+use hyp_core::console::{Console, Line, shown};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::arch::cpu::Lock;
@@ -14,6 +15,7 @@ use crate::arch::once::Once;
 use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
 use crate::injection;
+use crate::mm::memory_log;
 
 /// Bytes on their way to the UART.
 const OUT: usize = 4096;
@@ -56,7 +58,7 @@ struct Terminal {
 impl Terminal {
     /// Moves what the FIFO takes; the rest follows by interrupt or timer, or at once before [`go_live`].
     fn drain(&mut self) {
-        let Some(uart) = UART.get() else { return self.forget() };
+        let Some(uart) = UART.get() else { return self.keep() };
         uart.fill(|| self.console.pop());
         if self.is_polled {
             // Nobody hears its interrupt.
@@ -69,25 +71,20 @@ impl Terminal {
         }
     }
 
-    /// Without a UART nobody waits for the output, and the guest must not wait for somebody: only
-    /// what came last is kept, for a debugger.
-    fn forget(&mut self) {
-        while self.console.room() < LONGEST_LINE {
-            if self.console.pop().is_none() {
-                return;
-            }
-        }
+    /// Without a UART nobody waits for the output, and the guest must not wait for somebody.
+    fn keep(&mut self) {
+        memory_log::write(|| self.console.pop());
     }
 
     fn drain_polled(&mut self) {
-        let Some(uart) = UART.get() else { return };
+        let Some(uart) = UART.get() else { return self.keep() };
         while let Some(byte) = self.console.pop() {
             uart.put(byte);
         }
     }
 }
 
-/// Starts logging. Until there is a UART, what came last waits in memory.
+/// Starts logging. The next is [`attach`] or [`keep_in_memory`].
 pub(crate) fn init(level: LevelFilter) {
     TERMINAL.lock().console.set_frequency(timer::frequency());
     // Fails only if there is a logger already: this one.
@@ -98,6 +95,11 @@ pub(crate) fn init(level: LevelFilter) {
 /// Gives the terminal its UART.
 pub(crate) fn attach(uart: Uart) {
     UART.set(uart);
+}
+
+/// Has all output kept in memory; returns where.
+pub(crate) fn keep_in_memory() -> Pa {
+    memory_log::start()
 }
 
 /// Whether there is a UART.
@@ -233,23 +235,36 @@ pub(crate) fn last_words(text: fmt::Arguments<'_>) {
         terminal.console.flush();
         terminal.drain_polled();
     }
-    let Some(uart) = UART.get() else { return };
     // Writing cannot fail.
-    let _ = Raw(*uart).write_fmt(text);
-    uart.wait_idle();
+    let _ = Raw.write_fmt(text);
+    if let Some(uart) = UART.get() {
+        uart.wait_idle();
+    }
 }
 
-/// Writes to the UART without the ring, `\n` as `\r\n`, all else as a [`Line`] would show it.
-struct Raw(Uart);
+/// Writes without the ring, `\n` as `\r\n`, all else as a [`Line`] would show it.
+struct Raw;
+
+impl Raw {
+    fn put(byte: u8) {
+        match UART.get() {
+            Some(uart) => uart.put(byte),
+            None => {
+                let mut byte = Some(byte);
+                memory_log::write(|| byte.take());
+            }
+        }
+    }
+}
 
 impl Write for Raw {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if byte == b'\n' {
-                self.0.put(b'\r');
-                self.0.put(byte);
+                Self::put(b'\r');
+                Self::put(byte);
             } else {
-                shown(byte).for_each(|byte| self.0.put(byte));
+                shown(byte).for_each(Self::put);
             }
         }
         Ok(())

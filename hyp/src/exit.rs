@@ -28,7 +28,7 @@ pub(crate) fn init(nonce: Option<&str>) -> bool {
 /// Says the machine-readable last word and switches the machine off. Codes: `hyp_abi::exit`.
 pub(crate) fn exit(code: u8) -> ! {
     if matches!(code, BAD_INPUT | HYP_FAILED) && !console::is_attached() {
-        // Switched off, the machine would not even show that something was wrong.
+        // Switched off, the machine would not even show that something was wrong, and memory would forget it.
         halt(Halt::Unheard);
     }
     // Numbers that are printed while guests run are all of one type, so that one printer stays.

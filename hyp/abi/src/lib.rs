@@ -8,6 +8,7 @@
 pub mod bundle;
 pub mod esr;
 pub mod exit;
+pub mod log;
 pub mod psci;
 pub mod smccc;
 pub mod trace;

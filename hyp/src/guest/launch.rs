@@ -32,13 +32,14 @@ use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::mm::ports::Hardware;
 use crate::say::{info, warn};
-use crate::{entropy, machine};
+use crate::{console, entropy, machine};
 
 static VMIDS: VmidAllocator = VmidAllocator::new();
 
 /// Makes the VM of the bundle and runs it, for ever.
 pub(crate) fn start(boot: Handover<'_>) -> ! {
-    let console = boot.machine.console;
+    // An interrupt of a UART that nobody drives would never end.
+    let console = boot.machine.console.filter(|_| console::is_attached());
     let facts = machine::settle(console.and_then(|console| console.shared_interrupt()));
     events::init(boot.machine.boot_argument("deny"));
     let bundle = Bundle::open(boot.bundle, crc32::update).unwrap_or_else(|error| bad_input(&error));
@@ -217,6 +218,8 @@ fn take_console_interrupt(facts: &machine::Facts) -> bool {
         gic::enable_spi(intid, CONSOLE_CPU);
         return true;
     }
-    info!("the console has no shared interrupt: served by timer");
+    if console::is_attached() {
+        info!("the console has no shared interrupt: served by timer");
+    }
     false
 }

@@ -6,6 +6,7 @@ pub(crate) mod el2_map;
 pub(crate) mod heap;
 mod layout;
 pub(crate) mod leftover;
+pub(crate) mod memory_log;
 pub(crate) mod ports;
 pub(crate) mod provoke;
 pub(crate) mod spin_table;

@@ -34,6 +34,8 @@ pub enum TreeDamage {
     PrivateConsoleInterrupt,
     /// The console is a Generic UART: a PL011 of which some registers may be missing.
     SbsaConsole,
+    /// The console is a UART that Postern has no driver for.
+    UnknownConsole,
     /// There is no random seed.
     NoSeed,
     /// A property's name lies outside the tree, in a node behind the console's: one before it would
@@ -68,6 +70,9 @@ impl TreeDamage {
             })?,
             Self::SbsaConsole => {
                 edit(tree, CONSOLE, |node| set(node, "compatible", b"arm,sbsa-uart\0"))?;
+            }
+            Self::UnknownConsole => {
+                edit(tree, CONSOLE, |node| set(node, "compatible", b"vendor,odd-uart\0"))?;
             }
             Self::OddModel => {
                 edit(tree, "", |root| set(root, "model", b"m\r\nPOSTERN-EXIT 0\r\n\x1b[2J\0"))?;
@@ -194,6 +199,10 @@ mod tests {
         let tree = spoiled(TreeDamage::SbsaConsole);
         let console = Machine::from_tree(&tree).unwrap().console.unwrap();
         assert_eq!(console, Console { kind: ConsoleKind::Sbsa, ..sound.console.unwrap() });
+
+        let tree = spoiled(TreeDamage::UnknownConsole);
+        let console = Machine::from_tree(&tree).unwrap().console.unwrap();
+        assert!(matches!(console.kind, ConsoleKind::Unsupported(_)));
 
         let tree = spoiled(TreeDamage::NoSeed);
         let machine = Machine::from_tree(&tree).unwrap();

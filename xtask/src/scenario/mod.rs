@@ -6,6 +6,7 @@ mod judge;
 mod loader;
 mod machine_tree;
 mod matrix;
+mod memory_log;
 mod part;
 mod pattern;
 mod perform;

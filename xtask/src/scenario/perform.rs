@@ -11,7 +11,8 @@ use hyp_abi::vplatform::RAM_BASE;
 use super::Bench;
 use super::file::{Damage, Scenario};
 use super::judge::{Verdict, judge, judge_crash};
-use super::machine_tree;
+use super::machine_tree::{self, TreeDamage};
+use super::memory_log;
 use super::recorded::Recorded;
 use super::reserve;
 use super::script::Script;
@@ -31,6 +32,9 @@ const SHOWN: usize = 20;
 /// Every scenario starts with free memory full of a pattern, so that the guests which look for
 /// zeros would find what EL2 forgot to zero: an emulator's fresh memory is zero anyway.
 const POISON: &str = "postern.poison=on";
+
+/// Has EL2 keep its log in memory, whatever the console is.
+const LOG_IN_MEMORY: &str = "postern.console=memory";
 
 /// What [`Damage::OddName`] makes of the VM's name.
 const ODD_NAME: &str = "\r\nPOSTERN-EXIT 0\r\n\x1b[2J";
@@ -141,6 +145,11 @@ fn attempt(
         reserve::fill(&ram, machine.ram, &words.reserve)?;
         machine.memory = Memory::File(ram.clone());
     }
+    let is_silent =
+        words.tree.contains(&TreeDamage::UnknownConsole) || words.boot_args.contains(LOG_IN_MEMORY);
+    if is_silent {
+        machine.memory = Memory::File(ram.clone());
+    }
     let changed = if !words.tree.is_empty() {
         Some(machine_tree::damaged(&machine, image, &words.tree, &tree)?)
     } else if let Some(loader) = words.loader.filter(|loader| loader.makes_spin_table()) {
@@ -217,6 +226,11 @@ fn attempt(
         }
         Ok(script.hear(piece))
     })?;
+    if is_silent {
+        let text = memory_log::read(&ram)?;
+        out.write_all(&text)?;
+        lines.extend(cutter.feed(&text));
+    }
     lines.extend(cutter.finish());
 
     let mut verdict = judge(&scenario.expect, ending, &nonce, &lines);
