@@ -27,13 +27,13 @@ pub(crate) fn init(nonce: Option<&str>) -> bool {
 
 /// Says the machine-readable last word and switches the machine off. Codes: `hyp_abi::exit`.
 pub(crate) fn exit(code: u8) -> ! {
+    // Numbers that are printed while guests run are all of one type, so that one printer stays.
+    let (blank, nonce) = NONCE.get().map_or(("", ""), |nonce| (" ", nonce.as_str()));
+    console::last_words(format_args!("{EXIT_PREFIX} {}{blank}{nonce}\n", u64::from(code)));
     if matches!(code, BAD_INPUT | HYP_FAILED) && !console::is_attached() {
         // Switched off, the machine would not even show that something was wrong, and memory would forget it.
         halt(Halt::Unheard);
     }
-    // Numbers that are printed while guests run are all of one type, so that one printer stays.
-    let (blank, nonce) = NONCE.get().map_or(("", ""), |nonce| (" ", nonce.as_str()));
-    console::last_words(format_args!("{EXIT_PREFIX} {}{blank}{nonce}\n", u64::from(code)));
     firmware::system_off()
 }
 

@@ -1,6 +1,7 @@
 //! Devices that EL2 drives itself.
 
 mod cadence;
+mod geni;
 pub(crate) mod gic;
 mod gic_parts;
 mod gicv2;

@@ -3,6 +3,7 @@
 use hyp_core::tree::machine::{Console, ConsoleKind};
 
 use super::cadence::Cadence;
+use super::geni::Geni;
 use super::imx::Imx;
 use super::lpuart::Lpuart;
 use super::meson::Meson;
@@ -31,6 +32,8 @@ pub(crate) enum Uart {
     Meson(Meson),
     /// LPUART.
     Lpuart(Lpuart),
+    /// Qualcomm's.
+    Geni(Geni),
 }
 
 /// Does something with the [`Port`], of whatever type.
@@ -43,6 +46,7 @@ macro_rules! with_port {
             Uart::Ns16550($port) => $do,
             Uart::Meson($port) => $do,
             Uart::Lpuart($port) => $do,
+            Uart::Geni($port) => $do,
         }
     };
 }
@@ -60,6 +64,7 @@ impl Uart {
             ConsoleKind::Bcm2835Aux => Self::Ns16550(Ns16550::mini(mapped)?),
             ConsoleKind::Meson => Self::Meson(Meson::new(mapped)?),
             ConsoleKind::Lpuart(layout) => Self::Lpuart(Lpuart::new(mapped, layout)?),
+            ConsoleKind::Geni => Self::Geni(Geni::new(mapped)?),
             ConsoleKind::Unsupported(_) => return None,
         };
         uart.wait_idle();

@@ -145,6 +145,7 @@ fn driver(kind: ConsoleKind) -> &'static str {
         ConsoleKind::Bcm2835Aux => "mini UART",
         ConsoleKind::Meson => "Amlogic UART",
         ConsoleKind::Lpuart(_) => "LPUART",
+        ConsoleKind::Geni => "GENI UART",
         ConsoleKind::Unsupported(_) => "none",
     }
 }

@@ -1,6 +1,7 @@
 //! What the devices' registers look like: descriptions only, which `mmio.rs` lays over a device.
 
 pub(crate) mod cadence;
+pub(crate) mod geni;
 pub(crate) mod gicv2;
 pub(crate) mod gicv3;
 pub(crate) mod imx;

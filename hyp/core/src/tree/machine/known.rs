@@ -27,12 +27,13 @@ pub(super) enum Driver {
     LpuartOld,
     /// One that does not, of big-endian registers.
     LpuartBigEndian,
+    Geni,
 }
 
 /// The table; [`driver`] rules others out by their first letter. The bindings are the files of the parts.
 ///
 /// A table, because the compiler makes a comparison that it knows one side of into a row of its own instructions.
-static KNOWN: [(&[u8], Driver); 40] = [
+static KNOWN: [(&[u8], Driver); 41] = [
     (b"arm,gic-v3", Driver::GicV3),
     (b"arm,gic-v3-its", Driver::GicV3Its),
     (b"arm,gic-400", Driver::GicV2),
@@ -74,6 +75,7 @@ static KNOWN: [(&[u8], Driver); 40] = [
     (b"fsl,imx8qxp-lpuart", Driver::Lpuart),
     (b"fsl,ls1028a-lpuart", Driver::LpuartOld),
     (b"fsl,ls1021a-lpuart", Driver::LpuartBigEndian),
+    (b"qcom,geni-debug-uart", Driver::Geni),
 ];
 
 /// Values of `compatible` of the UARTs that there is a driver for.
@@ -89,7 +91,10 @@ pub fn uart_compatibles() -> impl Iterator<Item = &'static [u8]> {
 
 /// What a device that is compatible with this is driven by.
 pub(super) fn driver(compatible: &[u8]) -> Option<Driver> {
-    if !matches!(compatible.first(), Some(b'a'..=b'c' | b'f' | b'm' | b'n' | b's' | b't' | b'x')) {
+    if !matches!(
+        compatible.first(),
+        Some(b'a'..=b'c' | b'f' | b'm' | b'n' | b'q' | b's' | b't' | b'x')
+    ) {
         return None;
     }
     KNOWN.iter().find(|(name, _)| *name == compatible).map(|(_, driver)| *driver)
@@ -112,6 +117,7 @@ impl Driver {
             Self::Lpuart => lpuart(LpuartLayout::BEHIND_IDENTITY, false),
             Self::LpuartOld => lpuart(0, false),
             Self::LpuartBigEndian => lpuart(0, true),
+            Self::Geni => ConsoleKind::Geni,
         })
     }
 }
