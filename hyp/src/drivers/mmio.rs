@@ -9,7 +9,7 @@ use core::ops::Deref;
 
 use tock_registers::registers::ReadWrite;
 
-use super::registers::{cadence, geni, gicv2, gicv3, imx, lpuart, meson, pl011};
+use super::registers::{armada, cadence, geni, gicv2, gicv3, imx, lpuart, meson, pl011};
 
 /// What can be laid over a device's registers.
 ///
@@ -37,6 +37,8 @@ unsafe impl Layout for gicv3::Translator {}
 unsafe impl Layout for cadence::Block {}
 // SAFETY: as above.
 unsafe impl Layout for imx::Block {}
+// SAFETY: as above.
+unsafe impl Layout for armada::Block {}
 // SAFETY: as above.
 unsafe impl Layout for geni::Block {}
 // SAFETY: as above.

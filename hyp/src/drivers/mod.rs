@@ -1,5 +1,6 @@
 //! Devices that EL2 drives itself.
 
+mod armada;
 mod cadence;
 mod geni;
 pub(crate) mod gic;

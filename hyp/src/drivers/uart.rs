@@ -2,6 +2,7 @@
 
 use hyp_core::tree::machine::{Console, ConsoleKind};
 
+use super::armada::Armada;
 use super::cadence::Cadence;
 use super::geni::Geni;
 use super::imx::Imx;
@@ -34,6 +35,8 @@ pub(crate) enum Uart {
     Lpuart(Lpuart),
     /// Qualcomm's.
     Geni(Geni),
+    /// Armada 37xx's.
+    Armada(Armada),
 }
 
 /// Does something with the [`Port`], of whatever type.
@@ -47,6 +50,7 @@ macro_rules! with_port {
             Uart::Meson($port) => $do,
             Uart::Lpuart($port) => $do,
             Uart::Geni($port) => $do,
+            Uart::Armada($port) => $do,
         }
     };
 }
@@ -65,6 +69,7 @@ impl Uart {
             ConsoleKind::Meson => Self::Meson(Meson::new(mapped)?),
             ConsoleKind::Lpuart(layout) => Self::Lpuart(Lpuart::new(mapped, layout)?),
             ConsoleKind::Geni => Self::Geni(Geni::new(mapped)?),
+            ConsoleKind::Armada => Self::Armada(Armada::new(mapped)?),
             ConsoleKind::Unsupported(_) => return None,
         };
         uart.wait_idle();

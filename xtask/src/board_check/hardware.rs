@@ -146,6 +146,7 @@ fn driver(kind: ConsoleKind) -> &'static str {
         ConsoleKind::Meson => "Amlogic UART",
         ConsoleKind::Lpuart(_) => "LPUART",
         ConsoleKind::Geni => "GENI UART",
+        ConsoleKind::Armada => "Armada UART",
         ConsoleKind::Unsupported(_) => "none",
     }
 }

@@ -1,5 +1,6 @@
 //! What the devices' registers look like: descriptions only, which `mmio.rs` lays over a device.
 
+pub(crate) mod armada;
 pub(crate) mod cadence;
 pub(crate) mod geni;
 pub(crate) mod gicv2;

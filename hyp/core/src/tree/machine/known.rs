@@ -28,12 +28,13 @@ pub(super) enum Driver {
     /// One that does not, of big-endian registers.
     LpuartBigEndian,
     Geni,
+    Armada,
 }
 
 /// The table; [`driver`] rules others out by their first letter. The bindings are the files of the parts.
 ///
 /// A table, because the compiler makes a comparison that it knows one side of into a row of its own instructions.
-static KNOWN: [(&[u8], Driver); 41] = [
+static KNOWN: [(&[u8], Driver); 42] = [
     (b"arm,gic-v3", Driver::GicV3),
     (b"arm,gic-v3-its", Driver::GicV3Its),
     (b"arm,gic-400", Driver::GicV2),
@@ -76,6 +77,7 @@ static KNOWN: [(&[u8], Driver); 41] = [
     (b"fsl,ls1028a-lpuart", Driver::LpuartOld),
     (b"fsl,ls1021a-lpuart", Driver::LpuartBigEndian),
     (b"qcom,geni-debug-uart", Driver::Geni),
+    (b"marvell,armada-3700-uart", Driver::Armada),
 ];
 
 /// Values of `compatible` of the UARTs that there is a driver for.
@@ -118,6 +120,7 @@ impl Driver {
             Self::LpuartOld => lpuart(0, false),
             Self::LpuartBigEndian => lpuart(0, true),
             Self::Geni => ConsoleKind::Geni,
+            Self::Armada => ConsoleKind::Armada,
         })
     }
 }

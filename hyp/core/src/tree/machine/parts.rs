@@ -180,6 +180,8 @@ pub enum ConsoleKind {
     Meson,
     /// LPUART of i.MX and Layerscape (`fsl-lpuart.yaml`).
     Lpuart(LpuartLayout),
+    /// The first UART of Armada 37xx (`mvebu-uart.txt`).
+    Armada,
     /// Qualcomm's GENI serial engine as the UART that firmware debugs by (`qcom,serial-geni-qcom.yaml`).
     Geni,
     /// One that Postern has no driver for.

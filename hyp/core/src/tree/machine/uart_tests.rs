@@ -94,6 +94,7 @@ fn each_compatible_has_its_driver() {
         (b"fsl,ls1028a-lpuart\0", lpuart(0, false)),
         (b"fsl,ls1021a-lpuart\0", lpuart(0, true)),
         (b"qcom,geni-debug-uart\0", ConsoleKind::Geni),
+        (b"marvell,armada-3700-uart\0", ConsoleKind::Armada),
     ] {
         let console = console_of(uart("serial@1000", 0x1000, compatible, [])).unwrap();
         let expected = Console { kind, registers: range(0x1000, 0x100), interrupt: Some(37) };
