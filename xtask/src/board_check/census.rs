@@ -45,7 +45,7 @@ pub(super) fn command(save: bool) -> Result<u8> {
         let text = format!("{before}{BEGIN}\n\n{table}\n{END}{after}");
         fs::write(&path, text).with_context(|| format!("cannot write {DOCUMENT}"))?;
     }
-    let boots = reports.iter().filter(|report| report.boots).count();
+    let boots = reports.iter().filter(|report| report.passes()).count();
     println!("{boots} of {} trees pass", reports.len());
     let complaint = if save { None } else { complaint(recorded.trim(), &table, boots) };
     Ok(match complaint {
@@ -148,7 +148,7 @@ fn family(report: &Report) -> String {
 }
 
 fn table(version: &str, reports: &[Report]) -> String {
-    let boots = reports.iter().filter(|report| report.boots).count();
+    let boots = reports.iter().filter(|report| report.passes()).count();
     // Writing to a string does not fail.
     let mut out = String::new();
     let _ = writeln!(
@@ -161,7 +161,7 @@ fn table(version: &str, reports: &[Report]) -> String {
     out.push_str("| folder | trees | pass | what stops others |\n|---|---|---|---|\n");
     for (folder, trees) in tally(reports.iter().map(family)) {
         let own: Vec<&Report> = reports.iter().filter(|report| family(report) == folder).collect();
-        let pass = own.iter().filter(|report| report.boots).count();
+        let pass = own.iter().filter(|report| report.passes()).count();
         let first = own.iter().filter_map(|report| report.causes().next()).map(label);
         let _ = writeln!(out, "| `{folder}` | {trees} | {pass} | {} |", shown(&tally(first)));
     }

@@ -151,6 +151,10 @@ fn driver(kind: ConsoleKind) -> &'static str {
     }
 }
 
+/// What becomes of a machine without a console.
+const UNHEARD: &str = "VMs run, but nobody can type, and all that would be printed is kept in memory \
+                       (docs/debugging.md)";
+
 fn console(subject: &Subject<'_>, report: &mut Report) {
     match &subject.machine.console {
         None => {
@@ -160,19 +164,19 @@ fn console(subject: &Subject<'_>, report: &mut Report) {
                 true => "the tree has no UART".to_owned(),
                 false => format!("the tree has no UART with a driver: {}", uarts.join("; ")),
             };
-            let text = format!("{text}; drivers are there for {}", nodes::drivers());
-            report.stop(Cause::NoConsole, text, console_remedy(subject));
+            let text = format!("{text}: {UNHEARD}; drivers are there for {}", nodes::drivers());
+            report.impair(Cause::NoConsole, text, console_remedy(subject));
         }
         Some(console) => match console.kind {
             ConsoleKind::Unsupported(name) => {
                 let node = report.machine.stdout.as_ref();
                 let node = node.map_or_else(|| name.to_string(), shown);
                 let text = format!(
-                    "stdout-path is {node}, for which Postern has no driver, so nothing would be seen of \
-                     it; drivers are there for {}",
+                    "stdout-path is {node}, for which Postern has no driver: {UNHEARD}; drivers are there \
+                     for {}",
                     nodes::drivers()
                 );
-                report.stop(Cause::ConsoleWithoutDriver, text, console_remedy(subject));
+                report.impair(Cause::ConsoleWithoutDriver, text, console_remedy(subject));
             }
             kind => {
                 report.machine.console = Some(Uart {

@@ -30,7 +30,7 @@ use crate::build;
 use crate::payload::image_size;
 use cause::Cause;
 use places::Loads;
-use report::{Report, Severity};
+use report::{Report, Severity, Span};
 use subject::Subject;
 
 /// Bytes that are taken for a bundle of unknown size.
@@ -264,6 +264,9 @@ fn look(
     hardware::look(subject, report);
     let free = places::look(subject, loads, report);
     report.firmware_adds = nodes::missing(&subject.tree, subject.lists_memory);
+    if let (None, Some(log)) = (&report.machine.console, loads.log()) {
+        report.note("console", format!("the log will be at {}", Span::from(log).shown()));
+    }
     if loads.image_at.is_none() {
         let text = "neither --board nor --image-addr is given, so nothing is said about where \
                     things are loaded";

@@ -1,6 +1,6 @@
 //! What lies where once U-Boot has loaded everything: what collides, and what is left.
 
-use hyp_abi::exit;
+use hyp_abi::{exit, log};
 use hyp_core::addr::{BLOCK_2M, PAGE_SIZE, Pa};
 use hyp_core::memory::{FreeMemory, PaRange};
 use hyp_core::tree::Machine;
@@ -36,6 +36,20 @@ pub(super) struct Loads<'a> {
     pub(super) tree_at: Option<u64>,
     /// What is known of the board.
     pub(super) facts: Option<&'a Facts>,
+}
+
+impl Loads<'_> {
+    /// Where the image runs: `booti` moves one that is not at a 2 MiB boundary up to the next.
+    fn runs_at(&self) -> Option<u64> {
+        self.image_at?.checked_next_multiple_of(BLOCK_2M)
+    }
+
+    /// Where EL2's log will be if it is kept in memory.
+    pub(super) fn log(&self) -> Option<PaRange> {
+        let end = self.runs_at()?.checked_add(self.image_size)?;
+        let size = u64::try_from(log::SIZE).ok()?;
+        PaRange::new(Pa(end.checked_sub(size)?), size)
+    }
 }
 
 /// What one piece is to the boot.
@@ -136,8 +150,7 @@ fn pieces(machine: &Machine<'_>, loads: &Loads<'_>, report: &mut Report) -> Vec<
             }
         }
     };
-    // `booti` moves an image that is not at a 2 MiB boundary up to the next one.
-    let runs_at = loads.image_at.and_then(|at| at.checked_next_multiple_of(BLOCK_2M));
+    let runs_at = loads.runs_at();
     if runs_at != loads.image_at {
         add("image as loaded", loads.image_at, loads.image_file, Role::Passing);
     }

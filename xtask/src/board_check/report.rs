@@ -191,15 +191,19 @@ pub struct Finding {
 }
 
 impl Report {
-    /// Adds a finding that stops the boot, and what mends it.
+    /// Adds what stops the boot, and how to mend it.
     pub fn stop(&mut self, cause: Cause, text: impl Into<String>, remedy: impl Into<String>) {
-        self.findings.push(Finding {
-            severity: Severity::Stop,
-            topic: cause.topic(),
-            cause: Some(cause),
-            text: text.into(),
-            remedy: Some(remedy.into()),
-        });
+        self.caused(Severity::Stop, cause, text.into(), remedy.into());
+    }
+
+    /// Adds what lets the board boot, but not pass, and how to mend it.
+    pub fn impair(&mut self, cause: Cause, text: impl Into<String>, remedy: impl Into<String>) {
+        self.caused(Severity::Risk, cause, text.into(), remedy.into());
+    }
+
+    fn caused(&mut self, severity: Severity, cause: Cause, text: String, remedy: String) {
+        let (topic, cause, remedy) = (cause.topic(), Some(cause), Some(remedy));
+        self.findings.push(Finding { severity, topic, cause, text, remedy });
     }
 
     /// Adds a finding that may stop the boot; the tree alone cannot tell.
@@ -219,7 +223,7 @@ impl Report {
     /// Sorts the findings and draws the sum.
     pub fn conclude(mut self) -> Self {
         self.findings.sort_by_key(|finding| finding.severity);
-        self.boots = !self.findings.iter().any(|finding| finding.cause.is_some());
+        self.boots = !self.findings.iter().any(|finding| finding.severity == Severity::Stop);
         self
     }
 
@@ -229,7 +233,12 @@ impl Report {
         self.findings.iter().find(is_damage).map(|finding| finding.text.as_str())
     }
 
-    /// What stops the boot.
+    /// Whether it boots, and has a console that takes input.
+    pub fn passes(&self) -> bool {
+        self.causes().next().is_none()
+    }
+
+    /// What stops the boot, or leaves the board without a console.
     pub fn causes(&self) -> impl Iterator<Item = Cause> {
         self.findings.iter().filter_map(|finding| finding.cause)
     }

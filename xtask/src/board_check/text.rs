@@ -88,14 +88,14 @@ pub(super) fn lines(reports: &[Report]) -> String {
     for report in reports {
         let mut causes: Vec<_> = report.causes().map(Cause::name).collect();
         causes.dedup();
-        let (word, why) = match report.boots {
+        let (word, why) = match report.passes() {
             true => ("boots", String::new()),
             false => ("STOPS", format!(": {}", causes.join(", "))),
         };
         // Writing to a string does not fail.
         let _ = writeln!(out, "{word:<12}{}{why}", report.tree);
     }
-    let boots = reports.iter().filter(|report| report.boots).count();
+    let boots = reports.iter().filter(|report| report.passes()).count();
     let _ = writeln!(out, "\nverdict     {boots} of {} boot", reports.len());
     for (cause, count, _) in by_cause(reports) {
         let _ = writeln!(out, "{:<12}{count} by {}", "", cause.name());
