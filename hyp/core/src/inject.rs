@@ -187,13 +187,6 @@ pub const fn is_big_endian(pstate: u64, sctlr_el1: u64) -> bool {
     sctlr_el1 & selector != 0
 }
 
-/// Whether data accesses may be big-endian in any state of the guest.
-#[inline(always)]
-#[must_use]
-pub const fn may_be_big_endian(sctlr_el1: u64) -> bool {
-    sctlr_el1 & (sctlr::E0E | sctlr::EE) != 0
-}
-
 /// Whether the guest's CPACR_EL1 lets it use vector registers where it is (FPEN, bits 21:20). Without
 /// floating point it reads as zero.
 #[must_use]

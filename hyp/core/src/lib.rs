@@ -23,6 +23,7 @@ extern crate std;
 
 pub mod addr;
 pub mod bundle;
+pub mod bus;
 pub mod calls;
 pub mod console;
 pub mod errata;

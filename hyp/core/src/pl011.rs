@@ -111,6 +111,8 @@ pub struct Pl011 {
     imsc: u32,
     ris: u32,
     dmacr: u32,
+    /// The host was refused room.
+    is_awaited: bool,
 }
 
 impl Default for Pl011 {
@@ -137,14 +139,21 @@ impl Pl011 {
             imsc: 0,
             ris: 0,
             dmacr: 0,
+            is_awaited: false,
         }
     }
 
     /// A load at `offset` in the register page. Registers answer at their own offset, whatever the
     /// width; everything else reads as zero.
     pub fn read(&mut self, offset: u64, width: Width) -> u64 {
+        self.show(offset, width).unwrap_or_else(|| u64::from(self.receive()) & width.mask())
+    }
+
+    /// The same for one that changes nothing; `None` for one that takes a byte out.
+    #[must_use]
+    pub fn show(&self, offset: u64, width: Width) -> Option<u64> {
         let value = match offset {
-            reg::DR => self.receive(),
+            reg::DR => return None,
             reg::FR => self.flags(),
             reg::ILPR => self.ilpr,
             reg::IBRD => self.ibrd,
@@ -160,7 +169,7 @@ impl Pl011 {
             // No errors occur, so RSR is among the rest.
             _ => identification(offset),
         };
-        u64::from(value) & width.mask()
+        Some(u64::from(value) & width.mask())
     }
 
     /// A store at `offset` in the register page; without effect where nothing can be written.
@@ -211,6 +220,18 @@ impl Pl011 {
             return 0;
         }
         self.depth().saturating_sub(self.rx.len)
+    }
+
+    /// Whether [`Self::push_rx`] would take a byte now. If not, the host is to be told of room:
+    /// [`Self::has_room_again`].
+    pub fn offers_room(&mut self) -> bool {
+        self.is_awaited = self.rx_room() == 0;
+        !self.is_awaited
+    }
+
+    /// Whether there is room that the host was refused before; says so once.
+    pub fn has_room_again(&mut self) -> bool {
+        self.is_awaited && self.offers_room()
     }
 
     /// A byte comes in. `false` if there is no room for it: offer it again after the guest's

@@ -78,7 +78,7 @@ impl Uart {
     }
 
     /// Gives the transmit FIFO what it takes; `next` has no more when it says `None`.
-    pub(crate) fn fill(self, mut next: impl FnMut() -> Option<u8>) {
+    pub(crate) fn fill(&self, mut next: impl FnMut() -> Option<u8>) {
         with_port!(self, port => loop {
             let room = port.room();
             if room == 0 {
@@ -95,7 +95,7 @@ impl Uart {
     }
 
     /// Sends one byte, waiting for room.
-    pub(crate) fn put(self, byte: u8) {
+    pub(crate) fn put(&self, byte: u8) {
         with_port!(self, port => {
             wait_for(|| port.room() > 0 && injection::console_takes_byte());
             port.push(byte);
@@ -103,22 +103,22 @@ impl Uart {
     }
 
     /// Takes one byte that was received.
-    pub(crate) fn try_get(self) -> Option<u8> {
+    pub(crate) fn try_get(&self) -> Option<u8> {
         with_port!(self, port => port.pull())
     }
 
     /// Waits until the last byte is on the wire.
-    pub(crate) fn wait_idle(self) {
+    pub(crate) fn wait_idle(&self) {
         with_port!(self, port => wait_for(|| port.is_idle()));
     }
 
     /// See [`Port::set_interrupts`].
-    pub(crate) fn set_interrupts(self, receive: bool, transmit: bool) {
+    pub(crate) fn set_interrupts(&self, receive: bool, transmit: bool) {
         with_port!(self, port => port.set_interrupts(receive, transmit));
     }
 
     /// See [`Port::acknowledge`].
-    pub(crate) fn acknowledge(self) {
+    pub(crate) fn acknowledge(&self) {
         with_port!(self, port => port.acknowledge());
     }
 }

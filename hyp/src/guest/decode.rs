@@ -1,12 +1,12 @@
 //! Loads and stores without a syndrome in a normal VM: the instruction is read and decoded.
 
 use hyp_core::addr::{Ipa, Va};
+use hyp_core::bus::Answer;
 use hyp_core::esr::{Access, Direction, Width};
 use hyp_core::events::Reason;
 use hyp_core::fault::{Denied, Fault, FaultView, Span, admit, ipa_from_par};
 use hyp_core::inject::{self, AbortCause, Rights};
 use hyp_core::insn::{self, Effect, Image, Instruction, MOST_BYTES, REGISTER_31, Transfer};
-use hyp_core::vm::Emulated;
 
 use super::inject::{advance, refuse};
 use super::registers::GuestRegisters;
@@ -53,7 +53,7 @@ fn carry_out(vcpu: &mut Vcpu, fault: &Fault, instruction: &Instruction) -> Resul
     let (transfer, direction) = match &instruction.effect {
         Effect::Nothing => return Ok(true),
         Effect::Exclusive => {
-            let is_device = vcpu.state.vm.device(fault.ipa, 1).is_some();
+            let is_device = vcpu.state.vm.space.register(fault.ipa).is_some();
             let reason = if is_device { Reason::Unsupported } else { Reason::NoDevice };
             return Err(Denied::all_of(fault, reason));
         }
@@ -114,12 +114,11 @@ fn load_pieces(state: &State, span: &Span, transfer: &Transfer) -> Option<Image>
     let mut image = [0; MOST_BYTES];
     for (offset, width) in transfer.pieces() {
         match piece(state, span, offset, access(Direction::Read, width), 0)? {
-            Emulated::Loaded(value) => {
+            Answer::Done(value) => {
                 let bytes = value.to_le_bytes().into_iter().zip(0..width.bytes());
                 image.iter_mut().skip(offset).zip(bytes).for_each(|(to, (byte, _))| *to = byte);
             }
-            Emulated::Stored => {}
-            Emulated::Again => {
+            Answer::Again => {
                 cpu::yield_now();
                 return None;
             }
@@ -144,19 +143,13 @@ const fn access(direction: Direction, width: Width) -> Access {
 }
 
 /// Does `access` at `offset`; `None` where no device is there, which `admit` has ruled out.
-fn piece(
-    state: &State,
-    span: &Span,
-    offset: usize,
-    access: Access,
-    value: u64,
-) -> Option<Emulated> {
-    let device = state.vm.device(span.ipa(offset), access.width.bytes())?;
+fn piece(state: &State, span: &Span, offset: usize, access: Access, value: u64) -> Option<Answer> {
+    let register = state.vm.space.register(span.ipa(offset))?;
     if state.is_traced {
         tracing::first_use(state, span.ipa(offset), &access, value);
     }
     let mut iface = VirtualInterface::here();
-    Some(state.vm.emulate(state.index, device, &access, value, &Here, &mut iface))
+    Some(state.vm.access(state.index, register, access, value, &Here, &mut iface))
 }
 
 /// The instruction at the guest's PC; `None` where its page, or a table that leads to it, went away

@@ -1,53 +1,52 @@
 //! Accesses to the devices that EL2 emulates.
 
+use hyp_core::bus::{Answer, Register};
 use hyp_core::esr::{Access, Direction, PlainAccess};
 use hyp_core::fault::{load_result, store_value};
 use hyp_core::inject;
-use hyp_core::vm::{Device, Emulated};
 
+use super::inject::{advance, advance_aarch64};
 use super::shell::Here;
-use super::vcpu::{GuestVm, Vcpu};
+use super::vcpu::Vcpu;
 use crate::arch::{cpu, sysreg};
 use crate::drivers::virtual_interface::VirtualInterface;
 
-/// Does `access` on `device`, if that takes nothing but the guest's
-/// register: constants are read so, and stores of nothing. `false`, with nothing done, if not.
-#[inline(always)]
-pub(crate) fn perform_at_once(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> bool {
-    let register = access.register();
-    match access.direction() {
-        Direction::Read => match vcpu.state.vm.constant(device, access.width()) {
-            // All of the register: what is not loaded becomes zero.
-            Some(value) => vcpu.frame.set(register, value),
-            None => return false,
-        },
-        Direction::Write => {
-            let value = vcpu.frame.get(register) & access.width().mask();
-            if !GuestVm::is_idle_store(device, access.width(), value) {
-                return false;
-            }
-        }
+/// Does `access` on `register` and steps past the instruction. Where another CPU has to answer first,
+/// the guest executes it once more.
+pub(crate) fn perform(vcpu: &mut Vcpu, register: Register, access: Access) {
+    let big_endian = inject::is_big_endian(sysreg::spsr_el2(), sysreg::sctlr_el1());
+    let operand = usize::from(access.register);
+    let value = store_value(&access, vcpu.frame.get(operand), big_endian);
+    let Some(loaded) = ask(vcpu, register, access, value) else { return };
+    if access.direction == Direction::Read {
+        vcpu.frame.set(operand, load_result(&access, loaded, big_endian));
     }
-    true
+    advance(vcpu);
 }
 
-/// Does `access` on `device`; `false` where another CPU has to answer first and the guest has to
-/// execute the instruction once more.
-pub(crate) fn perform(vcpu: &mut Vcpu, device: Device, access: &Access) -> bool {
-    let big_endian = inject::is_big_endian(sysreg::spsr_el2(), sysreg::sctlr_el1());
-    let register = usize::from(access.register);
-    let value = match access.direction {
-        Direction::Write => store_value(access, vcpu.frame.get(register), big_endian),
+/// The same for one in AArch64 state that moves a value as it is.
+#[inline(always)]
+pub(crate) fn perform_plain(vcpu: &mut Vcpu, register: Register, access: PlainAccess) {
+    let operand = access.register();
+    let value = match access.direction() {
+        Direction::Write => vcpu.frame.get(operand) & access.width().mask(),
         Direction::Read => 0,
     };
+    let Some(loaded) = ask(vcpu, register, access.access(), value) else { return };
+    if access.direction() == Direction::Read {
+        vcpu.frame.set(operand, loaded);
+    }
+    advance_aarch64(vcpu);
+}
+
+#[inline(always)]
+fn ask(vcpu: &Vcpu, register: Register, access: Access, value: u64) -> Option<u64> {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
-    match vm.emulate(index, device, access, value, &Here, &mut VirtualInterface::here()) {
-        Emulated::Loaded(raw) => vcpu.frame.set(register, load_result(access, raw, big_endian)),
-        Emulated::Stored => {}
-        Emulated::Again => {
+    match vm.access(index, register, access, value, &Here, &mut VirtualInterface::here()) {
+        Answer::Done(loaded) => Some(loaded),
+        Answer::Again => {
             cpu::yield_now();
-            return false;
+            None
         }
     }
-    true
 }

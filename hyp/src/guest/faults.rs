@@ -1,6 +1,7 @@
 //! Stage-2 faults.
 
 use hyp_core::addr::{Ipa, Va};
+use hyp_core::bus::Register;
 use hyp_core::esr::{DataAbort, Direction, FetchAbort, PlainAccess};
 use hyp_core::fault::{
     AddressSource, Fault, Stage1, Verdict, address_source, ipa_from_hpfar, ipa_from_par, judge,
@@ -8,12 +9,11 @@ use hyp_core::fault::{
 use hyp_core::guard::DeviceError;
 use hyp_core::inject::{self, AbortCause, Exception};
 use hyp_core::memory::Populated;
-use hyp_core::vm::Device;
 
 use super::decode;
 use super::emulate;
 use super::ghost;
-use super::inject::{advance, advance_aarch64, refuse, refuse_unguarded};
+use super::inject::{advance, refuse, refuse_unguarded};
 use super::power;
 use super::stuck;
 use super::tracing;
@@ -34,7 +34,11 @@ pub(crate) enum Lane {
 #[inline(always)]
 pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> Lane {
     let Some(access) = PlainAccess::from_iss(esr) else { return Lane::Long };
-    if vcpu.state.long_road || inject::is_aarch32(sysreg::spsr_el2()) {
+    let pstate = sysreg::spsr_el2();
+    if vcpu.state.long_road
+        || inject::is_aarch32(pstate)
+        || inject::is_big_endian(pstate, sysreg::sctlr_el1())
+    {
         return Lane::Long;
     }
     let ipa = ipa_from_hpfar(sysreg::hpfar_el2(), sysreg::far_el2());
@@ -43,25 +47,11 @@ pub(crate) fn described(vcpu: &mut Vcpu, esr: u64) -> Lane {
     }
     ghost::described(vcpu, ipa, access);
     // What is not done at once is the last thing that is called: so no register is saved for it.
-    let Some(device) = vcpu.state.vm.open_device(ipa, access.width()) else {
+    let Some(register) = vcpu.state.vm.space.open_register(ipa, access.width()) else {
         return refuse_at_once(vcpu, ipa, access);
     };
     ghost::reaches(vcpu);
-    if inject::may_be_big_endian(sysreg::sctlr_el1())
-        || !emulate::perform_at_once(vcpu, device, access)
-    {
-        return perform_described(vcpu, device, access);
-    }
-    advance_aarch64(vcpu);
-    Lane::Done
-}
-
-/// As [`emulate::perform`], with the step past the instruction.
-#[inline(never)]
-fn perform_described(vcpu: &mut Vcpu, device: Device, access: PlainAccess) -> Lane {
-    if emulate::perform(vcpu, device, &access.access()) {
-        advance_aarch64(vcpu);
-    }
+    emulate::perform_plain(vcpu, register, access);
     Lane::Done
 }
 
@@ -149,9 +139,7 @@ fn fault(vcpu: &'static mut Vcpu, fault: &Fault) {
         Verdict::Abort { exception, reason } => refuse(vcpu, fault, exception, reason),
         Verdict::Emulate { device, access } => {
             tracing::access(vcpu, fault.ipa, &access);
-            if emulate::perform(vcpu, device, &access) {
-                advance(vcpu);
-            }
+            emulate::perform(vcpu, device, access);
         }
         Verdict::Decode => decode::undescribed(vcpu, fault),
     }

@@ -22,13 +22,13 @@ use ::ghost::model::{Access, Answer, Conduit, Event, Kind};
 use ::ghost::{Cause, Deed, Section, Space, is_psci};
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::VmDescription;
+use hyp_core::bus::Register;
 use hyp_core::calls::Outcome;
 use hyp_core::esr::{self, PlainAccess};
 use hyp_core::fault::{self, Fault, Verdict};
 use hyp_core::inject::{self, GuestState};
 use hyp_core::memory::SpaceLayout;
 use hyp_core::tree::machine::Machine;
-use hyp_core::vm::Device;
 
 use super::instance::Instance;
 use super::vcpu::{GuestVm, Vcpu};
@@ -171,8 +171,8 @@ pub(super) fn refused(vcpu: &Vcpu) {
 pub(super) fn fault(
     vcpu: &Vcpu,
     fault: &Fault,
-    op: impl FnOnce() -> Verdict<Device>,
-) -> Verdict<Device> {
+    op: impl FnOnce() -> Verdict<Register>,
+) -> Verdict<Register> {
     let (vm, index) = (vcpu.state.vm, vcpu.state.index);
     if !matches!(
         fault.cause,

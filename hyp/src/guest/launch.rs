@@ -10,10 +10,10 @@ use hyp_abi::vplatform::{
 };
 use hyp_core::addr::Ipa;
 use hyp_core::bundle::{self, Bundle, SmcPolicy, VmDescription};
+use hyp_core::bus::{Device, Entry};
 use hyp_core::features::{Dialect, FeatureOptions, Features};
 use hyp_core::memory::{
-    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, FreeMemory, IpaRange, SpaceLayout,
-    place_memory,
+    AddressSpace, AssignedDevice, FreeMemory, IpaRange, SpaceLayout, place_memory,
 };
 use hyp_core::psci::Start;
 use hyp_core::stage2::{DeviceType, VmidAllocator};
@@ -163,17 +163,16 @@ fn place_devices(
     machine: &Machine<'_>,
     vcpus: usize,
 ) -> Result<(), &'static str> {
-    let mut emulate = |base, size, kind| match IpaRange::new(Ipa(base), size) {
-        Some(ipa) => layout
-            .emulated
-            .try_push(EmulatedWindow { ipa, kind })
-            .map_err(|_| "too many emulated devices"),
+    let mut emulate = |base, size, device| match IpaRange::new(Ipa(base), size) {
+        Some(ipa) => {
+            layout.bus.try_push(Entry { ipa, device }).map_err(|_| "too many emulated devices")
+        }
         None => Ok(()),
     };
     match &machine.gic {
         Some(Gic::V2(gic)) => {
-            emulate(GICD_BASE, GICD_SIZE, EmulatedKind::DistributorV2)?;
-            emulate(GICC_DIR, GICC_SIZE - (GICC_DIR - GICC_BASE), EmulatedKind::Deactivation)?;
+            emulate(GICD_BASE, GICD_SIZE, Device::DISTRIBUTOR)?;
+            emulate(GICC_DIR, GICC_SIZE - (GICC_DIR - GICC_BASE), Device::Deactivation)?;
             let ipa = IpaRange::new(Ipa(GICC_BASE), GICC_DIR - GICC_BASE);
             let (Some(frame), Some(ipa)) = (gic.virtual_cpu, ipa) else {
                 return Err("the machine's GICv2 has no GICV frame");
@@ -186,16 +185,12 @@ fn place_devices(
             layout.devices.try_push(interface).map_err(|_| "too many devices")?;
         }
         _ => {
-            emulate(GICD_BASE, GICD_SIZE, EmulatedKind::Distributor)?;
-            emulate(
-                GICR_BASE,
-                GICR_STRIDE.saturating_mul(vcpus as u64),
-                EmulatedKind::Redistributors,
-            )?;
+            emulate(GICD_BASE, GICD_SIZE, Device::DISTRIBUTOR)?;
+            emulate(GICR_BASE, GICR_STRIDE.saturating_mul(vcpus as u64), Device::REDISTRIBUTORS)?;
         }
     }
     // Looked up in this order, and the console is asked less often.
-    emulate(UART_BASE, UART_SIZE, EmulatedKind::Console)
+    emulate(UART_BASE, UART_SIZE, Device::Console)
 }
 
 fn describe(instance: &Instance) {

@@ -117,8 +117,8 @@ pub(crate) fn made(description: &VmDescription<'_>, features: Features, layout: 
     for image in description.images.iter().chain([&description.tree.image]) {
         range(image.ipa, image.data.len() as u64, Range::Loaded);
     }
-    for window in &layout.emulated {
-        range(window.ipa.base(), window.ipa.size(), Range::Emulated);
+    for entry in &layout.bus {
+        range(entry.ipa.base(), entry.ipa.size(), Range::Emulated);
     }
     for device in &layout.devices {
         range(device.ipa.base(), device.ipa.size(), Range::Assigned);

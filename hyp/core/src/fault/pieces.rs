@@ -1,7 +1,7 @@
 //! Accesses that the hardware did not describe, piece by piece: an instruction may move up to 64
 //! bytes, and they may lie in two pages.
 
-use super::road::{FaultView, undescribed};
+use super::road::{FaultView, are_open, undescribed};
 use super::{Fault, Kind};
 use crate::addr::{Ipa, PAGE_SIZE, Va};
 use crate::esr::{Direction, Width};
@@ -119,11 +119,10 @@ pub fn admit<V: FaultView>(
         }
         let crosses = ipa.page_offset() > PAGE_SIZE.saturating_sub(bytes);
         let last = offset.saturating_add(usize::try_from(bytes).unwrap_or(1).saturating_sub(1));
-        let is_guarded = || view.is_guarded(ipa) && (!crosses || view.is_guarded(span.ipa(last)));
-        if view.is_enrolled() && !is_guarded() {
+        if !are_open(view, ipa, span.ipa(last)) {
             return deny(Reason::Unguarded);
         }
-        if crosses || view.device(ipa, bytes).is_none() {
+        if crosses || view.device(ipa).is_none() {
             return deny(Reason::NoDevice);
         }
     }

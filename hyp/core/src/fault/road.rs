@@ -1,7 +1,7 @@
 //! The road of one access that stage 2 refused.
 
 use super::{Fault, Kind, Use};
-use crate::addr::{Ipa, PAGE_SIZE};
+use crate::addr::Ipa;
 use crate::esr::{Access, Cause};
 use crate::events::Reason;
 use crate::inject::{AbortCause, Exception};
@@ -26,14 +26,12 @@ pub trait FaultView {
     fn leaf(&self, ipa: Ipa, needed: Use) -> LeafState;
     /// Whether the VM's memory map declares memory at `ipa`, populated or not.
     fn is_memory(&self, ipa: Ipa) -> bool;
-    /// Whether unguarded accesses outside memory abort.
-    fn is_enrolled(&self) -> bool;
-    /// Whether the page of `ipa` carries a guard mark.
-    fn is_guarded(&self, ipa: Ipa) -> bool;
+    /// Whether the guard lets an access outside memory to the page of `ipa` go on.
+    fn is_open(&self, ipa: Ipa) -> bool;
     /// Whether the VM is protected.
     fn is_protected(&self) -> bool;
-    /// The emulated device whose registers hold all of `bytes` bytes from `ipa`, if there is one.
-    fn device(&self, ipa: Ipa, bytes: u64) -> Option<Self::Device>;
+    /// The emulated device whose register is at `ipa`, if there is one. Devices have whole pages.
+    fn device(&self, ipa: Ipa) -> Option<Self::Device>;
     /// Whether `ipa` is a register of an assigned device.
     fn is_assigned(&self, ipa: Ipa) -> bool;
 }
@@ -114,7 +112,7 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
         Kind::Data { .. } if leaf == LeafState::Denies => abort(fault, Reason::Permission),
         // The guard asks about the page even where no access is described: a page that was
         // never guarded aborts for that reason and not for the instruction's form.
-        Kind::Data { access: None, .. } if !is_allowed(view, fault.ipa, 1) => {
+        Kind::Data { access: None, .. } if !view.is_open(fault.ipa) => {
             abort(fault, Reason::Unguarded)
         }
         Kind::Data { access: None, .. } if view.is_assigned(fault.ipa) => Verdict::MapDevice,
@@ -129,35 +127,27 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
 /// Why an access to `ipa`, off memory, is refused that the hardware did not describe: for its form, if
 /// another form could reach something there.
 pub(super) fn undescribed<V: FaultView>(view: &V, ipa: Ipa) -> Reason {
-    let is_device = view.device(ipa, 1).is_some() || view.is_assigned(ipa);
+    let is_device = view.device(ipa).is_some() || view.is_assigned(ipa);
     if is_device { Reason::NoSyndrome } else { Reason::NoDevice }
 }
 
 /// The answer to a fault off memory whose access the hardware describes.
 fn judge_described<V: FaultView>(view: &V, fault: &Fault, access: Access) -> Verdict<V::Device> {
-    let bytes = access.width.bytes();
-    if !is_allowed(view, fault.ipa, bytes) {
+    let last = Ipa(fault.ipa.get().saturating_add(access.width.bytes().saturating_sub(1)));
+    if !are_open(view, fault.ipa, last) {
         return abort(fault, Reason::Unguarded);
     }
     // What lies behind the page's end is the next page of the guest's choice, and no register.
-    let crosses = fault.ipa.page_offset() > PAGE_SIZE.saturating_sub(bytes);
-    match view.device(fault.ipa, bytes).filter(|_| !crosses) {
+    match view.device(fault.ipa).filter(|_| last.page() == fault.ipa.page()) {
         Some(device) => Verdict::Emulate { device, access },
         None if view.is_assigned(fault.ipa) => Verdict::MapDevice,
         None => abort(fault, Reason::NoDevice),
     }
 }
 
-/// Whether the guard lets an access to `bytes` bytes, 1 to 8, from `ipa` go on: the VM is not
-/// enrolled, or the pages of both the first and the last byte are guarded.
-fn is_allowed<V: FaultView>(view: &V, ipa: Ipa, bytes: u64) -> bool {
-    if !view.is_enrolled() {
-        return true;
-    }
-    let Some(last) = ipa.checked_add(bytes.saturating_sub(1)) else {
-        return false;
-    };
-    view.is_guarded(ipa) && (last.page() == ipa.page() || view.is_guarded(last))
+/// Whether the guard lets an access from `first` to `last`, which lie in one page or in two, go on.
+pub(super) fn are_open<V: FaultView>(view: &V, first: Ipa, last: Ipa) -> bool {
+    view.is_open(first) && (last.page() == first.page() || view.is_open(last))
 }
 
 /// The abort that belongs to `fault`.

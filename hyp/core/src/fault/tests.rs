@@ -30,6 +30,12 @@ const ASSIGNED: u64 = 0x0c00_0000;
 /// Another one, not mapped yet and not guarded.
 const UNTOUCHED: u64 = 0x0c00_1000;
 
+impl Vm {
+    fn is_guarded(&self, ipa: Ipa) -> bool {
+        [DEVICE, EMPTY].contains(&ipa.page().0)
+    }
+}
+
 impl FaultView for Vm {
     type Device = u64;
 
@@ -46,21 +52,16 @@ impl FaultView for Vm {
         (RAM..RAM + 0x3000).contains(&ipa.0)
     }
 
-    fn is_enrolled(&self) -> bool {
-        self.is_enrolled
-    }
-
-    fn is_guarded(&self, ipa: Ipa) -> bool {
-        [DEVICE, EMPTY].contains(&ipa.page().0)
+    fn is_open(&self, ipa: Ipa) -> bool {
+        !self.is_enrolled || self.is_guarded(ipa)
     }
 
     fn is_protected(&self) -> bool {
         self.is_protected
     }
 
-    fn device(&self, ipa: Ipa, bytes: u64) -> Option<u64> {
-        let inside = |base| ipa.0 >= base && ipa.0 + bytes <= base + 0x1000;
-        [DEVICE, FORGOTTEN].into_iter().find(|&base| inside(base))
+    fn device(&self, ipa: Ipa) -> Option<u64> {
+        [DEVICE, FORGOTTEN].into_iter().find(|&base| ipa.page().0 == base)
     }
 
     fn is_assigned(&self, ipa: Ipa) -> bool {

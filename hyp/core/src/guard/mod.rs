@@ -5,14 +5,15 @@
 //! calls are those of `Documentation/virt/kvm/arm/mmio-guard.rst` in Android's kernel; their wire
 //! codes belong to the call router.
 
-pub(crate) mod cache;
 #[cfg(test)]
 mod tests;
 
 use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE};
-use crate::memory::{AddressSpace, EmulatedKind, Writer};
+use crate::bus::Register;
+use crate::esr::Width;
+use crate::memory::{AddressSpace, Writer};
 use crate::ports::Ports;
 use crate::stage2::{DeviceType, EditError, Editor, Leaf, LeafEntry, Level, PageState, Purpose};
 use crate::sync::Ordering;
@@ -111,32 +112,45 @@ impl<P: Ports> AddressSpace<P> {
     /// nor guarded. Takes no lock. A `false` says nothing.
     #[inline(always)]
     pub fn is_plainly_unguarded(&self, ipa: Ipa) -> bool {
-        self.is_enrolled()
-            && self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_empty())
-            && !self.is_memory(ipa)
+        !self.lets(|| {
+            self.is_memory(ipa)
+                || !self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_empty())
+        })
     }
 
     /// Whether the granule of `ipa` is guarded. Takes no lock.
     #[inline]
     pub fn is_guarded(&self, ipa: Ipa) -> bool {
-        match self.cache.get(ipa) {
-            Some(guarded) => guarded,
+        match self.bus.find(ipa) {
+            Some(found) => found.is_guarded,
             None => self.leaf_is_guarded(ipa),
         }
     }
 
-    /// The emulated device and the offset of its register at `ipa`, if the guard lets an access to
-    /// that page go on. Takes no lock and walks no tables.
-    #[inline(always)]
-    pub fn open_device(&self, ipa: Ipa) -> Option<(EmulatedKind, u64)> {
-        let (kind, offset, is_guarded) = self.cache.find(ipa)?;
-        (is_guarded || !self.is_enrolled()).then_some((kind, offset))
+    /// Whether the guard lets an access outside memory to the granule of `ipa` go on. Takes no lock.
+    pub fn is_open(&self, ipa: Ipa) -> bool {
+        self.lets(|| self.is_guarded(ipa))
     }
 
-    /// The emulated device whose registers hold all of `bytes` bytes from `ipa`, and the offset of
-    /// the first, whatever the guard says.
-    pub fn emulated_at(&self, ipa: Ipa, bytes: u64) -> Option<(EmulatedKind, u64)> {
-        self.cache.device(ipa, bytes)
+    /// The register on the bus that an aligned access of `width` to `ipa` may use; `None` where there
+    /// is none or the guard refuses. Takes no lock and walks no tables.
+    #[inline(always)]
+    pub fn open_register(&self, ipa: Ipa, width: Width) -> Option<Register> {
+        // An aligned access lies in one page.
+        let found = self.bus.find(ipa).filter(|_| ipa.is_aligned(width.bytes()))?;
+        self.lets(|| found.is_guarded).then_some(found.register)
+    }
+
+    /// The register on the bus at `ipa`, whatever the guard says.
+    pub fn register(&self, ipa: Ipa) -> Option<Register> {
+        self.bus.find(ipa).map(|found| found.register)
+    }
+
+    /// The guard's rule: an access outside memory goes on where the VM has not enrolled or the page is
+    /// guarded.
+    #[inline(always)]
+    fn lets(&self, is_guarded: impl FnOnce() -> bool) -> bool {
+        !self.is_enrolled() || is_guarded()
     }
 
     #[inline(never)]
@@ -155,8 +169,8 @@ impl<P: Ports> AddressSpace<P> {
     #[inline(always)]
     pub fn guard_map_at_once(&self, ipa: Ipa) -> Result<(), GuardError> {
         self.check_call(ipa)?;
-        let is_done = match self.cache.get(ipa) {
-            Some(is_guarded) => is_guarded,
+        let is_done = match self.bus.find(ipa) {
+            Some(found) => found.is_guarded,
             None => self.mark_in_place(ipa),
         };
         if is_done { Ok(()) } else { self.guard_map_slowly(ipa, None) }
@@ -230,7 +244,7 @@ impl<P: Ports> AddressSpace<P> {
         if !slot.clear_mark() {
             editor.take_page(ipa, PageState::GuardedDevice).map_err(GuardError::Tables)?;
         }
-        self.cache.set(ipa, false);
+        self.bus.set_guarded(ipa, false);
         Ok(())
     }
 
@@ -317,7 +331,7 @@ impl<P: Ports> AddressSpace<P> {
                 editor.map_leaf(ipa, Level::L3, leaf, Purpose::Marks)?;
             }
         }
-        self.cache.set(ipa, true);
+        self.bus.set_guarded(ipa, true);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE, Pa};
+use crate::bus::{Entry, MAX_ENTRIES, MAX_PAGES};
 use crate::memory::{IpaRange, MemoryMap, PaRange};
 use crate::stage2::{DeviceType, EditError, Geometry, Level, Vmid};
 use crate::vm_type::VmType;
@@ -14,10 +15,6 @@ pub const MARK_TABLES: u64 = 256;
 pub const MAX_GUARDED: usize = 16;
 /// The most devices assigned to a VM.
 pub const MAX_DEVICES: usize = 16;
-/// The most windows of devices that EL2 emulates.
-pub const MAX_EMULATED: usize = 4;
-/// The most pages that they have in all.
-pub(crate) const MAX_EMULATED_PAGES: usize = 512;
 
 /// Registers of a real device that a VM may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,30 +37,6 @@ impl AssignedDevice {
     }
 }
 
-/// What answers in a window that EL2 emulates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmulatedKind {
-    /// GICv3 distributor.
-    Distributor,
-    /// GICv3 redistributors, the first vCPU's first.
-    Redistributors,
-    /// GICv2 distributor.
-    DistributorV2,
-    /// A GICv2's CPU interface behind its first page.
-    Deactivation,
-    /// The console.
-    Console,
-}
-
-/// Registers that EL2 emulates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EmulatedWindow {
-    /// Where the VM sees them: whole pages.
-    pub ipa: IpaRange,
-    /// Whose they are.
-    pub kind: EmulatedKind,
-}
-
 /// What an address space is made from: the VM's description, with addresses found.
 #[derive(Debug, Clone)]
 pub struct SpaceLayout {
@@ -77,9 +50,8 @@ pub struct SpaceLayout {
     pub guarded: ArrayVec<IpaRange, MAX_GUARDED>,
     /// Real devices it may use.
     pub devices: ArrayVec<AssignedDevice, MAX_DEVICES>,
-    /// Windows of devices that EL2 emulates; their guard state is kept at hand. Looked up in this
-    /// order.
-    pub emulated: ArrayVec<EmulatedWindow, MAX_EMULATED>,
+    /// Devices that EL2 emulates, looked up in this order.
+    pub bus: ArrayVec<Entry, MAX_ENTRIES>,
 }
 
 /// Why an address space cannot be made.
@@ -93,18 +65,18 @@ pub enum SpaceError {
         /// The VM's IPA size.
         bits: u64,
     },
-    /// A guarded range, a device or an emulated window is not made of whole pages.
+    /// A guarded range, a device or an entry of the bus is not made of whole pages.
     /// For a device that also means where it really lies.
     #[error("{0} is not made of whole 4 KiB pages")]
     Unaligned(IpaRange),
-    /// A guarded range, a device or an emulated window lies on the VM's memory.
+    /// A guarded range, a device or an entry of the bus lies on the VM's memory.
     #[error("{0} is declared as a device and lies on the VM's memory")]
     OnMemory(IpaRange),
-    /// Two devices, or a device and an emulated window, overlap.
+    /// Two devices, assigned or emulated, overlap.
     #[error("two devices of the VM overlap at {0}")]
     Overlap(IpaRange),
-    /// Emulated windows have more pages than there are cached bits.
-    #[error("emulated windows have more than {0} pages")]
+    /// The devices that EL2 emulates have more pages than the bus.
+    #[error("the devices that EL2 emulates have more than {0} pages")]
     TooManyPages(usize),
     /// The extent for the tables is too small or not aligned.
     #[error("tables need {need:#x} bytes aligned to {align:#x}; they were given {have}")]
@@ -131,7 +103,7 @@ impl SpaceLayout {
             memory,
             guarded: ArrayVec::new(),
             devices: ArrayVec::new(),
-            emulated: ArrayVec::new(),
+            bus: ArrayVec::new(),
         }
     }
 
@@ -181,7 +153,7 @@ impl SpaceLayout {
     #[inline(never)]
     pub(super) fn check(&self, frames: PaRange) -> Result<Geometry, SpaceError> {
         let geometry = self.geometry()?;
-        let mut devices: ArrayVec<IpaRange, { MAX_DEVICES + MAX_EMULATED }> = ArrayVec::new();
+        let mut devices: ArrayVec<IpaRange, { MAX_DEVICES + MAX_ENTRIES }> = ArrayVec::new();
         for device in &self.devices {
             // All that can be listed fit in here, and in what follows.
             let _full = devices.try_push(device.ipa);
@@ -190,8 +162,8 @@ impl SpaceLayout {
                 return Err(SpaceError::Unaligned(device.ipa));
             }
         }
-        for window in &self.emulated {
-            let _full = devices.try_push(window.ipa);
+        for entry in &self.bus {
+            let _full = devices.try_push(entry.ipa);
         }
         for range in devices.iter().chain(&self.guarded) {
             in_range(geometry, *range)?;
@@ -207,10 +179,9 @@ impl SpaceLayout {
                 return Err(SpaceError::Overlap(range));
             }
         }
-        let pages =
-            |sum: u64, window: &EmulatedWindow| sum.saturating_add(window.ipa.size() / PAGE_SIZE);
-        if self.emulated.iter().fold(0, pages) > MAX_EMULATED_PAGES as u64 {
-            return Err(SpaceError::TooManyPages(MAX_EMULATED_PAGES));
+        let pages = |sum: u64, entry: &Entry| sum.saturating_add(entry.ipa.size() / PAGE_SIZE);
+        if self.bus.iter().fold(0, pages) > MAX_PAGES as u64 {
+            return Err(SpaceError::TooManyPages(MAX_PAGES));
         }
         let (need, align) = self.tables_in(geometry);
         if frames.size() < need || !frames.base().is_aligned(align) {

@@ -15,11 +15,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use layout::MAX_EMULATED_PAGES;
-pub use layout::{
-    AssignedDevice, EmulatedKind, EmulatedWindow, MARK_TABLES, MAX_DEVICES, MAX_EMULATED,
-    MAX_GUARDED, SpaceError, SpaceLayout,
-};
+pub use layout::{AssignedDevice, MARK_TABLES, MAX_DEVICES, MAX_GUARDED, SpaceError, SpaceLayout};
 pub use map::{Extent, MAX_EXTENTS, MapError, MemoryMap};
 pub use owner::{MAX_OWNED, Owner, OwnerError, OwnerTable};
 pub use physical::{FreeMemory, MAX_FREE, PhysicalError};

@@ -2,7 +2,7 @@
 //!
 //! Invariants, kept under the writer lock: memory is mapped by owned or shared leaves and never
 //! carries a mark; a mark or a guarded device's leaf exists for exactly the granules the VM has
-//! guarded; the cached bits of emulated devices say what the leaves say.
+//! guarded; the flags of the bus say what the leaves say.
 //!
 //! What is asked on every access ([`AddressSpace::lookup`], [`AddressSpace::is_guarded`]) takes
 //! no lock. Calls of the guard are in [`crate::guard`], calls of sharing in [`crate::share`].
@@ -10,7 +10,7 @@
 use core::ops::{Deref, DerefMut};
 
 use crate::addr::{Ipa, PAGE_SIZE, Pa};
-use crate::guard::cache::GuardCache;
+use crate::bus::Bus;
 use crate::memory::claims::Claims;
 use crate::memory::{AssignedDevice, MARK_TABLES, MemoryMap, PaRange, SpaceError, SpaceLayout};
 use crate::ports::Ports;
@@ -74,7 +74,7 @@ pub struct AddressSpace<P> {
     pub(crate) enrolled: AtomicBool,
     /// The VM has guarded a page itself.
     pub(crate) guards: AtomicBool,
-    pub(crate) cache: GuardCache,
+    pub(crate) bus: Bus,
     writer: TicketMutex<Writer>,
 }
 
@@ -97,7 +97,7 @@ impl<P: Ports> AddressSpace<P> {
         );
         let space = Self {
             tables: Tables::new(frames.base(), geometry, layout.vmid),
-            cache: GuardCache::new(&layout.emulated),
+            bus: Bus::new(&layout.bus),
             enrolled: AtomicBool::new(false),
             guards: AtomicBool::new(false),
             writer: TicketMutex::new(Writer { pool, claims: Claims::new() }),
@@ -136,7 +136,7 @@ impl<P: Ports> AddressSpace<P> {
         self.ports.invalidate_vmid(self.tables.vmid());
         pool.reset();
         claims.clear();
-        self.cache.clear();
+        self.bus.clear();
         self.guards.store(false, Ordering::Relaxed);
         self.enrolled.store(self.layout.vm_type.is_protected(), Ordering::Release);
         let mut editor = Editor::new(self.tables, &self.ports, pool);

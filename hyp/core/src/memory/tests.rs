@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::addr::{BLOCK_2M, Ipa, PAGE_SIZE, Pa};
+use crate::bus::Device;
 use crate::guard::GuardError;
 use crate::share::ShareError;
 use crate::stage2::{Leaf, PageState};
@@ -480,11 +481,11 @@ fn a_layout_that_contradicts_itself_is_refused() {
         Err(SpaceError::Unaligned(range(0x100, 0x1000)))
     );
     assert_eq!(
-        make(|layout| layout.emulated.push(window(DEVICE, 0x1000, EmulatedKind::Console))),
+        make(|layout| layout.bus.push(window(DEVICE, 0x1000, Device::Console))),
         Err(SpaceError::Overlap(range(DEVICE, 0x1000)))
     );
     assert_eq!(
-        make(|layout| layout.emulated.push(window(0xc00_0000, 512 << 12, EmulatedKind::Console))),
+        make(|layout| layout.bus.push(window(0xc00_0000, 512 << 12, Device::Console))),
         Err(SpaceError::TooManyPages(512))
     );
     let small = PaRange::new(machine.frames().base(), 0x1_0000).unwrap();

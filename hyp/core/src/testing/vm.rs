@@ -4,10 +4,8 @@ use std::boxed::Box;
 use std::sync::Arc;
 
 use crate::addr::{Ipa, Pa};
-use crate::memory::{
-    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, IpaRange, MemoryMap, Populated,
-    SpaceLayout,
-};
+use crate::bus::{Device, Entry};
+use crate::memory::{AddressSpace, AssignedDevice, IpaRange, MemoryMap, Populated, SpaceLayout};
 use crate::stage2::{DeviceType, Geometry, Level, Vmid};
 use crate::testing::{FakeMachine, oracle};
 use crate::vm_type::{ProtectedGate, VmType};
@@ -43,8 +41,8 @@ pub(crate) fn range(base: u64, size: u64) -> IpaRange {
     IpaRange::new(Ipa(base), size).unwrap()
 }
 
-pub(crate) fn window(base: u64, size: u64, kind: EmulatedKind) -> EmulatedWindow {
-    EmulatedWindow { ipa: range(base, size), kind }
+pub(crate) fn window(base: u64, size: u64, device: Device) -> Entry {
+    Entry { ipa: range(base, size), device }
 }
 
 pub(crate) fn layout(word: u64) -> SpaceLayout {
@@ -55,8 +53,8 @@ pub(crate) fn layout(word: u64) -> SpaceLayout {
     memory.insert(Ipa(HIGH), Pa(HIGH_PA), 2 << 20).unwrap();
     let mut layout = SpaceLayout::new(kind, Vmid::new(9).unwrap(), memory);
     layout.guarded.push(range(PRE_GUARDED, 0x1000));
-    layout.emulated.push(window(CONSOLE, 0x1000, EmulatedKind::Console));
-    layout.emulated.push(window(GIC, 0x1_0000, EmulatedKind::Distributor));
+    layout.bus.push(window(CONSOLE, 0x1000, Device::Console));
+    layout.bus.push(window(GIC, 0x1_0000, Device::DISTRIBUTOR));
     layout.devices.push(AssignedDevice {
         ipa: range(DEVICE, 0x2000),
         pa: Pa(DEVICE_PA),

@@ -1,7 +1,7 @@
 //! One vCPU's SGIs and PPIs, and which interrupt sits in which of its list registers.
 
 use super::GicVersion;
-use super::bits::{Bits, bit, edges_from_icfgr, index, low, member};
+use super::bits::{Bits, bit, index, member};
 use super::lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS};
 use super::regs::bytes_of;
 use super::sources::{self, Sources};
@@ -57,7 +57,6 @@ impl Slots {
 /// SGIs and PPIs of one vCPU.
 pub(super) struct Bank {
     pub(super) word: Word,
-    pub(super) priority: [u8; 32],
     pub(super) slots: Slots,
     /// Timers whose physical PPI this CPU acknowledged and nobody has deactivated yet.
     physical: u32,
@@ -121,7 +120,8 @@ impl Senders {
 impl Bank {
     /// The state after reset.
     pub(super) fn new(version: GicVersion) -> Self {
-        let mut word = Word::new(SGIS);
+        // The timers' lines are levels, whatever a guest writes.
+        let mut word = Word::new(SGIS, SGIS | PHYSICAL_PPIS);
         let sources = match version {
             GicVersion::V2 => {
                 // They cannot be disabled (GIC-400, DDI 0471B, 3.2.1: GICD_ISENABLER0).
@@ -133,7 +133,6 @@ impl Bank {
         Self {
             word,
             sources,
-            priority: [0; 32],
             slots: Slots::default(),
             physical: 0,
             tied: 0,
@@ -181,7 +180,7 @@ impl Bank {
     /// A list register for interrupt `n` that is neither pending nor active.
     #[inline]
     fn describe(&self, n: u32) -> ListRegister {
-        ListRegister::new(n, self.priority.get(index(n) & 31).copied().unwrap_or(0))
+        ListRegister::new(n, self.word.priority(n))
             .with_group1(self.word.group1.wrapping_shr(n) & 1 != 0)
     }
 
@@ -221,38 +220,6 @@ impl Bank {
             sources.remove(n, senders);
             self.word.latch &= !SGIS | sources.any();
         }
-    }
-
-    /// The priority bytes that an access of `width` sees, from interrupt `first` on.
-    pub(super) fn priorities(&self, first: u32, width: Width) -> u64 {
-        (0..width.bytes()).map(low).rev().fold(0, |value, n| {
-            let priority = self.priority.get(index(first.saturating_add(n)));
-            value << 8 | priority.copied().map_or(0, u64::from)
-        })
-    }
-
-    /// A store of `width` to the priority bytes from interrupt `first` on, of whose bits `mask` are
-    /// implemented; says which interrupts changed.
-    pub(super) fn set_priorities(&mut self, first: u32, width: Width, value: u64, mask: u8) -> u32 {
-        let mut changed = 0;
-        for (n, priority) in bytes_of(first, value, width) {
-            let Some(entry) = self.priority.get_mut(index(n)) else { break };
-            let priority = priority & mask;
-            if core::mem::replace(entry, priority) != priority {
-                changed |= bit(n);
-            }
-        }
-        changed
-    }
-
-    /// A store to the ICFGR of the PPIs; says which interrupts changed.
-    pub(super) const fn set_ppi_config(&mut self, value: u32) -> u32 {
-        // The timers' lines are levels, whatever a guest writes.
-        let writable = !SGIS & !PHYSICAL_PPIS;
-        let edges = edges_from_icfgr(value) << 16;
-        let changed = (self.word.edge ^ edges) & writable;
-        self.word.edge ^= changed;
-        changed
     }
 
     /// The physical timer interrupt `n` was acknowledged on this CPU.

@@ -47,6 +47,15 @@ pub(super) const fn index(n: u32) -> usize {
     n as usize
 }
 
+/// Bit n for byte n of `bits`, if it is not zero.
+pub(super) const fn changed_bytes(bits: u32) -> u32 {
+    let v = bits | (bits >> 4);
+    let v = v | (v >> 2);
+    let v = (v | (v >> 1)) & 0x0101_0101;
+    // Each byte's bit comes to a place of its own, those that count to 27:24.
+    v.wrapping_mul(1 << 24 | 1 << 17 | 1 << 10 | 1 << 3) >> 24 & 0xf
+}
+
 /// The fields of an ICFGR register that hold bit `n` of `edges` in bit `2n + 1`; the even bits
 /// are RES0 (IHI0069, GICD_ICFGR).
 pub(super) const fn icfgr_from_edges(edges: u32) -> u32 {
@@ -82,6 +91,20 @@ mod tests {
             }
             prop_assert_eq!(edges_from_icfgr(icfgr), edges);
             prop_assert_eq!(edges_from_icfgr(icfgr | 0x5555_5555), edges);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_has_changed_if_any_of_its_bits_has(bytes: [bool; 4], bits: u32) {
+            let bits = bytes.iter().enumerate().fold(0, |sum, (n, &is_set)| {
+                // Not zero where it is to be set.
+                let byte = (bits >> (8 * n)) & 0xff;
+                sum | if is_set { byte.max(1) << (8 * n) } else { 0 }
+            });
+            let changed = changed_bytes(bits);
+            prop_assert_eq!([0, 1, 2, 3].map(|n| changed & 1 << n != 0), bytes);
+            prop_assert!(changed < 16);
         }
     }
 

@@ -1,143 +1,58 @@
 //! The GICv2 distributor's registers (IHI0048B, section 4.3), without the Security Extensions. Those
-//! of interrupts 0 to 31 are banked: each vCPU sees its own. What is reserved, or accessed with a
-//! width the register does not have, reads as zero and ignores writes.
+//! of interrupts 0 to 31 are banked: each vCPU sees its own.
 //!
 //! An SPI goes to the first of the vCPUs that GICD_ITARGETSR names: the 1-of-N model leaves the
 //! choice to the distributor.
 
 use super::bank::{Senders, SendersKind};
 use super::bits::{Bits, bit, byte, index, low, member};
-use super::fields::Scope;
+use super::files::{Register, Single};
 use super::flow::Change;
 use super::lr::CpuInterface;
-use super::regs::{Component, IIDR_V2, bytes_of, identification, is_aligned};
+use super::regs::{Component, IIDR_V2, bytes_of};
 use super::sgi::SgirRequest;
 use super::spi::SPI_WORDS;
-use super::{Cpu, Kicks, Read, Vgic, spi_number};
+use super::{Kicks, Vgic, spi_number};
 use crate::esr::Width;
 use crate::sync::Ordering;
 use hyp_abi::vplatform::{FIRST_SPI, SPIS};
 
-/// GICD_CTLR: EnableGrp0 and EnableGrp1.
-const ENABLES: u32 = 3;
 /// GICD_TYPER.ITLinesNumber; CPUNumber is above it, no Security Extensions.
 const LINES: u32 = 3;
 const CPU_NUMBER_SHIFT: u32 = 5;
 
-/// What lies behind is reserved, as far as the window goes.
-const END: u64 = 0x1000;
 const ITARGETSR: u64 = 0x800;
 const CPENDSGIR: u64 = 0xf10;
 const SPENDSGIR: u64 = 0xf20;
 
-/// What lies at an offset, beside the registers with a field for each interrupt.
-enum Register {
-    Ctlr,
-    Typer,
-    Iidr,
-    /// First interrupt of the access.
-    Targets(u32),
-    Sgir,
-    /// First SGI of the access, whose senders are cleared.
-    ClearSenders(u32),
-    /// First SGI of the access, whose senders are set.
-    SetSenders(u32),
-    Identification,
-    Reserved,
-}
-
-fn decode(offset: u64, width: Width) -> Register {
+/// What lies at `offset`, for an aligned access of one of `vcpus`. Behind the first 4 KiB is
+/// nothing.
+#[inline(always)]
+pub(super) fn register(vcpus: usize, offset: u64, width: Width) -> Register {
     use Width::{Byte, Word};
-    if !is_aligned(offset, width) || offset >= END {
-        return Register::Reserved;
-    }
     let from = |base: u64| low(offset.wrapping_sub(base));
     match (offset, width) {
-        (0x000, Word) => Register::Ctlr,
-        (0x004, Word) => Register::Typer,
-        (0x008, Word) => Register::Iidr,
-        (ITARGETSR..0xc00, Byte | Word) => Register::Targets(from(ITARGETSR)),
-        (0xf00, Word) => Register::Sgir,
-        (CPENDSGIR..SPENDSGIR, Byte | Word) => Register::ClearSenders(from(CPENDSGIR)),
-        (SPENDSGIR..0xf30, Byte | Word) => Register::SetSenders(from(SPENDSGIR)),
-        (0xfd0..0x1000, Word) => Register::Identification,
-        _ => Register::Reserved,
+        (0x000, Word) => Register::Single(Single::Control),
+        (0x004, Word) => {
+            let last = low(vcpus as u64).saturating_sub(1);
+            Register::Fixed(u64::from(LINES | last << CPU_NUMBER_SHIFT))
+        }
+        (0x008, Word) => Register::Fixed(u64::from(IIDR_V2)),
+        (ITARGETSR..0xc00, Byte | Word) => Register::Single(Single::Targets(from(ITARGETSR))),
+        (0xf00, Word) => Register::Single(Single::Sgir),
+        (CPENDSGIR..SPENDSGIR, Byte | Word) => {
+            Register::Single(Single::ClearSenders(from(CPENDSGIR)))
+        }
+        (SPENDSGIR..0xf30, Byte | Word) => Register::Single(Single::SetSenders(from(SPENDSGIR))),
+        (0xfd0..0x1000, Word) => Register::Single(Single::Identification(Component::DistributorV2)),
+        _ => Register::NONE,
     }
 }
 
 impl Vgic {
-    /// A load at `offset` in the distributor of a GICv2 by `vcpu`.
-    #[inline(never)]
-    pub fn dist_v2_read(
-        &self,
-        vcpu: usize,
-        offset: u64,
-        width: Width,
-        iface: &mut impl CpuInterface,
-    ) -> Read {
-        let Some(cpu) = self.cpus.get(vcpu) else { return Read::Value(0) };
-        let scope = Scope { private: Some((vcpu, cpu)), has_spis: true };
-        if let Some(read) = self.read_field(vcpu, &scope, offset, width, iface) {
-            return read;
-        }
-        Read::Value(match decode(offset, width) {
-            Register::Ctlr => u64::from(self.control.load(Ordering::Relaxed)),
-            Register::Typer => {
-                let last = low(self.vcpus as u64).saturating_sub(1);
-                u64::from(LINES | last << CPU_NUMBER_SHIFT)
-            }
-            Register::Iidr => u64::from(IIDR_V2),
-            Register::Targets(first) => self.targets(vcpu, first, width),
-            Register::ClearSenders(first) | Register::SetSenders(first) => {
-                // What a list register holds is in the model while this looks.
-                let (value, kicks) = self.senders(vcpu, first, width, None, iface);
-                return if kicks.is_empty() { Read::Value(value) } else { Read::Again(kicks) };
-            }
-            Register::Identification => u64::from(identification(Component::DistributorV2, offset)),
-            // GICD_SGIR is write-only.
-            Register::Sgir | Register::Reserved => 0,
-        })
-    }
-
-    /// A store at `offset` in the distributor of a GICv2 by `vcpu`.
-    #[inline(never)]
-    pub fn dist_v2_write(
-        &self,
-        vcpu: usize,
-        offset: u64,
-        width: Width,
-        value: u64,
-        iface: &mut impl CpuInterface,
-    ) -> Kicks {
-        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
-        let scope = Scope { private: Some((vcpu, cpu)), has_spis: true };
-        if let Some(kicks) = self.write_field(vcpu, &scope, offset, width, value, iface) {
-            return kicks;
-        }
-        let kicks = match decode(offset, width) {
-            Register::Ctlr => {
-                let _spis = self.spis.lock();
-                self.write_control(low(value) & ENABLES)
-            }
-            Register::Targets(first) => self.set_targets(first, width, value),
-            Register::Sgir => return self.sgir(vcpu, cpu, low(value), iface),
-            Register::ClearSenders(first) => {
-                let store = Some((SendersKind::Recall, value));
-                return self.senders(vcpu, first, width, store, iface).1;
-            }
-            Register::SetSenders(first) => {
-                let store = Some((SendersKind::Send, value));
-                return self.senders(vcpu, first, width, store, iface).1;
-            }
-            Register::Typer | Register::Iidr | Register::Identification | Register::Reserved => {
-                Kicks::NONE
-            }
-        };
-        self.settle(vcpu, kicks, iface)
-    }
-
     /// A write of GICD_SGIR.
-    fn sgir(&self, vcpu: usize, cpu: &Cpu, value: u32, iface: &mut impl CpuInterface) -> Kicks {
+    pub(super) fn sgir(&self, vcpu: usize, value: u32, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let SgirRequest { intid, targets } = SgirRequest::decode(value, vcpu, self.vcpus);
         let sender = byte(u64::from(member(vcpu)));
         if targets == member(vcpu) {
@@ -168,7 +83,7 @@ impl Vgic {
     }
 
     /// A load of `width` from GICD_ITARGETSR, from interrupt `first` on.
-    fn targets(&self, vcpu: usize, first: u32, width: Width) -> u64 {
+    pub(super) fn targets(&self, vcpu: usize, first: u32, width: Width) -> u64 {
         if self.vcpus == 1 {
             // With one CPU interface the registers are RAZ/WI (IHI0048B, section 4.3.12).
             return 0;
@@ -187,7 +102,7 @@ impl Vgic {
 
     /// A store of `width` to GICD_ITARGETSR, from interrupt `first` on; those of SGIs and PPIs are
     /// read-only.
-    fn set_targets(&self, first: u32, width: Width, value: u64) -> Kicks {
+    pub(super) fn set_targets(&self, first: u32, width: Width, value: u64) -> Kicks {
         if self.vcpus == 1 {
             return Kicks::NONE;
         }
@@ -202,7 +117,7 @@ impl Vgic {
 
     /// An access of `width` to GICD_CPENDSGIR or GICD_SPENDSGIR, from SGI `first` on. Answers what a
     /// load reads, and who has to be kicked.
-    fn senders(
+    pub(super) fn senders(
         &self,
         vcpu: usize,
         first: u32,

@@ -275,7 +275,7 @@ impl Flow<'_> {
     }
 
     fn private_priority(&self, n: u32) -> u16 {
-        self.bank.priority.get(index(n)).copied().map_or(0, u16::from)
+        u16::from(self.bank.word.priority(n))
     }
 }
 

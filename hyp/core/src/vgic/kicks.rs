@@ -1,13 +1,13 @@
 //! The set of vCPUs that must look at their interrupts.
 
-use super::bits::{Bits, member};
+use super::bits::{Bits, low, member};
 use core::ops::{BitOr, BitOrAssign};
 
 /// vCPUs to which the caller has to send its wake-up SGI; each then calls
 /// [`Vgic::sync`](super::Vgic::sync) on its own CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[must_use = "a vCPU that is not kicked does not see its interrupt"]
-pub struct Kicks(u32);
+pub struct Kicks(u64);
 
 impl Kicks {
     /// Nobody.
@@ -22,22 +22,22 @@ impl Kicks {
     /// Whether `vcpu` needs one.
     #[must_use]
     pub fn contains(self, vcpu: usize) -> bool {
-        self.0 & member(vcpu) != 0
+        self.without(vcpu) != self
     }
 
     /// The vCPUs in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        Bits(self.0).map(|n| n as usize)
+        Bits(low(self.0)).map(|n| n as usize)
     }
 
     /// These and `vcpu`.
     pub fn with(self, vcpu: usize) -> Self {
-        Self(self.0 | member(vcpu))
+        Self(self.0 | u64::from(member(vcpu)))
     }
 
     /// These without `vcpu`.
     pub fn without(self, vcpu: usize) -> Self {
-        Self(self.0 & !member(vcpu))
+        Self(self.0 & !u64::from(member(vcpu)))
     }
 }
 

@@ -26,11 +26,13 @@ mod common;
 mod dist;
 mod dist_v2;
 mod fields;
+mod files;
 mod flow;
 mod kicks;
 mod lr;
 mod redist;
 mod regs;
+mod settings;
 mod sgi;
 mod sources;
 mod spi;
@@ -40,6 +42,7 @@ mod word;
 mod tests;
 
 pub use common::{CommonRegister, VirtualCommon};
+pub use files::RegisterFile;
 pub use kicks::Kicks;
 pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
@@ -48,8 +51,9 @@ use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
 use bits::{Bits, bit, low, member};
 use flow::{Change, Flow};
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
+use settings::Settings;
 use sgi::SgiRequest;
-use spi::SpiBank;
+use spi::{SPI_WORDS, SpiBank};
 use word::Groups;
 
 use crate::sync::{AtomicU32, Ordering, TicketMutex, TicketMutexGuard};
@@ -94,6 +98,8 @@ pub enum Read {
 /// What one vCPU has, and what other CPUs may touch of it without a lock.
 struct Cpu {
     bank: TicketMutex<Bank>,
+    /// Of its SGIs and PPIs; changes under the lock of the bank.
+    settings: Settings,
     /// SGIs sent here: bits 15:0 in either group, bits 31:16 only if in group 0.
     inbox: AtomicU32,
     /// With a GICv2, who sent them, laid out as GICD_SPENDSGIR; written before the inbox.
@@ -157,6 +163,8 @@ pub enum SentTo {
 /// The interrupt controller of one VM.
 pub struct Vgic {
     spis: TicketMutex<SpiBank>,
+    /// Of the SPIs, by words; changes under their lock.
+    settings: [Settings; SPI_WORDS],
     cpus: [Cpu; MAX_VCPUS],
     /// GICD_CTLR bits 1:0, written under the SPI lock.
     control: AtomicU32,
@@ -175,10 +183,12 @@ impl Vgic {
     pub fn new(version: GicVersion, vcpus: usize, priority_bits: u32) -> Self {
         let unimplemented = 8u32.saturating_sub(priority_bits.clamp(5, 8));
         let vcpus = vcpus.clamp(1, MAX_VCPUS);
-        Self {
+        let gic = Self {
             spis: TicketMutex::new(Self::spis_at_reset(version, vcpus)),
+            settings: [const { Settings::new() }; SPI_WORDS],
             cpus: core::array::from_fn(|_| Cpu {
                 bank: TicketMutex::new(Bank::new(version)),
+                settings: Settings::new(),
                 inbox: AtomicU32::new(0),
                 senders: [const { AtomicU32::new(0) }; sources::WORDS],
                 attention: AtomicU32::new(0),
@@ -189,7 +199,9 @@ impl Vgic {
             vcpus,
             priority_mask: 0xffu8.wrapping_shl(unimplemented),
             version,
-        }
+        };
+        gic.reset();
+        gic
     }
 
     /// GICD_IROUTER resets to affinity 0, which is the first vCPU; GICD_ITARGETSR to nobody, but is
@@ -203,9 +215,17 @@ impl Vgic {
     pub fn reset(&self) {
         let mut spis = self.spis.lock();
         *spis = Self::spis_at_reset(self.version, self.vcpus);
+        for (n, settings) in self.settings.iter().enumerate() {
+            if let Some(word) = spis.word(n) {
+                word.copy_to(settings);
+            }
+        }
         self.control.store(0, Ordering::Release);
         for cpu in &self.cpus {
-            cpu.bank.lock().reset(self.version);
+            let mut bank = cpu.bank.lock();
+            bank.reset(self.version);
+            bank.word.copy_to(&cpu.settings);
+            drop(bank);
             cpu.inbox.store(0, Ordering::Release);
             for senders in &cpu.senders {
                 senders.store(0, Ordering::Release);
@@ -472,10 +492,13 @@ impl Vgic {
     }
 
     /// Serves the vCPU's own part of what a register write made necessary.
+    #[inline]
     fn settle(&self, vcpu: usize, kicks: Kicks, iface: &mut impl CpuInterface) -> Kicks {
-        if kicks.is_empty() {
-            return Kicks::NONE;
-        }
+        if kicks.is_empty() { kicks } else { self.settle_some(vcpu, kicks, iface) }
+    }
+
+    #[inline(never)]
+    fn settle_some(&self, vcpu: usize, kicks: Kicks, iface: &mut impl CpuInterface) -> Kicks {
         let others = self.demand(kicks.without(vcpu), LOOK | member(vcpu));
         if kicks.contains(vcpu) { others | self.resync(vcpu, iface) } else { others }
     }
@@ -540,15 +563,12 @@ impl Vgic {
             .is_some_and(|cpu| cpu.attention.load(Ordering::Acquire) & member(vcpu) != 0)
     }
 
-    /// Whether a running vCPU among `owners` still owes anybody a fold: RWP.
-    fn is_write_pending(&self, owners: impl Iterator<Item = usize>) -> bool {
-        let online = self.online.load(Ordering::Acquire);
-        owners.into_iter().any(|vcpu| {
-            online & member(vcpu) != 0
-                && self
-                    .cpus
-                    .get(vcpu)
-                    .is_some_and(|cpu| cpu.attention.load(Ordering::Acquire) & !LOOK != 0)
+    /// Whether a running vCPU among `owners`, a bit each, still owes anybody a fold: RWP.
+    fn is_write_pending(&self, owners: u32) -> bool {
+        Bits(owners & self.online.load(Ordering::Acquire)).any(|vcpu| {
+            self.cpus
+                .get(vcpu as usize)
+                .is_some_and(|cpu| cpu.attention.load(Ordering::Acquire) & !LOOK != 0)
         })
     }
 

@@ -1,11 +1,10 @@
 //! Shared peripheral interrupts: state, routes, and who holds one in a list register.
 
-use super::bits::{Bits, bit, index, low};
+use super::bits::{Bits, bit, index};
 use super::kicks::Kicks;
 use super::lr::ListRegister;
-use super::regs::bytes_of;
-use super::word::{BitRegister, Groups, Word};
-use crate::esr::Width;
+use super::settings::{Field, Settings, State};
+use super::word::{Groups, Word};
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
 
 /// Words of 32 SPIs.
@@ -25,7 +24,6 @@ struct Share {
 /// All SPIs of a VM. An SPI is named here by its number minus 32.
 pub(super) struct SpiBank {
     words: [Word; SPI_WORDS],
-    priority: [u8; SPIS],
     /// Bits of GICD_IROUTER<n>: Aff3 in 31:24, Aff2, Aff1, Aff0 below. With a GICv2 the byte of
     /// GICD_ITARGETSR.
     route: [u32; SPIS],
@@ -49,7 +47,6 @@ impl SpiBank {
         }
         Self {
             words: [Word::default(); SPI_WORDS],
-            priority: [0; SPIS],
             route: [0; SPIS],
             target: [if routed_to_first { 0 } else { NOBODY }; SPIS],
             holder: [NOBODY; SPIS],
@@ -57,58 +54,75 @@ impl SpiBank {
         }
     }
 
-    /// The register `register` of word `word`.
-    pub(super) fn read(&self, register: BitRegister, word: usize) -> u32 {
-        self.words.get(word).map_or(0, |w| w.read(register))
+    /// SPIs `32 * n` to `32 * n + 31`, if they exist.
+    pub(super) fn word(&self, n: usize) -> Option<&Word> {
+        self.words.get(n)
     }
 
-    /// Which SPIs of `word` sit in list registers.
-    pub(super) fn live(&self, word: usize) -> u32 {
-        self.words.get(word).map_or(0, |w| w.live)
+    /// What a register of `state` of word `word` shows.
+    pub(super) fn read(&self, state: State, word: usize) -> u32 {
+        self.word(word).map_or(0, |word| word.read(state))
     }
 
-    /// Writes `register` of word `word`; says which vCPUs must look at their list registers.
-    pub(super) fn write(
+    /// Writes `field` of word `word`, of which `settings` is the copy; says which vCPUs must look at
+    /// their list registers.
+    #[inline]
+    pub(super) fn set(
         &mut self,
-        register: BitRegister,
+        field: Field,
         word: usize,
         value: u32,
+        settings: &Settings,
         groups: Groups,
     ) -> Kicks {
         let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
-        let newly_active = match register {
-            BitRegister::SetActive => value & !w.active,
-            _ => 0,
-        };
-        let changed = w.write(register, value);
-        let released = match register {
-            BitRegister::ClearActive => changed & !w.live,
-            _ => 0,
-        };
+        let changed = w.set(field, value, settings);
+        self.concerned(word, changed, groups)
+    }
+
+    /// Writes `state` of word `word`; says which vCPUs must look at their list registers.
+    pub(super) fn write(&mut self, state: State, word: usize, value: u32, groups: Groups) -> Kicks {
+        let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
+        let (was_active, live) = (w.active, w.live);
+        let changed = w.write(state, value);
         let base = spi_base(word);
-        for n in Bits(newly_active) {
-            let spi = base.saturating_add(n);
-            if let Some(owner) = self.owner(spi) {
-                self.hold(spi, owner);
+        match state {
+            State::SetActive => {
+                for n in Bits(value & !was_active) {
+                    let spi = base.saturating_add(n);
+                    if let Some(owner) = self.owner(spi) {
+                        self.hold(spi, owner);
+                    }
+                }
             }
-        }
-        for n in Bits(released) {
-            self.release(base.saturating_add(n));
+            State::ClearActive => {
+                for n in Bits(changed & !live) {
+                    self.release(base.saturating_add(n));
+                }
+            }
+            State::SetPending | State::ClearPending => {}
         }
         self.concerned(word, changed, groups)
     }
 
     /// The vCPUs that hold, or should now get, an interrupt among `bits` of `word`.
+    #[inline]
     pub(super) fn concerned(&self, word: usize, bits: u32, groups: Groups) -> Kicks {
         let Some(w) = self.words.get(word) else { return Kicks::NONE };
+        let bits = bits & (w.live | w.active | w.deliverable(groups));
+        if bits == 0 { Kicks::NONE } else { self.owners(word, bits) }
+    }
+
+    /// The vCPUs that have to act on `bits` of `word`.
+    #[inline(never)]
+    fn owners(&self, word: usize, bits: u32) -> Kicks {
         let base = spi_base(word);
-        Bits(bits & (w.live | w.active | w.deliverable(groups)))
-            .filter_map(|n| self.owner(base.saturating_add(n)))
-            .fold(Kicks::NONE, Kicks::with)
+        Bits(bits).filter_map(|n| self.owner(base.saturating_add(n))).fold(Kicks::NONE, Kicks::with)
     }
 
     /// The vCPUs whose list registers hold one of `bits` of `word`.
     pub(super) fn holders(&self, word: usize, bits: u32) -> Kicks {
+        let bits = bits & self.word(word).map_or(0, |w| w.live);
         self.shares.iter().enumerate().fold(Kicks::NONE, |kicks, (vcpu, share)| {
             if share.held.get(word).is_some_and(|held| held & bits != 0) {
                 kicks.with(vcpu)
@@ -139,64 +153,12 @@ impl SpiBank {
     /// Makes `spi` pending once, as an edge does.
     pub(super) fn pulse(&mut self, spi: u32, groups: Groups) -> Kicks {
         let (word, mask) = place(spi);
-        self.write(BitRegister::SetPending, word, mask, groups)
+        self.write(State::SetPending, word, mask, groups)
     }
 
     /// GICD_IPRIORITYR of `spi`.
     pub(super) fn priority(&self, spi: u32) -> u8 {
-        self.priority.get(index(spi)).copied().unwrap_or(0)
-    }
-
-    /// Writes GICD_IPRIORITYR of `spi`.
-    fn set_priority(&mut self, spi: u32, priority: u8, groups: Groups) -> Kicks {
-        let Some(entry) = self.priority.get_mut(index(spi)) else { return Kicks::NONE };
-        if core::mem::replace(entry, priority) == priority {
-            return Kicks::NONE;
-        }
-        let (word, mask) = place(spi);
-        self.concerned(word, mask, groups)
-    }
-
-    /// The priority bytes that an access of `width` sees, from `first` on.
-    pub(super) fn priorities(&self, first: u32, width: Width) -> u64 {
-        (0..width.bytes())
-            .map(low)
-            .rev()
-            .fold(0, |value, n| value << 8 | u64::from(self.priority(first.saturating_add(n))))
-    }
-
-    /// A store of `width` to the priority bytes from `first` on, of whose bits `mask` are
-    /// implemented.
-    pub(super) fn set_priorities(
-        &mut self,
-        first: u32,
-        width: Width,
-        value: u64,
-        mask: u8,
-        groups: Groups,
-    ) -> Kicks {
-        bytes_of(first, value, width).fold(Kicks::NONE, |kicks, (spi, priority)| {
-            kicks | self.set_priority(spi, priority & mask, groups)
-        })
-    }
-
-    /// The edge-triggered ones of `word`.
-    pub(super) fn edges(&self, word: usize) -> u32 {
-        self.words.get(word).map_or(0, |w| w.edge)
-    }
-
-    /// Makes those of `mask` in `word` that are in `edges` edge-triggered, the others level.
-    pub(super) fn set_edges(
-        &mut self,
-        word: usize,
-        mask: u32,
-        edges: u32,
-        groups: Groups,
-    ) -> Kicks {
-        let Some(w) = self.words.get_mut(word) else { return Kicks::NONE };
-        let changed = (w.edge ^ edges) & mask;
-        w.edge ^= changed;
-        self.concerned(word, changed, groups)
+        self.word(index(spi >> 5)).map_or(0, |word| word.priority(spi))
     }
 
     /// GICD_IROUTER of `spi`, as the affinity bytes 3.2.1.0, or its byte of GICD_ITARGETSR.
@@ -320,7 +282,7 @@ impl SpiBank {
     /// `spi`, active without a list register, was deactivated.
     pub(super) fn deactivate(&mut self, spi: u32, groups: Groups) -> Kicks {
         let (word, mask) = place(spi);
-        self.write(BitRegister::ClearActive, word, mask, groups)
+        self.write(State::ClearActive, word, mask, groups)
     }
 
     fn hold(&mut self, spi: u32, vcpu: usize) {

@@ -1,8 +1,8 @@
 //! The state of 32 interrupts as bit sets: the part that SGIs, PPIs and SPIs have in common.
 
-use super::bits::{Bits, bit};
+use super::bits::{Bits, bit, changed_bytes, edges_from_icfgr, icfgr_from_edges, index};
 use super::lr::ListRegister;
-use crate::esr::Width;
+use super::settings::{Field, Kind, Settings, State};
 
 /// The group enables of GICD_CTLR, as masks: all ones where the group is on.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -19,45 +19,6 @@ impl Groups {
     }
 }
 
-/// The registers that hold one bit for each interrupt, GICD_IGROUPR to GICD_ICACTIVER; the
-/// redistributor's are at the same offsets. The value is offset bits 9:7.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum BitRegister {
-    Group,
-    SetEnable,
-    ClearEnable,
-    SetPending,
-    ClearPending,
-    SetActive,
-    ClearActive,
-}
-
-impl BitRegister {
-    /// The register file and word that an access at `offset` hits, if it is one of these.
-    #[inline(always)]
-    pub(super) const fn at(offset: u64, width: Width) -> Option<(Self, usize)> {
-        if !matches!(width, Width::Word) || offset & 3 != 0 {
-            return None;
-        }
-        let register = match offset >> 7 {
-            1 => Self::Group,
-            2 => Self::SetEnable,
-            3 => Self::ClearEnable,
-            4 => Self::SetPending,
-            5 => Self::ClearPending,
-            6 => Self::SetActive,
-            7 => Self::ClearActive,
-            _ => return None,
-        };
-        Some((register, ((offset & 0x7f) >> 2) as usize))
-    }
-
-    /// Whether the register shows state that changes inside a list register.
-    pub(super) const fn is_volatile(self) -> bool {
-        matches!(self, Self::SetPending | Self::ClearPending | Self::SetActive | Self::ClearActive)
-    }
-}
-
 /// 32 interrupts; bit n of each set is interrupt n of the word.
 ///
 /// While an interrupt is `live`, a list register holds it: the truth about its pending edge and
@@ -70,6 +31,10 @@ pub(super) struct Word {
     pub(super) group1: u32,
     /// Edge-triggered, else level-sensitive.
     pub(super) edge: u32,
+    /// What `edge` says of these cannot be written.
+    fixed: u32,
+    /// As GICD_IPRIORITYR shows them.
+    priority: [u8; 32],
     /// A remembered edge, or pending by a write of ISPENDR.
     pub(super) latch: u32,
     /// Input lines.
@@ -90,9 +55,16 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// The state after reset, with those of `edge` edge-triggered.
-    pub(super) fn new(edge: u32) -> Self {
-        Self { edge, ..Self::default() }
+    /// The state after reset, with those of `edge` edge-triggered, and those of `fixed` for ever what
+    /// they are.
+    pub(super) fn new(edge: u32, fixed: u32) -> Self {
+        Self { edge, fixed, ..Self::default() }
+    }
+
+    /// The priority of interrupt `n`, of which bits 4:0 count.
+    #[inline]
+    pub(super) fn priority(&self, n: u32) -> u8 {
+        self.priority.get(index(n % 32)).copied().unwrap_or(0)
     }
 
     /// Pending as ISPENDR shows it.
@@ -120,50 +92,74 @@ impl Word {
         self.live & self.seen & self.enabled & on & !told
     }
 
-    /// What the register shows.
-    pub(super) const fn read(&self, register: BitRegister) -> u32 {
-        match register {
-            BitRegister::Group => self.group1,
-            BitRegister::SetEnable | BitRegister::ClearEnable => self.enabled,
-            BitRegister::SetPending | BitRegister::ClearPending => self.pending(),
-            BitRegister::SetActive | BitRegister::ClearActive => self.active,
+    /// What a register of `state` shows.
+    pub(super) const fn read(&self, state: State) -> u32 {
+        match state {
+            State::SetPending | State::ClearPending => self.pending(),
+            State::SetActive | State::ClearActive => self.active,
         }
     }
 
-    /// Applies a write; the result has a bit for each interrupt that it concerned.
-    pub(super) const fn write(&mut self, register: BitRegister, value: u32) -> u32 {
-        if register.is_volatile() {
-            self.noted |= value & self.live;
-        }
-        match register {
-            BitRegister::Group => {
-                let changed = self.group1 ^ value;
-                self.group1 = value;
-                changed
+    /// Copies all that `settings` keeps.
+    pub(super) fn copy_to(&self, settings: &Settings) {
+        settings.keep_all(|field| match field.kind {
+            Kind::Group => self.group1,
+            Kind::Enable | Kind::Disable => self.enabled,
+            Kind::Priority => {
+                let fours = self.priority.as_chunks().0;
+                fours.get(field.part()).map_or(0, |four| u32::from_le_bytes(*four))
             }
-            BitRegister::SetEnable => {
-                let changed = value & !self.enabled;
-                self.enabled |= value;
-                changed
+            Kind::Config => icfgr_from_edges(self.edge.wrapping_shr(field.first())),
+            Kind::State(_) => 0,
+        });
+    }
+
+    /// Applies a write to `field`, which is none of [`State`], and to its copy; the result has a bit
+    /// for each interrupt that has changed.
+    #[inline]
+    pub(super) fn set(&mut self, field: Field, value: u32, settings: &Settings) -> u32 {
+        let (changed, shown) = match field.kind {
+            Kind::Group => replace(&mut self.group1, 0, value),
+            Kind::Enable => replace(&mut self.enabled, !0, value),
+            Kind::Disable => replace(&mut self.enabled, !value, 0),
+            Kind::Priority => {
+                let fours = self.priority.as_chunks_mut().0;
+                let Some(four) = fours.get_mut(field.part()) else { return 0 };
+                let mut register = u32::from_le_bytes(*four);
+                let (changed, _) = replace(&mut register, !field.mask(), field.shifted(value));
+                *four = register.to_le_bytes();
+                (changed_bytes(changed).wrapping_shl(field.first()), register)
             }
-            BitRegister::ClearEnable => {
-                let changed = value & self.enabled;
-                self.enabled &= !value;
-                changed
+            Kind::Config => {
+                let first = field.first();
+                let fixed = self.fixed | !0xffffu32.wrapping_shl(first);
+                let edges = edges_from_icfgr(value).wrapping_shl(first);
+                let (changed, edges) = replace(&mut self.edge, fixed, edges & !fixed);
+                (changed, icfgr_from_edges(edges.wrapping_shr(first)))
             }
-            BitRegister::SetPending => {
+            Kind::State(_) => return 0,
+        };
+        settings.keep(field, shown);
+        changed
+    }
+
+    /// Applies a write of `state`; the result has a bit for each interrupt that it concerned.
+    pub(super) const fn write(&mut self, state: State, value: u32) -> u32 {
+        self.noted |= value & self.live;
+        match state {
+            State::SetPending => {
                 self.latch |= value;
                 self.relatched |= value & self.live;
                 value
             }
-            BitRegister::ClearPending => {
+            State::ClearPending => {
                 self.latch &= !value;
                 self.seen &= !value;
                 self.relatched &= !value;
                 self.cancel_pending |= value & self.live;
                 value
             }
-            BitRegister::SetActive => {
+            State::SetActive => {
                 // What is live may have been deactivated since it was loaded.
                 let changed = value & (!self.active | self.live);
                 self.acknowledged &= self.active | !value;
@@ -171,7 +167,7 @@ impl Word {
                 self.force_active |= value & self.live;
                 changed
             }
-            BitRegister::ClearActive => {
+            State::ClearActive => {
                 // And may have been acknowledged.
                 let changed = value & (self.active | self.live);
                 self.active &= !value;
@@ -251,4 +247,12 @@ impl Word {
             self.line &= !bit;
         }
     }
+}
+
+/// Of `bits`, keeps those in `kept` and sets those in `set`; says which change, and what there is then.
+const fn replace(bits: &mut u32, kept: u32, set: u32) -> (u32, u32) {
+    let new = *bits & kept | set;
+    let changed = *bits ^ new;
+    *bits = new;
+    (changed, new)
 }

@@ -4,36 +4,16 @@ use hyp_abi::vplatform::UART_INTID;
 
 use super::{Shell, Vm};
 use crate::addr::Ipa;
+use crate::bus::{Answer, Device, Register};
 use crate::esr::{Access, Direction, Width};
 use crate::fault::{FaultView, LeafState, Use};
-use crate::memory::EmulatedKind;
 use crate::pl011::Pl011;
 use crate::ports::Ports;
 use crate::stage2::{Access as Permission, Execute, Leaf};
-use crate::vgic::{CpuInterface, Kicks, Read, Vgic};
-
-/// An emulated device and an offset into its registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Device {
-    /// Whose registers.
-    pub kind: EmulatedKind,
-    /// Offset in bytes from the first.
-    pub offset: u64,
-}
-
-/// What became of an emulated access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Emulated {
-    /// A load read this, zero-extended.
-    Loaded(u64),
-    /// A store is done.
-    Stored,
-    /// Another CPU has to answer first: the guest executes the instruction again.
-    Again,
-}
+use crate::vgic::{CpuInterface, Kicks, Read};
 
 impl<P: Ports> FaultView for Vm<P> {
-    type Device = Device;
+    type Device = Register;
 
     #[inline]
     fn leaf(&self, ipa: Ipa, needed: Use) -> LeafState {
@@ -56,13 +36,8 @@ impl<P: Ports> FaultView for Vm<P> {
     }
 
     #[inline]
-    fn is_enrolled(&self) -> bool {
-        self.space.is_enrolled()
-    }
-
-    #[inline]
-    fn is_guarded(&self, ipa: Ipa) -> bool {
-        self.space.is_guarded(ipa)
+    fn is_open(&self, ipa: Ipa) -> bool {
+        self.space.is_open(ipa)
     }
 
     #[inline]
@@ -71,9 +46,8 @@ impl<P: Ports> FaultView for Vm<P> {
     }
 
     #[inline]
-    fn device(&self, ipa: Ipa, bytes: u64) -> Option<Device> {
-        let (kind, offset) = self.space.emulated_at(ipa, bytes)?;
-        Some(Device { kind, offset })
+    fn device(&self, ipa: Ipa) -> Option<Register> {
+        self.space.register(ipa)
     }
 
     #[inline]
@@ -83,122 +57,122 @@ impl<P: Ports> FaultView for Vm<P> {
 }
 
 impl<P: Ports> Vm<P> {
-    /// The emulated device at `ipa`, if an aligned access may use it at once. `None` where
-    /// [`judge`](crate::fault::judge) has to be asked.
-    ///
-    /// Pages of emulated devices are neither memory nor ever mapped
-    /// ([`SpaceLayout`](crate::memory::SpaceLayout)), so the road comes to the guard for each access
-    /// there, and what the guard says of them is kept beside the tables.
-    #[inline]
-    pub fn open_device(&self, ipa: Ipa, width: Width) -> Option<Device> {
-        // An aligned access lies in one page.
-        if !ipa.is_aligned(width.bytes()) {
-            return None;
-        }
-        let (kind, offset) = self.space.open_device(ipa)?;
-        Some(Device { kind, offset })
-    }
-
-    /// What a load of `width` at `device` reads, where that is a constant of the VM and needs
-    /// neither a lock nor a look at anything.
+    /// Does `access` of `vcpu` on `register`; `value` is what a store writes, cut to its width.
     #[inline(always)]
-    pub fn constant(&self, device: Device, width: Width) -> Option<u64> {
-        match device.kind {
-            EmulatedKind::Distributor => Vgic::dist_constant(device.offset, width),
-            EmulatedKind::Redistributors => self.gic.redist_constant(device.offset, width),
-            _ => None,
-        }
-    }
-
-    /// Whether a store of `value` at `device` changes nothing, whatever the state is in.
-    #[inline(always)]
-    pub fn is_idle_store(device: Device, width: Width, value: u64) -> bool {
-        device.kind == EmulatedKind::Distributor
-            && value == 0
-            && Vgic::is_idle_zero(device.offset, width)
-    }
-
-    /// Does `access` of `vcpu` on `device`; `value` is what a store writes, cut to its width.
-    #[inline(never)]
-    pub fn emulate(
+    pub fn access(
         &self,
         vcpu: usize,
-        device: Device,
-        access: &Access,
+        register: Register,
+        access: Access,
         value: u64,
         shell: &impl Shell,
         iface: &mut impl CpuInterface,
-    ) -> Emulated {
-        let width = access.width;
-        let offset = device.offset;
-        match (device.kind, access.direction) {
-            (EmulatedKind::Distributor, Direction::Read) => {
-                Self::loaded(self.gic.dist_read(vcpu, offset, width, iface), shell)
-            }
-            (EmulatedKind::Redistributors, Direction::Read) => {
-                Self::loaded(self.gic.redist_read(vcpu, offset, width, iface), shell)
-            }
-            (EmulatedKind::Distributor, Direction::Write) => {
-                Self::stored(self.gic.dist_write(vcpu, offset, width, value, iface), shell)
-            }
-            (EmulatedKind::Redistributors, Direction::Write) => {
-                Self::stored(self.gic.redist_write(vcpu, offset, width, value, iface), shell)
-            }
-            (EmulatedKind::DistributorV2, Direction::Read) => {
-                Self::loaded(self.gic.dist_v2_read(vcpu, offset, width, iface), shell)
-            }
-            (EmulatedKind::DistributorV2, Direction::Write) => {
-                Self::stored(self.gic.dist_v2_write(vcpu, offset, width, value, iface), shell)
-            }
-            (EmulatedKind::Deactivation, Direction::Write) => {
-                if (offset, width) != (0, Width::Word) {
-                    return Emulated::Stored;
+    ) -> Answer {
+        let Register { device, offset } = register;
+        match (device, access.direction) {
+            (Device::Gic(file), Direction::Read) => {
+                match self.gic.read(vcpu, file, offset, access.width, iface) {
+                    Read::Value(value) => Answer::Done(value),
+                    Read::Again(kicks) => {
+                        shell.kick(kicks);
+                        Answer::Again
+                    }
                 }
-                // Bits 12:10, an SGI's sender, do not matter: an SGI is active once.
-                let intid = (value & 0x3ff) as u32;
-                Self::stored(self.gic.deactivate(vcpu, intid, iface), shell)
+            }
+            (Device::Gic(file), Direction::Write) => {
+                let kicks = self.gic.write(vcpu, file, offset, access.width, value, iface);
+                if !kicks.is_empty() {
+                    shell.kick(kicks);
+                }
+                Answer::Done(0)
+            }
+            (Device::Deactivation, Direction::Write) => {
+                if (offset, access.width) == (0, Width::Word) {
+                    // Bits 12:10, an SGI's sender, do not matter: an SGI is active once.
+                    shell.kick(self.gic.deactivate(vcpu, (value & 0x3ff) as u32, iface));
+                }
+                Answer::Done(0)
             }
             // GICC_DIR, the only register there, is write-only.
-            (EmulatedKind::Deactivation, Direction::Read) => Emulated::Loaded(0),
-            (EmulatedKind::Console, _) => {
-                self.emulate_console(vcpu, offset, access, value, shell, iface)
+            (Device::Deactivation, Direction::Read) => Answer::Done(0),
+            (Device::Console, Direction::Read) => {
+                Answer::Done(self.console_read(vcpu, offset, access.width, shell, iface))
+            }
+            (Device::Console, Direction::Write) => {
+                self.console_write(vcpu, offset, access.width, value, shell, iface);
+                Answer::Done(0)
             }
         }
     }
 
+    /// A load from the console.
     #[inline(never)]
-    fn emulate_console(
+    fn console_read(
         &self,
         vcpu: usize,
         offset: u64,
-        access: &Access,
+        width: Width,
+        shell: &impl Shell,
+        iface: &mut impl CpuInterface,
+    ) -> u64 {
+        let shown = self.uart.lock().show(offset, width);
+        shown.unwrap_or_else(|| self.console_receive(vcpu, offset, width, shell, iface))
+    }
+
+    /// A load from the console that takes a byte out.
+    #[inline(never)]
+    fn console_receive(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        width: Width,
+        shell: &impl Shell,
+        iface: &mut impl CpuInterface,
+    ) -> u64 {
+        self.console_change(vcpu, shell, iface, |uart| uart.read(offset, width))
+    }
+
+    /// A store to the console.
+    #[inline(never)]
+    fn console_write(
+        &self,
+        vcpu: usize,
+        offset: u64,
+        width: Width,
         value: u64,
         shell: &impl Shell,
         iface: &mut impl CpuInterface,
-    ) -> Emulated {
-        let mut uart = self.uart.lock();
-        let line = uart.irq_line();
-        let had_room = uart.rx_room() > 0;
-        let mut is_overdue = false;
-        let answer = match access.direction {
-            Direction::Read => Emulated::Loaded(uart.read(offset, access.width)),
-            Direction::Write => {
-                uart.write(offset, access.width, value);
-                is_overdue = uart.is_overdue();
-                Emulated::Stored
+    ) {
+        let is_overdue = self.console_change(vcpu, shell, iface, |uart| {
+            uart.write(offset, width, value);
+            if uart.has_tx() {
+                shell.send(&mut || uart.take_tx());
             }
-        };
-        shell.send(&mut || uart.take_tx());
-        let has_room = uart.rx_room() > 0;
-        self.console_line(&uart, line, vcpu, shell, iface);
-        drop(uart);
-        if has_room && !had_room {
-            shell.receive_again();
-        }
+            uart.is_overdue()
+        });
         if is_overdue {
             shell.time_out_soon();
         }
-        answer
+    }
+
+    /// Changes the console by `change` and passes on what follows.
+    fn console_change<T>(
+        &self,
+        vcpu: usize,
+        shell: &impl Shell,
+        iface: &mut impl CpuInterface,
+        change: impl FnOnce(&mut Pl011) -> T,
+    ) -> T {
+        let mut uart = self.uart.lock();
+        let line = uart.irq_line();
+        let result = change(&mut uart);
+        let has_room_again = uart.has_room_again();
+        self.console_line(&uart, line, vcpu, shell, iface);
+        drop(uart);
+        if has_room_again {
+            shell.receive_again();
+        }
+        result
     }
 
     /// The terminal has room for guest output again, or bytes from `receive` for the guest; it is
@@ -220,7 +194,7 @@ impl<P: Ports> Vm<P> {
             }
         }
         self.console_line(&uart, line, vcpu, shell, iface);
-        uart.rx_room() > 0
+        uart.offers_room()
     }
 
     /// At least as much time has passed as the console's receive timeout takes, since the guest cleared
@@ -279,25 +253,6 @@ impl<P: Ports> Vm<P> {
         if !others.is_empty() {
             shell.kick(others);
         }
-    }
-
-    #[inline]
-    fn loaded(read: Read, shell: &impl Shell) -> Emulated {
-        match read {
-            Read::Value(value) => Emulated::Loaded(value),
-            Read::Again(kicks) => {
-                shell.kick(kicks);
-                Emulated::Again
-            }
-        }
-    }
-
-    #[inline]
-    fn stored(kicks: Kicks, shell: &impl Shell) -> Emulated {
-        if !kicks.is_empty() {
-            shell.kick(kicks);
-        }
-        Emulated::Stored
     }
 }
 

@@ -10,7 +10,6 @@ mod life;
 mod runaway;
 
 pub use call::Caller;
-pub use devices::{Device, Emulated};
 pub use life::{Left, Life, Stop};
 pub use runaway::{EXCEPTIONS, LOOKS, Moment, PATIENCE, Runaway, digest};
 

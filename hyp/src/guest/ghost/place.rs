@@ -33,7 +33,7 @@ pub(super) fn note(description: &VmDescription<'_>, layout: &SpaceLayout) {
             is_big_endian: false,
         },
         memory: description.memory.iter().map(|range| span(*range)).collect(),
-        emulated: layout.emulated.iter().map(|window| span(window.ipa)).collect(),
+        emulated: layout.bus.iter().map(|entry| span(entry.ipa)).collect(),
         assigned: layout.devices.iter().map(|device| span(device.ipa)).collect(),
         guarded: description
             .guarded

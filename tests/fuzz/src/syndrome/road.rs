@@ -81,23 +81,16 @@ impl FaultView for World {
         self.page(ipa.get()).is_memory
     }
 
-    fn is_enrolled(&self) -> bool {
-        self.is_enrolled
-    }
-
-    fn is_guarded(&self, ipa: Ipa) -> bool {
-        self.page(ipa.get()).is_guarded
+    fn is_open(&self, ipa: Ipa) -> bool {
+        !self.is_enrolled || self.page(ipa.get()).is_guarded
     }
 
     fn is_protected(&self) -> bool {
         self.is_protected
     }
 
-    /// Registers may go on in the next page.
-    fn device(&self, ipa: Ipa, bytes: u64) -> Option<u64> {
-        let last = ipa.get().checked_add(bytes - 1)?;
-        let is_device = self.page(ipa.get()).is_emulated && self.page(last).is_emulated;
-        is_device.then_some(ipa.get())
+    fn device(&self, ipa: Ipa) -> Option<u64> {
+        self.page(ipa.get()).is_emulated.then_some(ipa.get())
     }
 
     fn is_assigned(&self, ipa: Ipa) -> bool {

@@ -8,14 +8,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use ghost::model::{Access, Answer, Conduit, Config, Dialect, Event, Kind, PAGE, Start};
 use ghost::{Cause, Difference, Extent, Place, Section, Space, Tally};
 use hyp_core::addr::{Ipa, Pa, Va};
+use hyp_core::bus::{Device, Entry};
 use hyp_core::calls::{Mitigation, Outcome, Workaround, answer};
 use hyp_core::esr::{self, Cause as FaultCause, Direction, Width};
 use hyp_core::fault::{Fault, Kind as FaultKind, Verdict, judge};
 use hyp_core::features::{self, FeatureOptions, Features};
 use hyp_core::inject::{GuestState, PstateFeatures, take};
-use hyp_core::memory::{
-    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, IpaRange, MemoryMap, SpaceLayout,
-};
+use hyp_core::memory::{AddressSpace, AssignedDevice, IpaRange, MemoryMap, SpaceLayout};
 use hyp_core::ports::{GuestMemory, Table, TableMemory, Tlb};
 use hyp_core::stage2::{DeviceType, Vmid};
 use hyp_core::testing::FakeMachine;
@@ -147,10 +146,10 @@ impl Machine {
         let mut layout = SpaceLayout::new(kind, Vmid::new(9).unwrap(), memory);
         let range = |base, size| IpaRange::new(Ipa(base), size).unwrap();
         layout.guarded.push(range(PRE_GUARDED, PAGE));
-        for (base, size, kind) in
-            [(CONSOLE, PAGE, EmulatedKind::Console), (GIC, 0x1_0000, EmulatedKind::Distributor)]
+        for (base, size, device) in
+            [(CONSOLE, PAGE, Device::Console), (GIC, 0x1_0000, Device::DISTRIBUTOR)]
         {
-            layout.emulated.push(EmulatedWindow { ipa: range(base, size), kind });
+            layout.bus.push(Entry { ipa: range(base, size), device });
         }
         let kind = DeviceType::NonGatheringNonReordering;
         let ipa = range(DEVICE, 2 * PAGE);

@@ -2,7 +2,7 @@
 //! shell does.
 
 use hyp_core::esr::Width;
-use hyp_core::vgic::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic};
+use hyp_core::vgic::{Arrival, GicVersion, Kicks, Read, RegisterFile, SentTo, SgiRegister, Vgic};
 
 use super::hardware::{Features, Hardware, physical};
 
@@ -33,6 +33,11 @@ pub struct Machine {
 /// As a width.
 fn width(bytes: u64) -> Width {
     Width::from_log2(u64::from(bytes.trailing_zeros()))
+}
+
+/// Whose registers.
+fn file(is_distributor: bool) -> RegisterFile {
+    if is_distributor { RegisterFile::Distributor } else { RegisterFile::Redistributors }
 }
 
 impl Machine {
@@ -105,22 +110,9 @@ impl Machine {
         bytes: u64,
     ) -> Result<u64, String> {
         let width = width(bytes);
-        let constant = match (self.is_v3(), is_distributor) {
-            _ if !self.choices.takes_short_roads => None,
-            (true, true) => Gic::dist_constant(offset, width),
-            (true, false) => self.gic.redist_constant(offset, width),
-            (false, _) => None,
-        };
-        if let Some(value) = constant {
-            return Ok(value);
-        }
         for _ in 0..10 {
             let cpu = &mut self.cpus[vcpu];
-            let answer = match (self.choices.version, is_distributor) {
-                (GicVersion::V2, _) => self.gic.dist_v2_read(vcpu, offset, width, cpu),
-                (GicVersion::V3, true) => self.gic.dist_read(vcpu, offset, width, cpu),
-                (GicVersion::V3, false) => self.gic.redist_read(vcpu, offset, width, cpu),
-            };
+            let answer = self.gic.read(vcpu, file(is_distributor), offset, width, cpu);
             match answer {
                 Read::Value(value) => return self.settle().map(|()| value),
                 Read::Again(kicks) => self.kicked |= kicks,
@@ -144,20 +136,8 @@ impl Machine {
         value: u64,
     ) -> Result<(), String> {
         let width = width(bytes);
-        let is_idle = self.choices.takes_short_roads
-            && self.is_v3()
-            && is_distributor
-            && value == 0
-            && Gic::is_idle_zero(offset, width);
-        if is_idle {
-            return Ok(());
-        }
         let cpu = &mut self.cpus[vcpu];
-        self.kicked |= match (self.choices.version, is_distributor) {
-            (GicVersion::V2, _) => self.gic.dist_v2_write(vcpu, offset, width, value, cpu),
-            (GicVersion::V3, true) => self.gic.dist_write(vcpu, offset, width, value, cpu),
-            (GicVersion::V3, false) => self.gic.redist_write(vcpu, offset, width, value, cpu),
-        };
+        self.kicked |= self.gic.write(vcpu, file(is_distributor), offset, width, value, cpu);
         self.settle()
     }
 

@@ -1,12 +1,12 @@
 //! One vCPU changes stage 2, the other is in the guest, walks or faults.
 
 use hyp_core_interleaved::addr::{Ipa, PAGE_SIZE, Pa};
+use hyp_core_interleaved::bus::{Device, Entry};
 use hyp_core_interleaved::esr::{Access, Cause, Direction, Width};
 use hyp_core_interleaved::fault::{Fault, Kind, Verdict, judge};
 use hyp_core_interleaved::features::{Dialect, FeatureOptions, Features};
 use hyp_core_interleaved::memory::{
-    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, IpaRange, MemoryMap, Populated,
-    SpaceLayout,
+    AddressSpace, AssignedDevice, IpaRange, MemoryMap, Populated, SpaceLayout,
 };
 use hyp_core_interleaved::psci::Start;
 use hyp_core_interleaved::share::ShareError;
@@ -41,7 +41,7 @@ fn vm(word: u64, watched: u64, forgets_others: bool) -> (Ports, Arc<Guest>) {
     memory.insert(Ipa(RAM), Pa(RAM_PA), 2 << 20).unwrap();
     let mut layout = SpaceLayout::new(kind, Vmid::new(9).unwrap(), memory);
     let console = IpaRange::new(Ipa(CONSOLE), PAGE_SIZE).unwrap();
-    layout.emulated.push(EmulatedWindow { ipa: console, kind: EmulatedKind::Console });
+    layout.bus.push(Entry { ipa: console, device: Device::Console });
     layout.devices.push(AssignedDevice {
         ipa: IpaRange::new(Ipa(DEVICE), PAGE_SIZE).unwrap(),
         pa: Pa(DEVICE_PA),
@@ -229,7 +229,7 @@ fn unguard(device: u64, accesses: u32, forgets_others: bool) {
         let is_late = is_unguarded.load(Ordering::Acquire);
         let ended = use_device(&ports, &vm, 1, device);
         assert!(!is_late || ended == Ended::Refused, "used after it was un-guarded");
-        let is_open = vm.space.open_device(Ipa(device)).is_some();
+        let is_open = vm.space.is_open(Ipa(device));
         assert!(!is_late || !is_open, "open after it was un-guarded");
     }
     owner.join().unwrap();

@@ -2,8 +2,8 @@
 
 use hyp_core_interleaved::sync::watched::Weaken;
 use hyp_core_interleaved::vgic::{
-    Arrival, CpuInterface, GicVersion, Kicks, ListRegister, MAX_LIST_REGISTERS, SgiRegister, Vgic,
-    hcr, vmcr,
+    Arrival, CpuInterface, GicVersion, Kicks, ListRegister, MAX_LIST_REGISTERS, RegisterFile,
+    SgiRegister, Vgic, hcr, vmcr,
 };
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -85,10 +85,10 @@ impl Kick {
 /// A store to a register of the distributor or of redistributor 1.
 fn set_up(vgic: &Vgic, iface: &mut Interface) {
     use hyp_core_interleaved::esr::Width::Word;
-    let _ = vgic.dist_write(1, 0, Word, 3, iface);
+    let _ = vgic.write(1, RegisterFile::Distributor, 0, Word, 3, iface);
     // GICR_IGROUPR0 and GICR_ISENABLER0 of vCPU 1.
-    let _ = vgic.redist_write(1, 0x3_0080, Word, 0xffff, iface);
-    let _ = vgic.redist_write(1, 0x3_0100, Word, 0xffff, iface);
+    let _ = vgic.write(1, RegisterFile::Redistributors, 0x3_0080, Word, 0xffff, iface);
+    let _ = vgic.write(1, RegisterFile::Redistributors, 0x3_0100, Word, 0xffff, iface);
 }
 
 /// Two vCPUs send SGIs to a third that may look at any time: whatever order, both arrive or a kick
@@ -148,9 +148,9 @@ fn lines(drops: bool) {
     {
         use hyp_core_interleaved::esr::Width::{Double, Word};
         // Group 1, enabled, routed to vCPU 1.
-        let _ = vgic.dist_write(1, 0x84, Word, 2, &mut iface);
-        let _ = vgic.dist_write(1, 0x104, Word, 2, &mut iface);
-        let _ = vgic.dist_write(1, 0x6108, Double, 1, &mut iface);
+        let _ = vgic.write(1, RegisterFile::Distributor, 0x84, Word, 2, &mut iface);
+        let _ = vgic.write(1, RegisterFile::Distributor, 0x104, Word, 2, &mut iface);
+        let _ = vgic.write(1, RegisterFile::Distributor, 0x6108, Double, 1, &mut iface);
     }
     let device = {
         let (vgic, kick) = (Arc::clone(&vgic), Arc::clone(&kick));

@@ -1,9 +1,9 @@
 //! A VM on the hostile machine.
 
 use hyp_core_interleaved::addr::{Ipa, PAGE_SIZE, Pa};
+use hyp_core_interleaved::bus::{Device, Entry};
 use hyp_core_interleaved::memory::{
-    AddressSpace, AssignedDevice, EmulatedKind, EmulatedWindow, IpaRange, MemoryMap, Populated,
-    SpaceLayout,
+    AddressSpace, AssignedDevice, IpaRange, MemoryMap, Populated, SpaceLayout,
 };
 use hyp_core_interleaved::stage2::{DeviceType, VmidAllocator};
 use hyp_core_interleaved::vm_type::{ProtectedGate, VmType};
@@ -67,8 +67,8 @@ fn new_space(ports: &Ports, vmids: &VmidAllocator, protected: bool) -> Space {
     memory.insert(Ipa(HIGH), Pa(HIGH_PA), 2 << 20).unwrap();
     let mut layout = SpaceLayout::new(kind, vmids.allocate().unwrap(), memory);
     layout.guarded.push(range(GUARDED, PAGE_SIZE));
-    let console = EmulatedWindow { ipa: range(CONSOLE, PAGE_SIZE), kind: EmulatedKind::Console };
-    layout.emulated.push(console);
+    let console = Entry { ipa: range(CONSOLE, PAGE_SIZE), device: Device::Console };
+    layout.bus.push(console);
     layout.devices.push(AssignedDevice {
         ipa: range(DEVICE, 2 * PAGE_SIZE),
         pa: Pa(DEVICE_PA),

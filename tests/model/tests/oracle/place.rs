@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hyp_core::addr::{Ipa, Pa};
+use hyp_core::bus::{Device, Entry};
 use hyp_core::features::{self, FeatureOptions, Features};
-use hyp_core::memory::{
-    AssignedDevice, EmulatedKind, EmulatedWindow, IpaRange, MemoryMap, SpaceLayout,
-};
+use hyp_core::memory::{AssignedDevice, IpaRange, MemoryMap, SpaceLayout};
 use hyp_core::stage2::{DeviceType, Vmid};
 use hyp_core::vm_type::{ProtectedGate, VmType};
 use model::{Config, Dialect, PAGE, Start};
@@ -81,10 +80,10 @@ impl Options {
         let kind = VmType::parse(self.word(), &GATE, 48).unwrap();
         let mut layout = SpaceLayout::new(kind, Vmid::new(9).unwrap(), memory);
         layout.guarded.push(range(PRE_GUARDED, PAGE));
-        for (base, size, kind) in
-            [(CONSOLE, PAGE, EmulatedKind::Console), (GIC, 0x1_0000, EmulatedKind::Distributor)]
+        for (base, size, device) in
+            [(CONSOLE, PAGE, Device::Console), (GIC, 0x1_0000, Device::DISTRIBUTOR)]
         {
-            layout.emulated.push(EmulatedWindow { ipa: range(base, size), kind });
+            layout.bus.push(Entry { ipa: range(base, size), device });
         }
         layout.devices.push(AssignedDevice {
             ipa: range(DEVICE, 2 * PAGE),

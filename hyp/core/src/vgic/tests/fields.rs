@@ -1,7 +1,7 @@
 //! Registers with a field for each interrupt: whose they are, which bits count, and how little is
 //! done for what is often done (IHI0069, sections 12.9 to 12.11).
 
-use super::super::{Kicks, Read, SentTo, SgiRegister, vmcr};
+use super::super::{Kicks, Read, RegisterFile, SentTo, SgiRegister, vmcr};
 use super::fake::physical;
 use super::machine::{Machine, SGI_FRAME};
 use crate::esr::Width;
@@ -69,14 +69,19 @@ fn zeros_written_to_a_set_or_clear_register_disturb_nobody() {
         m.sgi(0, SgiRegister::Sgi1, 3 << 24 | 0b10);
         // SPI 41 and SGI 5, which are idle.
         let cpu = &mut m.cpus[0];
-        let kicks = m.vgic.dist_write(0, offset + 4, Width::Word, 1 << 9, cpu);
+        let kicks =
+            m.vgic.write(0, RegisterFile::Distributor, offset + 4, Width::Word, 1 << 9, cpu);
         assert_eq!(kicks, Kicks::NONE, "{offset:#x}");
         if offset != ISPENDR && offset != ISACTIVER {
             let other = 0x2_0000 + SGI_FRAME + offset;
-            let kicks = m.vgic.redist_write(0, other, Width::Word, 1 << 5, cpu);
+            let kicks =
+                m.vgic.write(0, RegisterFile::Redistributors, other, Width::Word, 1 << 5, cpu);
             assert_eq!(kicks, Kicks::NONE, "{offset:#x}");
         }
-        assert_eq!(m.vgic.dist_read(0, 0, Width::Word, cpu), Read::Value(0x53));
+        assert_eq!(
+            m.vgic.read(0, RegisterFile::Distributor, 0, Width::Word, cpu),
+            Read::Value(0x53)
+        );
         assert!(m.cpus[1].has_interrupt());
     }
 }
@@ -91,7 +96,7 @@ fn a_timer_line_shows_where_it_is_pending() {
         let shown = if matches!(offset, ISPENDR | ICPENDR) { m.cpus[0].lines.into() } else { 0 };
         let mut read = |target: u64| {
             let offset = 0x2_0000 * target + SGI_FRAME + offset;
-            m.vgic.redist_read(0, offset, Width::Word, &mut m.cpus[0])
+            m.vgic.read(0, RegisterFile::Redistributors, offset, Width::Word, &mut m.cpus[0])
         };
         assert_eq!(read(0), Read::Value(shown), "{offset:#x}");
         assert_eq!(read(1), Read::Value(0), "{offset:#x} of another");
@@ -136,7 +141,14 @@ fn an_sgi_that_another_made_active_waits() {
     m.sgi(0, SgiRegister::Sgi1, 5 << 24 | 1);
     assert_eq!(m.cpus[0].acknowledge(), 5);
     m.cpus[0].end(5);
-    let kicks = m.vgic.redist_write(1, SGI_FRAME + ISACTIVER, Width::Word, 1 << 5, &mut m.cpus[1]);
+    let kicks = m.vgic.write(
+        1,
+        RegisterFile::Redistributors,
+        SGI_FRAME + ISACTIVER,
+        Width::Word,
+        1 << 5,
+        &mut m.cpus[1],
+    );
     assert_eq!(kicks, Kicks::NONE.with(0));
     assert!(!m.vgic.sgi_to_self(0, 5 << 24 | 1, &mut m.cpus[0]));
     m.sgi(0, SgiRegister::Sgi1, 5 << 24 | 1);

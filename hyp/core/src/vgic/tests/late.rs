@@ -1,7 +1,7 @@
 //! Kicks, timers and maintenance interrupts that arrive late and in any order: no edge may get
 //! lost or come twice, and everything that can be delivered is in the end.
 
-use super::super::{Kicks, Read, SgiRegister};
+use super::super::{Kicks, Read, RegisterFile, SgiRegister};
 use super::fake::SPURIOUS;
 use super::machine::{Machine, SGI_FRAME};
 use crate::esr::Width;
@@ -80,14 +80,34 @@ impl Late {
             }
             Step::Route(n, target) => {
                 let offset = 0x6100 + 8 * u64::from(n);
-                m.vgic.dist_write(vcpu, offset, Width::Double, target as u64, cpu)
+                m.vgic.write(
+                    vcpu,
+                    RegisterFile::Distributor,
+                    offset,
+                    Width::Double,
+                    target as u64,
+                    cpu,
+                )
             }
             Step::Enable(n, on) => {
                 let offset = if on { 0x104 } else { 0x184 };
-                m.vgic.dist_write(vcpu, offset, Width::Word, 1 << n, cpu)
+                m.vgic.write(vcpu, RegisterFile::Distributor, offset, Width::Word, 1 << n, cpu)
             }
-            Step::Group(on) => m.vgic.dist_write(vcpu, 0, Width::Word, if on { 3 } else { 1 }, cpu),
-            Step::Read(kind) => match m.vgic.dist_read(vcpu, kind * 0x80 + 4, Width::Word, cpu) {
+            Step::Group(on) => m.vgic.write(
+                vcpu,
+                RegisterFile::Distributor,
+                0,
+                Width::Word,
+                if on { 3 } else { 1 },
+                cpu,
+            ),
+            Step::Read(kind) => match m.vgic.read(
+                vcpu,
+                RegisterFile::Distributor,
+                kind * 0x80 + 4,
+                Width::Word,
+                cpu,
+            ) {
                 Read::Again(kicks) => kicks,
                 Read::Value(_) => Kicks::NONE,
             },

@@ -1,7 +1,9 @@
 //! Several simulated CPUs around one controller, with kicks, timers and maintenance interrupts
 //! delivered as the shell would.
 
-use super::super::{Arrival, GicVersion, Kicks, Read, SentTo, SgiRegister, Vgic, vmcr};
+use super::super::{
+    Arrival, GicVersion, Kicks, Read, RegisterFile, SentTo, SgiRegister, Vgic, vmcr,
+};
 use super::fake::{FakeCpu, physical};
 use crate::esr::Width;
 use std::vec::Vec;
@@ -74,7 +76,7 @@ impl Machine {
 
     pub(super) fn v2_write_as(&mut self, vcpu: usize, offset: u64, width: Width, value: u64) {
         let cpu = &mut self.cpus[vcpu];
-        self.kicked |= self.vgic.dist_v2_write(vcpu, offset, width, value, cpu);
+        self.kicked |= self.vgic.write(vcpu, RegisterFile::Distributor, offset, width, value, cpu);
         self.settle();
     }
 
@@ -83,7 +85,9 @@ impl Machine {
     }
 
     pub(super) fn v2_read_as(&mut self, vcpu: usize, offset: u64, width: Width) -> u64 {
-        self.read(|vgic, cpus| vgic.dist_v2_read(vcpu, offset, width, &mut cpus[vcpu]))
+        self.read(|vgic, cpus| {
+            vgic.read(vcpu, RegisterFile::Distributor, offset, width, &mut cpus[vcpu])
+        })
     }
 
     pub(super) fn v2_read(&mut self, vcpu: usize, offset: u64) -> u32 {
@@ -133,13 +137,14 @@ impl Machine {
 
     pub(super) fn dist_write(&mut self, vcpu: usize, offset: u64, value: u64) {
         let cpu = &mut self.cpus[vcpu];
-        self.kicked |= self.vgic.dist_write(vcpu, offset, Width::Word, value, cpu);
+        self.kicked |=
+            self.vgic.write(vcpu, RegisterFile::Distributor, offset, Width::Word, value, cpu);
         self.settle();
     }
 
     pub(super) fn dist_write_as(&mut self, vcpu: usize, offset: u64, width: Width, value: u64) {
         let cpu = &mut self.cpus[vcpu];
-        self.kicked |= self.vgic.dist_write(vcpu, offset, width, value, cpu);
+        self.kicked |= self.vgic.write(vcpu, RegisterFile::Distributor, offset, width, value, cpu);
         self.settle();
     }
 
@@ -157,12 +162,15 @@ impl Machine {
     ) {
         let offset = FRAMES * target as u64 + offset;
         let cpu = &mut self.cpus[vcpu];
-        self.kicked |= self.vgic.redist_write(vcpu, offset, width, value, cpu);
+        self.kicked |=
+            self.vgic.write(vcpu, RegisterFile::Redistributors, offset, width, value, cpu);
         self.settle();
     }
 
     pub(super) fn dist_read_as(&mut self, vcpu: usize, offset: u64, width: Width) -> u64 {
-        self.read(|vgic, cpus| vgic.dist_read(vcpu, offset, width, &mut cpus[vcpu]))
+        self.read(|vgic, cpus| {
+            vgic.read(vcpu, RegisterFile::Distributor, offset, width, &mut cpus[vcpu])
+        })
     }
 
     pub(super) fn dist_read(&mut self, vcpu: usize, offset: u64) -> u64 {
@@ -177,7 +185,9 @@ impl Machine {
         width: Width,
     ) -> u64 {
         let offset = FRAMES * target as u64 + offset;
-        self.read(|vgic, cpus| vgic.redist_read(vcpu, offset, width, &mut cpus[vcpu]))
+        self.read(|vgic, cpus| {
+            vgic.read(vcpu, RegisterFile::Redistributors, offset, width, &mut cpus[vcpu])
+        })
     }
 
     pub(super) fn redist_read(&mut self, vcpu: usize, target: usize, offset: u64) -> u64 {

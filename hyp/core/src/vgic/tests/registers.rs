@@ -1,6 +1,6 @@
 //! What the register files answer.
 
-use super::super::{GicVersion, Kicks, Read, Vgic};
+use super::super::{GicVersion, Kicks, Read, RegisterFile, Vgic};
 use super::fake::FakeCpu;
 use super::machine::{FRAMES, Machine, SGI_FRAME};
 use crate::esr::Width;
@@ -19,28 +19,37 @@ fn the_distributor_says_what_it_is() {
     assert_eq!(id, [0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1]);
 }
 
+/// IHI0069, 12.11.36: Affinity_Value, Processor_Number, Last.
 #[test]
-fn what_never_changes_is_what_the_registers_say() {
+fn each_redistributor_says_whose_it_is() {
     let mut m = Machine::new(3, 4);
-    for width in [Width::Byte, Width::Half, Width::Word, Width::Double] {
-        for offset in (0..0x1_0000).step_by(4) {
-            if let Some(value) = Vgic::dist_constant(offset, width) {
-                assert_eq!(m.dist_read_as(1, offset, width), value, "{offset:#x}");
-            }
-            if Vgic::is_idle_zero(offset, width) {
-                // Both ways round: nothing set, nothing cleared.
-                let before = m.dist_read_as(1, offset, width);
-                m.dist_write_as(1, offset, width, 0);
-                assert_eq!(m.dist_read_as(1, offset, width), before, "{offset:#x}");
-            }
-        }
-        for offset in (0..4 * 0x2_0000u64).step_by(4) {
-            let Some(value) = m.vgic.redist_constant(offset, width) else { continue };
-            let (vcpu, offset) = ((offset / 0x2_0000) as usize, offset % 0x2_0000);
+    for (vcpu, low, high) in [(0, 0, 0), (1, 0x100, 1), (2, 0x210, 2)] {
+        for (offset, width, value) in [
+            (8, Width::Word, low),
+            (0xc, Width::Word, high),
+            (8, Width::Double, high << 32 | low),
+            (8, Width::Half, 0),
+            (0xc, Width::Double, 0),
+        ] {
             assert_eq!(m.redist_read_as(0, vcpu, offset, width), value, "{vcpu} {offset:#x}");
         }
     }
-    assert!(m.vgic.redist_constant(3 * 0x2_0000 + 8, Width::Double).is_none(), "no fourth vCPU");
+    assert_eq!(m.redist_read_as(0, 3, 8, Width::Double), 0, "no fourth vCPU");
+}
+
+/// Ones set and clear: zeros do neither.
+#[test]
+fn a_store_of_zeros_changes_no_set_or_clear_register() {
+    let mut m = Machine::new(3, 4);
+    m.dist_write(1, 0x104, 0x1234_5678);
+    m.dist_write(1, 0x204, 0x8765_4321);
+    m.dist_write(1, 0x304, 0x1010_1010);
+    let seen = |m: &mut Machine| [0x104, 0x204, 0x304].map(|offset| m.dist_read(1, offset));
+    assert_eq!(seen(&mut m), [0x1234_5678, 0x8765_4321, 0x1010_1010]);
+    for offset in (0x100..0x400).step_by(4) {
+        m.dist_write(1, offset, 0);
+    }
+    assert_eq!(seen(&mut m), [0x1234_5678, 0x8765_4321, 0x1010_1010]);
 }
 
 #[test]
@@ -106,8 +115,11 @@ fn priorities_have_five_bits_and_bytes() {
 fn a_finer_cpu_interface_gets_finer_priorities() {
     let vgic: Vgic = Vgic::new(GicVersion::V3, 1, 7);
     let mut cpu = FakeCpu::new(4, GicVersion::V3);
-    assert!(vgic.dist_write(0, 0x420, Width::Word, 0xffff_ffff, &mut cpu).is_empty());
-    let read = vgic.dist_read(0, 0x420, Width::Word, &mut cpu);
+    assert!(
+        vgic.write(0, RegisterFile::Distributor, 0x420, Width::Word, 0xffff_ffff, &mut cpu)
+            .is_empty()
+    );
+    let read = vgic.read(0, RegisterFile::Distributor, 0x420, Width::Word, &mut cpu);
     assert_eq!(read, Read::Value(0xfefe_fefe));
 }
 
@@ -152,9 +164,10 @@ fn write_pending_lasts_until_the_owner_has_looked() {
     assert!(m.cpus[1].has_interrupt());
     // vCPU 0 disables it while it sits in vCPU 1's list register.
     let (first, second) = m.cpus.split_at_mut(1);
-    let kicks = m.vgic.dist_write(0, 0x184, Width::Word, 1 << 8, &mut first[0]);
+    let kicks =
+        m.vgic.write(0, RegisterFile::Distributor, 0x184, Width::Word, 1 << 8, &mut first[0]);
     assert_eq!(kicks, Kicks::NONE.with(1));
-    let rwp = |cpu: &mut FakeCpu| m.vgic.dist_read(0, 0, Width::Word, cpu);
+    let rwp = |cpu: &mut FakeCpu| m.vgic.read(0, RegisterFile::Distributor, 0, Width::Word, cpu);
     assert_eq!(rwp(&mut first[0]), Read::Value(0x8000_0053));
     assert!(m.vgic.sync(1, &mut second[0]).is_empty());
     assert_eq!(rwp(&mut first[0]), Read::Value(0x53));
@@ -168,7 +181,8 @@ fn state_in_another_list_register_is_fetched_before_it_is_shown() {
     m.line(40, true);
     assert_eq!(m.cpus[1].acknowledge(), 40);
     let (first, second) = m.cpus.split_at_mut(1);
-    let read = |cpu: &mut FakeCpu| m.vgic.dist_read(0, 0x304, Width::Word, cpu);
+    let read =
+        |cpu: &mut FakeCpu| m.vgic.read(0, RegisterFile::Distributor, 0x304, Width::Word, cpu);
     assert_eq!(read(&mut first[0]), Read::Again(Kicks::NONE.with(1)));
     assert_eq!(read(&mut first[0]), Read::Again(Kicks::NONE), "kicked once, waits");
     assert!(m.vgic.sync(1, &mut second[0]).is_empty());
@@ -194,7 +208,7 @@ fn the_loads_of_one_instruction_keep_each_others_answers() {
         m.vgic.begin_pieces(0);
         let mut values = Vec::new();
         for offset in [0x304, 0x308] {
-            match m.vgic.dist_read(0, offset, Width::Word, &mut m.cpus[0]) {
+            match m.vgic.read(0, RegisterFile::Distributor, offset, Width::Word, &mut m.cpus[0]) {
                 Read::Value(value) => values.push(value),
                 Read::Again(kicks) => {
                     m.vgic.end_pieces(0, false);

@@ -1,6 +1,6 @@
 //! Real threads, one for each vCPU: locks in the right order, no kick lost between atomics.
 
-use super::super::{GicVersion, Kicks, Read, SgiRegister, Vgic};
+use super::super::{GicVersion, Kicks, Read, RegisterFile, SgiRegister, Vgic};
 use super::fake::{FakeCpu, SPURIOUS};
 use super::machine::SGI_FRAME;
 use crate::esr::Width;
@@ -32,7 +32,14 @@ fn run(shared: &Shared, vcpu: usize) {
     cpu.open();
     for register in [0x80, 0x100] {
         let offset = 0x2_0000 * vcpu as u64 + SGI_FRAME + register;
-        shared.send(vgic.redist_write(vcpu, offset, Width::Word, !0, &mut cpu));
+        shared.send(vgic.write(
+            vcpu,
+            RegisterFile::Redistributors,
+            offset,
+            Width::Word,
+            !0,
+            &mut cpu,
+        ));
     }
     if vcpu == 0 {
         shared.send(vgic.sgi(0, SgiRegister::Sgi1, 1 << 24 | 0b10, &mut cpu));
@@ -53,9 +60,13 @@ fn run(shared: &Shared, vcpu: usize) {
                 is_quiet = false;
                 vgic.pulse_spi(spi)
             }
-            1 => vgic.dist_write(vcpu, 0x184, Width::Word, 0xf << 8, &mut cpu),
-            2 => vgic.dist_write(vcpu, 0x104, Width::Word, 0xf << 8, &mut cpu),
-            3 => match vgic.dist_read(vcpu, 0x304, Width::Word, &mut cpu) {
+            1 => {
+                vgic.write(vcpu, RegisterFile::Distributor, 0x184, Width::Word, 0xf << 8, &mut cpu)
+            }
+            2 => {
+                vgic.write(vcpu, RegisterFile::Distributor, 0x104, Width::Word, 0xf << 8, &mut cpu)
+            }
+            3 => match vgic.read(vcpu, RegisterFile::Distributor, 0x304, Width::Word, &mut cpu) {
                 Read::Value(active) => {
                     assert_eq!(active & !(0xf << 8), 0);
                     Kicks::NONE
@@ -102,7 +113,9 @@ fn a_token_goes_round_among_running_vcpus() {
     };
     let mut boot = FakeCpu::new(2, GicVersion::V3);
     let write = |offset, width, value, boot: &mut FakeCpu| {
-        assert!(shared.vgic.dist_write(0, offset, width, value, boot).is_empty());
+        assert!(
+            shared.vgic.write(0, RegisterFile::Distributor, offset, width, value, boot).is_empty()
+        );
     };
     write(0, Width::Word, 3, &mut boot);
     for (register, value) in [(0x84, !0), (0x104, !0), (0xc08, !0)] {

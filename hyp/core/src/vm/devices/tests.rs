@@ -112,7 +112,7 @@ fn an_open_device_is_where_the_road_ends() {
                     let verdict = judge(&vm, &fault);
                     let is_unguarded =
                         matches!(verdict, Verdict::Abort { reason: Reason::Unguarded, .. });
-                    let opened_now = vm.open_device(Ipa(ipa), width).is_some();
+                    let opened_now = vm.space.open_register(Ipa(ipa), width).is_some();
                     if ipa % width.bytes() == 0 && !opened_now {
                         assert_eq!(
                             vm.space.is_plainly_unguarded(Ipa(ipa)),
@@ -121,7 +121,7 @@ fn an_open_device_is_where_the_road_ends() {
                         );
                         refused += u32::from(is_unguarded);
                     }
-                    match vm.open_device(Ipa(ipa), width) {
+                    match vm.space.open_register(Ipa(ipa), width) {
                         Some(device) => {
                             assert_eq!(verdict, Verdict::Emulate { device, access }, "{ipa:#x}");
                             opened.push(ipa & !0xfff);
