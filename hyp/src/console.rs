@@ -130,7 +130,7 @@ pub(crate) fn go_live(has_interrupt: bool) {
 }
 
 /// Sends guest output: takes bytes from `next` while there is room for them.
-pub(crate) fn guest_output(next: &mut dyn FnMut() -> Option<u8>) {
+pub(crate) fn guest_output(mut next: impl FnMut() -> Option<u8>) {
     let mut terminal = TERMINAL.lock();
     loop {
         while terminal.console.room() > 0 {

@@ -47,7 +47,7 @@ impl Shell for Here {
         entropy::words()
     }
 
-    fn send(&self, next: &mut dyn FnMut() -> Option<u8>) {
+    fn send(&self, next: impl FnMut() -> Option<u8>) {
         console::guest_output(next);
     }
 

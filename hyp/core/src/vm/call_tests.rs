@@ -31,7 +31,7 @@ impl Shell for Cpu {
     fn entropy(&self) -> Option<[u64; 3]> {
         None
     }
-    fn send(&self, _: &mut dyn FnMut() -> Option<u8>) {}
+    fn send(&self, _: impl FnMut() -> Option<u8>) {}
     fn receive_again(&self) {}
     fn time_out_soon(&self) {}
     fn guard_quota_exceeded(&self, _: Ipa) {}

@@ -146,7 +146,7 @@ impl<P: Ports> Vm<P> {
         let is_overdue = self.console_change(vcpu, shell, iface, |uart| {
             uart.write(offset, width, value);
             if uart.has_tx() {
-                shell.send(&mut || uart.take_tx());
+                shell.send(|| uart.take_tx());
             }
             uart.is_overdue()
         });
@@ -186,7 +186,7 @@ impl<P: Ports> Vm<P> {
     ) -> bool {
         let mut uart = self.uart.lock();
         let line = uart.irq_line();
-        shell.send(&mut || uart.take_tx());
+        shell.send(|| uart.take_tx());
         while uart.rx_room() > 0 {
             let Some(byte) = receive() else { break };
             if !uart.push_rx(byte) {

@@ -40,7 +40,7 @@ pub trait Shell {
     /// 192 fresh random bits; `None` while there is no seed.
     fn entropy(&self) -> Option<[u64; 3]>;
     /// Sends guest output: takes bytes from `next` while there is room for them.
-    fn send(&self, next: &mut dyn FnMut() -> Option<u8>);
+    fn send(&self, next: impl FnMut() -> Option<u8>);
     /// The guest has room for console input again.
     fn receive_again(&self);
     /// Has [`Vm::console_timeout`] called about a millisecond from now.

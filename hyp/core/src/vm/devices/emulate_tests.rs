@@ -67,7 +67,7 @@ impl Shell for Desk {
     fn entropy(&self) -> Option<[u64; 3]> {
         None
     }
-    fn send(&self, next: &mut dyn FnMut() -> Option<u8>) {
+    fn send(&self, next: impl FnMut() -> Option<u8>) {
         self.sent.borrow_mut().extend(std::iter::from_fn(next));
     }
     fn receive_again(&self) {
