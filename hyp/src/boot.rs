@@ -17,7 +17,7 @@ use crate::drivers::virtual_interface::VirtualInterface;
 use crate::exit::{bad_input, fail};
 use crate::handover::Handover;
 use crate::say::{info, warn};
-use crate::{console, entropy, exit, firmware, injection, machine, mm, smp, trace};
+use crate::{console, entropy, exit, firmware, machine, mm, smp, trace};
 
 /// Bytes of EL2's heap. A model of the VM takes some more.
 const HEAP_SIZE: u64 = if cfg!(feature = "ghost") { 16 << 20 } else { 1 << 20 };
@@ -97,10 +97,11 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     if !has_nonce {
         bad_input(&"postern.nonce=: write 1 to 32 letters and digits");
     }
-    if let Err(unknown) = injection::init(machine.boot_argument("inject")) {
+    #[cfg(feature = "inject")]
+    if let Err(unknown) = crate::injection::init(machine.boot_argument("inject")) {
         bad_input(&unknown);
     }
-    injection::note_forbidden(&machine);
+    injected!(note_forbidden(&machine));
     mm::el2_map::guard_stacks();
     percpu::set_online();
     match machine.psci() {
@@ -130,7 +131,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     start_gic(&machine);
     machine::note_cpu();
     debug::prepare();
-    injection::tell_registers();
+    injected!(tell_registers());
     start_cpus(&machine);
     describe(&memory);
     check_arguments(&machine);
@@ -142,7 +143,7 @@ pub(crate) extern "C" fn boot_main(tree_pa: u64, image: u64, kind: u64) -> ! {
     let bundle = map_bundle(&machine);
     entropy::init(&machine, Pa(tree_pa));
     let memory = &mut memory;
-    crate::guest::launch::start(Handover { machine: &machine, memory, bundle, crash })
+    crate::vm::launch::start(Handover { machine: &machine, memory, bundle, crash })
 }
 
 /// Crashes as `how` says, or tells what is to be run later to that end.

@@ -14,7 +14,6 @@ use crate::arch::cpu::Lock;
 use crate::arch::once::Once;
 use crate::arch::{cpu, timer};
 use crate::drivers::uart::Uart;
-use crate::injection;
 use crate::mm::memory_log;
 
 /// Bytes on their way to the UART.
@@ -36,7 +35,7 @@ static TERMINAL: Lock<Terminal> = Lock::new(Terminal {
     live: false,
     is_polled: false,
     listening: false,
-    has_refused: false,
+    refused: 0,
     idle: 0,
 });
 
@@ -49,8 +48,8 @@ struct Terminal {
     is_polled: bool,
     /// Somebody wants what is received.
     listening: bool,
-    /// The guest had output for which there was no room.
-    has_refused: bool,
+    /// A bit for each VM that had output for which there was no room.
+    refused: u8,
     /// How often in a row it was served for nothing; beyond [`MOST_IDLE`] its interrupt does not work.
     idle: u32,
 }
@@ -64,8 +63,8 @@ impl Terminal {
             // Nobody hears its interrupt.
         } else if self.live {
             // Whoever drains the last byte, the guest's rest is fetched by the interrupt.
-            let more = self.has_refused || !self.console.is_drained();
-            uart.set_interrupts(self.listening, more || injection::holds_console_line());
+            let more = self.refused != 0 || !self.console.is_drained();
+            uart.set_interrupts(self.listening, more || injected!(holds_console_line(), false));
         } else {
             self.drain_polled();
         }
@@ -129,21 +128,34 @@ pub(crate) fn go_live(has_interrupt: bool) {
     look_again();
 }
 
-/// Sends guest output: takes bytes from `next` while there is room for them.
-pub(crate) fn guest_output(mut next: impl FnMut() -> Option<u8>) {
+/// From here on each line of a guest begins with its VM's name.
+pub(crate) fn set_names(names: &'static [&'static str]) {
+    TERMINAL.lock().console.set_names(names);
+}
+
+/// Sends output of the VM with number `vm`: takes bytes from `next` while there is room for them.
+pub(crate) fn guest_output(vm: u8, mut next: impl FnMut() -> Option<u8>) {
+    let own = 1_u8.wrapping_shl(u32::from(vm));
     let mut terminal = TERMINAL.lock();
     loop {
-        while terminal.console.room() > 0 {
+        while terminal.console.room(vm) > 0 {
             let Some(byte) = next() else {
-                terminal.has_refused = false;
+                terminal.refused &= !own;
+                terminal.refused |= terminal.console.take_awaiting();
                 terminal.drain();
                 return;
             };
-            terminal.console.guest_byte(byte);
+            terminal.console.guest_byte(vm, byte);
         }
-        terminal.has_refused = true;
+        if terminal.console.is_of_another(vm) {
+            // Whoever ends the line, or the timer that does, has this VM come back.
+            terminal.console.await_line(vm, timer::now());
+            drop(terminal);
+            return arm_timer();
+        }
+        terminal.refused |= own;
         terminal.drain();
-        if terminal.console.room() == 0 {
+        if terminal.console.room(vm) == 0 {
             // Whoever serves the UART comes back for the rest.
             return;
         }
@@ -159,14 +171,14 @@ pub(crate) fn guest_output(mut next: impl FnMut() -> Option<u8>) {
 pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) -> bool {
     let mut terminal = TERMINAL.lock();
     let Some(uart) = UART.get() else { return false };
-    if !injection::holds_console_line() {
+    if !injected!(holds_console_line(), false) {
         uart.acknowledge();
     }
     // Before `serve`, not after it: another CPU's `listen` in between must not be undone.
     terminal.listening = false;
-    let room = terminal.console.room();
+    let room = terminal.console.free();
     terminal.drain();
-    let mut is_idle = terminal.console.room() == room;
+    let mut is_idle = terminal.console.free() == room;
     // `serve` may send.
     drop(terminal);
     let mut receive = || uart.try_get().inspect(|_| is_idle = false);
@@ -189,7 +201,7 @@ pub(crate) fn is_polled() -> bool {
 pub(crate) fn look_again() {
     let terminal = TERMINAL.lock();
     if terminal.is_polled {
-        let is_busy = terminal.idle == 0 || terminal.has_refused || !terminal.console.is_drained();
+        let is_busy = terminal.idle == 0 || terminal.refused != 0 || !terminal.console.is_drained();
         let second = timer::frequency();
         let period = if is_busy { second / POLLS_BUSY } else { second / POLLS };
         timer::fire_by(timer::now().saturating_add(period));
@@ -216,6 +228,7 @@ pub(crate) fn arm_timer() {
 pub(crate) fn timer_fired() {
     let mut terminal = TERMINAL.lock();
     terminal.console.tick(timer::now());
+    terminal.refused |= terminal.console.take_awaiting();
     terminal.drain();
     drop(terminal);
     arm_timer();

@@ -11,7 +11,7 @@ use hyp_core::trng::{Answer, Generator, Seed, wipe_stack};
 
 use crate::arch::cpu::{self, Lock};
 use crate::arch::{low_half, random, timer};
-use crate::{firmware, injection, mm};
+use crate::{firmware, mm};
 
 static GENERATOR: Lock<Generator> = Lock::new(Generator::new());
 
@@ -29,16 +29,16 @@ fn collect(machine: &Machine<'_>) {
     let mut seed = Seed::new();
     let has_trng =
         firmware::service(trng::VERSION, 0).is_some_and(|[version, ..]| version < 1 << 31);
-    if has_trng || injection::has_trng() {
+    if has_trng || injected!(has_trng(), false) {
         seed.mix_words(noted(firmware_word), wait);
     }
     seed.mix_words(noted(|| random::next().map_or(Answer::Never, Answer::Word)), || {});
     if let Some(from_tree) = machine.rng_seed {
-        injection::note_secret(from_tree.bytes);
+        injected!(note_secret(from_tree.bytes));
         seed.mix(from_tree.bytes);
     }
     if let Some(seed) = seed.whole() {
-        injection::note_secret(seed);
+        injected!(note_secret(seed));
         GENERATOR.lock().add_seed(seed);
     }
 }
@@ -47,8 +47,9 @@ fn collect(machine: &Machine<'_>) {
 fn noted(source: impl Fn() -> Answer) -> impl Fn() -> Answer {
     move || {
         let answer = source();
+        #[cfg(feature = "inject")]
         if let Answer::Word(word) = answer {
-            injection::note_secret(&word.to_le_bytes());
+            injected!(note_secret(&word.to_le_bytes()));
         }
         answer
     }
@@ -64,7 +65,7 @@ fn wipe(tree: Pa, used: Option<machine::Seed<'_>>) {
 
 /// A word of firmware's TRNG.
 fn firmware_word() -> Answer {
-    if let Some(injected) = injection::trng_word() {
+    if let Some(injected) = injected!(trng_word(), None) {
         return injected;
     }
     match firmware::service(trng::RND_64, 64) {

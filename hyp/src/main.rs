@@ -11,6 +11,36 @@
 #[cfg(target_os = "none")]
 extern crate alloc;
 
+/// Calls a function of `injection`. In an image that injects nothing, stands for the value behind it.
+#[cfg(all(target_os = "none", feature = "inject"))]
+macro_rules! injected {
+    ($function:ident ($($argument:expr),*) $(, $otherwise:expr)?) => {
+        crate::injection::$function($($argument),*)
+    };
+}
+#[cfg(all(target_os = "none", not(feature = "inject")))]
+macro_rules! injected {
+    ($function:ident ($($argument:expr),*)) => {};
+    ($function:ident ($($argument:expr),*), $otherwise:expr) => {
+        core::convert::identity($otherwise)
+    };
+}
+
+/// Does what stands behind a function of the ghost check under the eyes of that. In an image without it, just
+/// does it.
+#[cfg(all(target_os = "none", feature = "ghost"))]
+macro_rules! ghosted {
+    ($function:ident ($($argument:expr),*), $deed:expr) => {
+        crate::watch::ghost::$function($($argument,)* || $deed)
+    };
+}
+#[cfg(all(target_os = "none", not(feature = "ghost")))]
+macro_rules! ghosted {
+    ($function:ident ($($argument:expr),*), $deed:expr) => {
+        $deed
+    };
+}
+
 #[cfg(target_os = "none")]
 mod arch;
 #[cfg(target_os = "none")]
@@ -18,6 +48,8 @@ mod boot;
 #[cfg(target_os = "none")]
 #[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod console;
+#[cfg(target_os = "none")]
+mod cpu;
 #[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
@@ -28,11 +60,9 @@ mod exit;
 #[cfg(target_os = "none")]
 mod firmware;
 #[cfg(target_os = "none")]
-mod guest;
-#[cfg(target_os = "none")]
 mod handover;
-#[cfg(target_os = "none")]
-#[cfg_attr(not(feature = "inject"), path = "injection_off.rs")]
+#[cfg(all(target_os = "none", feature = "inject"))]
+#[path = "watch/injection.rs"]
 mod injection;
 #[cfg(target_os = "none")]
 mod machine;
@@ -47,16 +77,21 @@ mod smp;
 #[cfg(target_os = "none")]
 #[deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 mod trace;
+#[cfg(target_os = "none")]
+mod trap;
+#[cfg(target_os = "none")]
+mod vm;
+#[cfg(target_os = "none")]
+mod watch;
 
 #[cfg(target_os = "none")]
 arch::boot::entry_code!(main = crate::boot::boot_main, secondary = crate::smp::secondary_main);
 #[cfg(target_os = "none")]
 arch::vectors::table!(
-    sync = crate::guest::traps::trap_sync,
-    access = crate::guest::traps::trap_access,
-    register = crate::guest::traps::trap_register,
-    irq = crate::guest::traps::trap_irq,
-    serror = crate::guest::traps::trap_serror,
+    call = crate::trap::trap_call,
+    interrupt = crate::trap::trap_interrupt,
+    sync = crate::trap::trap_sync,
+    serror = crate::trap::trap_serror,
     fatal = crate::panic::fatal_exception
 );
 

@@ -11,7 +11,7 @@ use crate::arch::{boot, debug, symbols, timer};
 use crate::drivers::gic;
 use crate::exit::fail;
 use crate::mm::el2_map::{MapError, image_pa};
-use crate::{firmware, injection, machine, mm};
+use crate::{firmware, machine, mm};
 
 /// How long a CPU may take to arrive, in seconds: emulators on busy machines are slow.
 const PATIENCE_SECONDS: u64 = 10;
@@ -54,7 +54,7 @@ pub(crate) fn call<'a>(
     match cpu.enable_method {
         EnableMethod::Psci => {
             let entry = image_pa(symbols::secondary_entry());
-            injection::cpu_on()
+            injected!(cpu_on(), None)
                 .unwrap_or_else(|| firmware::cpu_on(cpu.mpidr, entry.get(), index as u64))
                 .map_err(StartError::Refused)?;
         }
@@ -103,7 +103,7 @@ pub(crate) extern "C" fn secondary_main() -> ! {
     debug::prepare();
     match gic::init_cpu() {
         Ok(()) => {
-            injection::tell_registers();
+            injected!(tell_registers());
             percpu::set_online();
         }
         Err(error) => fail(BAD_INPUT, format_args!("CPU {}: {error}", percpu::index())),

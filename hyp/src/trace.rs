@@ -13,6 +13,7 @@ use hyp_core::memory::FreeMemory;
 use crate::arch::once::Once;
 use crate::arch::{percpu, timer};
 use crate::exit::fail;
+use crate::vm::system;
 use crate::{console, mm};
 
 static TRACE: Once<Trace<'static>> = Once::new();
@@ -47,17 +48,28 @@ pub(crate) fn is_on() -> bool {
     TRACE.get().is_some()
 }
 
-/// Makes a record, if there is a trace. vCPU n runs on CPU n.
+/// Makes a record about the vCPU of this CPU, if there is a trace.
 pub(crate) fn write(kind: Kind, pc: u64, arguments: [u64; ARGUMENTS]) {
     write_at(kind, pc, false, arguments);
+}
+
+/// Makes a record about the VM with number `vm`.
+pub(crate) fn of_vm(vm: u8, kind: Kind, arguments: [u64; ARGUMENTS]) {
+    let vcpu = system::nth(vm).and_then(|instance| instance.vm.homes().vcpu_on(percpu::index()));
+    push((vm, vcpu.unwrap_or(0)), kind, 0, false, arguments);
 }
 
 /// Writes a record as [`write`] does, about an instruction of EL0 or not.
 #[cold]
 #[inline(never)]
 pub(crate) fn write_at(kind: Kind, pc: u64, is_el0: bool, arguments: [u64; ARGUMENTS]) {
+    let own = system::on(percpu::index()).map(|(instance, vcpu)| (instance.vm.number(), vcpu));
+    push(own.unwrap_or((0, percpu::index())), kind, pc, is_el0, arguments);
+}
+
+fn push((vm, vcpu): (u8, usize), kind: Kind, pc: u64, is_el0: bool, arguments: [u64; ARGUMENTS]) {
     let Some(trace) = TRACE.get() else { return };
-    let cpu = u8::try_from(percpu::index()).unwrap_or(u8::MAX);
+    let [vcpu, cpu] = [vcpu, percpu::index()].map(|number| u8::try_from(number).unwrap_or(u8::MAX));
     let time = timer::now();
-    trace.push(&TraceRecord { kind, vm: 0, vcpu: cpu, cpu, time, pc, is_el0, arguments });
+    trace.push(&TraceRecord { kind, vm, vcpu, cpu, time, pc, is_el0, arguments });
 }

@@ -59,6 +59,7 @@ pub enum Exit {
 
 impl Exit {
     /// Decodes `esr`, the value of ESR_EL2 at a synchronous exception from a lower level.
+    #[inline]
     #[must_use]
     pub const fn from_esr(esr: u64) -> Self {
         match (esr >> 26) & 0x3f {
@@ -85,6 +86,31 @@ impl Exit {
             }
         }
     }
+}
+
+/// Class of a data abort from a lower level.
+pub const DATA_ABORT: u64 = class::DATA_ABORT;
+/// Class of a trapped MSR, MRS or system instruction of AArch64 state.
+pub const SYSTEM_REGISTER: u64 = class::SYSTEM_REGISTER;
+
+/// The exception class of `esr`, 0 to 0x3f.
+#[inline]
+#[must_use]
+pub const fn class(esr: u64) -> u64 {
+    esr >> 26 & 0x3f
+}
+
+/// Whether `esr` is that of an abort of an instruction fetch or of data, of classes 0x20 and 0x24.
+#[inline]
+#[must_use]
+pub const fn is_fetch(esr: u64) -> bool {
+    !bit(esr, 28)
+}
+
+/// Whether `esr` is that of an abort.
+#[must_use]
+pub const fn is_abort(esr: u64) -> bool {
+    matches!(Exit::from_esr(esr), Exit::DataAbort(_) | Exit::FetchAbort(_))
 }
 
 /// ISS\[15:0\] of an HVC or SMC.
@@ -126,6 +152,7 @@ pub enum Cause {
 
 impl Cause {
     /// Decodes the low six bits of an abort's ISS.
+    #[inline]
     #[must_use]
     pub const fn from_status(iss: u64) -> Self {
         let status = (iss & 0x3f) as u8;
@@ -198,31 +225,80 @@ pub enum Direction {
 }
 
 /// One load or store of one general register: what emulation needs to know.
+///
+/// Its fields lie as in the ISS of a data abort, so that a trap need not move them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access {
-    /// Load or store.
-    pub direction: Direction,
-    /// Bytes moved.
-    pub width: Width,
-    /// The register, 0 to 31; 31 is the zero register.
-    pub register: u8,
-    /// A load extends the sign.
-    pub sign_extend: bool,
-    /// The register is X and not W: a load fills 64 bits.
-    pub is_64bit: bool,
-}
+pub struct Access(u32);
 
 impl Access {
+    const WNR: u32 = 6;
+    const SF: u32 = 15;
+    const SRT: u32 = 16;
+    const SSE: u32 = 21;
+    const SAS: u32 = 22;
+    const FIELDS: u64 =
+        1 << Self::WNR | 1 << Self::SF | 0x1f << Self::SRT | 1 << Self::SSE | 3 << Self::SAS;
+
+    /// A load or store of `width` with register number `register`, 0 to 31; 31 is the zero register.
+    /// `sign_extend` for a load that extends the sign, `is_64bit` if the register is X and not W: then a load
+    /// fills 64 bits.
+    #[must_use]
+    pub const fn new(
+        direction: Direction,
+        width: Width,
+        register: u8,
+        sign_extend: bool,
+        is_64bit: bool,
+    ) -> Self {
+        let is_store = matches!(direction, Direction::Write);
+        Self(
+            (is_store as u32) << Self::WNR
+                | (is_64bit as u32) << Self::SF
+                | ((register & 0x1f) as u32) << Self::SRT
+                | (sign_extend as u32) << Self::SSE
+                | (width as u32) << Self::SAS,
+        )
+    }
+
     /// Decodes the ISS of a data abort whose ISV bit is set.
     #[inline]
     const fn from_iss(iss: u64) -> Self {
-        Self {
-            direction: if bit(iss, 6) { Direction::Write } else { Direction::Read },
-            width: Width::from_log2(iss >> 22),
-            register: ((iss >> 16) & 0x1f) as u8,
-            sign_extend: bit(iss, 21),
-            is_64bit: bit(iss, 15),
-        }
+        Self((iss & Self::FIELDS) as u32)
+    }
+
+    /// Load or store.
+    #[inline]
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        if bit(self.0 as u64, Self::WNR) { Direction::Write } else { Direction::Read }
+    }
+
+    /// Bytes moved.
+    #[inline]
+    #[must_use]
+    pub const fn width(self) -> Width {
+        Width::from_log2((self.0 >> Self::SAS) as u64)
+    }
+
+    /// The register, 0 to 31; 31 is the zero register.
+    #[inline]
+    #[must_use]
+    pub const fn register(self) -> u8 {
+        (self.0 >> Self::SRT & 0x1f) as u8
+    }
+
+    /// A load extends the sign.
+    #[inline]
+    #[must_use]
+    pub const fn sign_extend(self) -> bool {
+        bit(self.0 as u64, Self::SSE)
+    }
+
+    /// The register is X and not W: a load fills 64 bits.
+    #[inline]
+    #[must_use]
+    pub const fn is_64bit(self) -> bool {
+        bit(self.0 as u64, Self::SF)
     }
 }
 
@@ -245,6 +321,7 @@ pub struct DataAbort {
 
 impl DataAbort {
     /// Decodes the ISS of a data abort; bits above 24 are ignored.
+    #[inline]
     #[must_use]
     pub const fn from_iss(iss: u64) -> Self {
         let direction = if bit(iss, 6) { Direction::Write } else { Direction::Read };
@@ -364,49 +441,14 @@ impl core::fmt::Debug for SysReg {
     }
 }
 
-/// A data abort of the commonest kind, by its ISS: a translation fault of a load or store that the
-/// hardware describes, without sign extension. HPFAR_EL2 then holds the page.
-///
-/// It stays as it came, because what traps take it apart need one field here and one there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlainAccess(u64);
-
-impl PlainAccess {
-    /// `None` for any other abort; [`DataAbort::from_iss`] says more about those.
-    #[inline]
-    #[must_use]
-    pub const fn from_iss(iss: u64) -> Option<Self> {
-        /// ISV, SSE, FnV, CM, S1PTW and the kind of fault, without its level.
-        const FIELDS: u64 = 1 << 24 | 1 << 21 | 1 << 10 | 1 << 8 | 1 << 7 | 0x3c;
-        if iss & FIELDS == 1 << 24 | 0x04 { Some(Self(iss)) } else { None }
-    }
-
-    /// Load or store.
-    #[inline]
-    #[must_use]
-    pub const fn direction(self) -> Direction {
-        if bit(self.0, 6) { Direction::Write } else { Direction::Read }
-    }
-
-    /// Bytes moved.
-    #[inline]
-    #[must_use]
-    pub const fn width(self) -> Width {
-        Width::from_log2(self.0 >> 22)
-    }
-
-    /// The register, 0 to 31; 31 is the zero register.
-    #[inline]
-    #[must_use]
-    pub const fn register(self) -> usize {
-        ((self.0 >> 16) & 0x1f) as usize
-    }
-
-    /// All of it.
-    #[must_use]
-    pub const fn access(self) -> Access {
-        Access::from_iss(self.0)
-    }
+/// A data abort of the commonest kind, by its ISS: a translation fault of a load or store that the hardware
+/// describes. HPFAR_EL2 then holds the page.
+#[inline]
+#[must_use]
+pub const fn described_translation_fault(iss: u64) -> Option<Access> {
+    /// ISV, FnV, CM, S1PTW and the kind of fault, without its level.
+    const FIELDS: u64 = 1 << 24 | 1 << 10 | 1 << 8 | 1 << 7 | 0x3c;
+    if iss & FIELDS == 1 << 24 | 0x04 { Some(Access::from_iss(iss)) } else { None }
 }
 
 /// A trapped MRS, MSR or system instruction.

@@ -168,6 +168,12 @@ pub const fn is_from_el0(pstate: u64) -> bool {
     pstate & (spsr::MODE & !spsr::AARCH32) == 0
 }
 
+/// Whether the guest ran at EL1 on its own stack pointer.
+#[must_use]
+pub const fn is_on_sp_el1(pstate: u64) -> bool {
+    pstate & spsr::MODE == spsr::EL1H
+}
+
 /// Whether the guest ran in AArch32 state.
 #[inline(always)]
 #[must_use]

@@ -3,9 +3,10 @@
 use core::arch::asm;
 
 use hyp_core::inject::Rights;
+use hyp_core::vcpu::El1;
 
-use super::sysreg;
 use super::sysreg::fields::{isr, mmfr1};
+use super::{el1, sysreg};
 
 /// Relaxes a spin loop by YIELD. `core::hint::spin_loop` is an ISB on AArch64, and an emulator
 /// that counts instructions never lets another CPU run then.
@@ -63,7 +64,7 @@ pub(crate) fn is_interrupt_pending() -> bool {
 /// done ahead of the program as well.
 fn par_el1() -> u64 {
     super::barrier::dmb_sy();
-    let par = sysreg::par_el1();
+    let par = el1::read(El1::Par);
     super::barrier::dmb_sy();
     par
 }
@@ -107,7 +108,7 @@ pub(crate) fn translate(va: u64, is_write: bool, rights: Rights) -> u64 {
             if user & PAR_F == 0 { PAR_F } else { kernel() }
         }
     };
-    sysreg::set_par_el1(guest);
+    el1::write(El1::Par, guest);
     par
 }
 

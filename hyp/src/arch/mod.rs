@@ -12,6 +12,7 @@ pub(crate) mod context;
 pub(crate) mod cpu;
 pub(crate) mod crc32;
 pub(crate) mod debug;
+pub(crate) mod el1;
 #[cfg(feature = "inject")]
 pub(crate) mod entry;
 pub(crate) mod ich;

@@ -5,7 +5,6 @@ use core::arch::asm;
 use super::barrier::dsb_sy;
 use super::sysreg;
 use super::sysreg::fields::{isr, pfr0};
-use crate::injection;
 
 /// DISR_EL1.A: an SError was deferred.
 const DEFERRED: u64 = 1 << 31;
@@ -17,7 +16,7 @@ const DEFERRED: u64 = 1 << 31;
 pub(crate) fn take_pending() -> Option<u64> {
     dsb_sy();
     let (pc, pstate) = (sysreg::elr_el2(), sysreg::spsr_el2());
-    let esr = injection::late_serror().or_else(pending);
+    let esr = injected!(late_serror(), None).or_else(pending);
     // The guest's again, if an exception was taken.
     sysreg::set_elr_el2(pc);
     // SAFETY: the value is the one that was there.

@@ -3,30 +3,53 @@
 
 use core::arch::asm;
 
+use hyp_core::vcpu::VectorState;
+
 use super::sysreg;
 use super::sysreg::fields::pfr0;
 
-/// Zeroes V0 to V31, FPCR and FPSR, where the CPU has them. CPTR_EL2 must not trap them
-/// (`stage2::install`).
-pub(crate) fn clear() {
-    // 0xf says that there is no floating point.
-    if pfr0::FP.read(sysreg::id_aa64pfr0_el1()) == 0xf {
+/// Whether the calling CPU has them: 0xf says that there is no floating point.
+fn is_there() -> bool {
+    pfr0::FP.read(sysreg::id_aa64pfr0_el1()) != 0xf
+}
+
+/// Writes all of a vCPU's, where the CPU has them. CPTR_EL2 must not trap them (`stage2::install`).
+pub(crate) fn load(state: &VectorState) {
+    if !is_there() {
         return;
     }
-    // SAFETY: the compiler has no use for these registers (softfloat target), and the guest they
-    // belong to starts over. Writing V zeroes the rest of a longer Z register, too.
+    // Writing V zeroes the rest of a longer Z register, too.
+    Vectors(state.v).write();
+    // SAFETY: the guest's own control and status.
     unsafe {
         asm!(
             ".arch_extension fp",
-            ".arch_extension simd",
-            ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, \
-             21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
-            r"movi v\n\().2d, #0",
-            ".endr",
-            "msr fpcr, xzr",
-            "msr fpsr, xzr",
-            ".arch_extension nosimd",
+            "msr fpcr, {control}",
+            "msr fpsr, {status}",
             ".arch_extension nofp",
+            control = in(reg) state.fpcr,
+            status = in(reg) state.fpsr,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// Reads all of a vCPU's, where the CPU has them.
+#[cfg(feature = "inject")]
+pub(crate) fn save(state: &mut VectorState) {
+    if !is_there() {
+        return;
+    }
+    state.v = Vectors::read().0;
+    // SAFETY: as in `load`.
+    unsafe {
+        asm!(
+            ".arch_extension fp",
+            "mrs {control}, fpcr",
+            "mrs {status}, fpsr",
+            ".arch_extension nofp",
+            control = out(reg) state.fpcr,
+            status = out(reg) state.fpsr,
             options(nomem, nostack, preserves_flags),
         );
     }

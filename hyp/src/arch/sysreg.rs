@@ -98,8 +98,6 @@ pub(crate) mod fields {
         ich_vtr = ICH_VTR_EL2;
         isar0 = ID_AA64ISAR0_EL1;
         isar1 = ID_AA64ISAR1_EL1;
-        sctlr_el1 = SCTLR_EL1;
-        spsr_el2 = SPSR_EL2;
     }
 
     tock_registers::register_bitfields! {u64,
@@ -230,75 +228,13 @@ write_missing! {
     set_vsesr_el2 = "S3_4_C5_C2_3";
 }
 
-// EL1 and EL0, the guest's.
-read! {
-    sctlr_el1 = SCTLR_EL1;
-    cpacr_el1 = CPACR_EL1;
-    tcr_el1 = TCR_EL1;
-    ttbr0_el1 = TTBR0_EL1;
-    ttbr1_el1 = TTBR1_EL1;
-    mair_el1 = MAIR_EL1;
-    vbar_el1 = VBAR_EL1;
-    elr_el1 = ELR_EL1;
-    spsr_el1 = SPSR_EL1;
-    par_el1 = PAR_EL1;
-    sp_el0 = SP_EL0;
-    sp_el1 = SP_EL1;
-    cntp_ctl_el0 = CNTP_CTL_EL0;
-    cntv_ctl_el0 = CNTV_CTL_EL0;
-}
+// The guest's, beside those of `el1.rs`.
 write! {
-    set_sctlr_el1 = SCTLR_EL1;
-    set_tcr_el1 = TCR_EL1;
-    set_ttbr0_el1 = TTBR0_EL1;
-    set_ttbr1_el1 = TTBR1_EL1;
-    set_mair_el1 = MAIR_EL1;
-    set_amair_el1 = AMAIR_EL1;
-    set_vbar_el1 = VBAR_EL1;
-    set_cpacr_el1 = CPACR_EL1;
-    set_contextidr_el1 = CONTEXTIDR_EL1;
-    set_tpidr_el0 = TPIDR_EL0;
-    set_tpidrro_el0 = TPIDRRO_EL0;
-    set_tpidr_el1 = TPIDR_EL1;
-    set_sp_el0 = SP_EL0;
-    set_sp_el1 = SP_EL1;
-    set_elr_el1 = ELR_EL1;
-    set_spsr_el1 = SPSR_EL1;
-    set_esr_el1 = ESR_EL1;
-    set_far_el1 = FAR_EL1;
-    set_afsr0_el1 = AFSR0_EL1;
-    set_afsr1_el1 = AFSR1_EL1;
-    set_par_el1 = PAR_EL1;
-    set_csselr_el1 = CSSELR_EL1;
     set_mdscr_el1 = MDSCR_EL1;
-    set_cntkctl_el1 = CNTKCTL_EL1;
-    set_cntp_ctl_el0 = CNTP_CTL_EL0;
-    set_cntv_ctl_el0 = CNTV_CTL_EL0;
-    set_cntp_cval_el0 = CNTP_CVAL_EL0;
-    set_cntv_cval_el0 = CNTV_CVAL_EL0;
 }
-
 write_missing! {
     set_osdlr_el1 = "osdlr_el1";
     set_oslar_el1 = "oslar_el1";
-}
-
-// The guest's, by feature: pointer authentication (the crate's accessors assemble only for CPUs that
-// have it), reliability, monitors.
-write_missing! {
-    set_apiakeylo_el1 = "S3_0_C2_C1_0";
-    set_apiakeyhi_el1 = "S3_0_C2_C1_1";
-    set_apibkeylo_el1 = "S3_0_C2_C1_2";
-    set_apibkeyhi_el1 = "S3_0_C2_C1_3";
-    set_apdakeylo_el1 = "S3_0_C2_C2_0";
-    set_apdakeyhi_el1 = "S3_0_C2_C2_1";
-    set_apdbkeylo_el1 = "S3_0_C2_C2_2";
-    set_apdbkeyhi_el1 = "S3_0_C2_C2_3";
-    set_apgakeylo_el1 = "S3_0_C2_C3_0";
-    set_apgakeyhi_el1 = "S3_0_C2_C3_1";
-    set_vdisr_el2 = "S3_4_C12_C1_1";
-    set_pmuserenr_el0 = "pmuserenr_el0";
-    set_amuserenr_el0 = "S3_3_C13_C2_3";
 }
 
 // Identification.

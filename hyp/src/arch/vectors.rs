@@ -3,10 +3,9 @@
 /// Assembles the vectors, which call these functions.
 macro_rules! table {
     (
+        call = $call:path,
+        interrupt = $interrupt:path,
         sync = $sync:path,
-        access = $access:path,
-        register = $register:path,
-        irq = $irq:path,
         serror = $serror:path,
         fatal = $fatal:path
     ) => {
@@ -14,11 +13,12 @@ macro_rules! table {
         mod vector_table {
             core::arch::global_asm!(
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch/vectors.s")),
+                trap_call = sym $call,
+                trap_interrupt = sym $interrupt,
                 trap_sync = sym $sync,
-                trap_access = sym $access,
-                trap_register = sym $register,
-                trap_irq = sym $irq,
                 trap_serror = sym $serror,
+                FRAME_STACK = const core::mem::offset_of!(hyp_core::vcpu::Frame, stack),
+                FRAME_PC = const core::mem::offset_of!(hyp_core::vcpu::Frame, pc),
                 SLOT_SIZE = const crate::arch::percpu::SLOT_SIZE,
                 fatal_exception = sym $fatal,
             );

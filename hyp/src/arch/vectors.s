@@ -1,11 +1,11 @@
 // EL2's exception vectors (Arm ARM, D1.3.2: 16 entries of 0x80 bytes).
 //
-// While a guest runs, SP_EL2 points to its vCPU's register frame (context.rs: x0 to x30, then the
-// top of this CPU's stack), and the word at that top points back to the frame.
-// So an entry needs no scratch register. Nothing at EL2 unmasks interrupts and nothing nests.
+// While a vCPU is loaded, SP_EL2 points to its register frame (hyp_core's `Frame`), so that an entry needs
+// no scratch register. FRAME_STACK of it is the stack of the CPU that has it loaded, as `enter_vcpu` left
+// it, and the word there points back to the frame. Nothing at EL2 unmasks interrupts and nothing nests.
 //
-// The short lane keeps x19 to x28 in place: the handlers preserve them by the procedure call
-// standard. The medium lane does so unless the trapped instruction moves one of them.
+// There are two entry paths. Calls and interrupts keep x19 to x28 in place: their handlers preserve them
+// by the procedure call standard. Every other exception saves all.
 
 .macro save_caller_saved
     stp     x0, x1, [sp, #(8 * 0)]
@@ -29,11 +29,25 @@
     stp     x27, x28, [sp, #(8 * 27)]
 .endm
 
+.macro restore_callee_saved
+    ldp     x19, x20, [sp, #(8 * 19)]
+    ldp     x21, x22, [sp, #(8 * 21)]
+    ldp     x23, x24, [sp, #(8 * 23)]
+    ldp     x25, x26, [sp, #(8 * 25)]
+    ldp     x27, x28, [sp, #(8 * 27)]
+.endm
+
 // Leaves x0 = frame and this CPU's stack in sp.
 .macro to_stack
     mov     x0, sp
-    ldr     x2, [sp, #(8 * 31)]
+    ldr     x2, [sp, #{FRAME_STACK}]
     mov     sp, x2
+.endm
+
+// Leaves the frame in sp. x0 = what the handler says comes next.
+.macro to_frame
+    ldr     x1, [sp]
+    mov     sp, x1
 .endm
 
 .section .text.vectors, "ax"
@@ -50,70 +64,63 @@ vectors:
 // Behind each is room for 29 instructions, which is where the rest of all entries is.
     fatal_entry 0
 
-// x1 = ESR_EL2. An access that the hardware describes, of a load, a store or a system register,
-// needs one register of the guest: the medium lane saves x19 to x28 only if it is among them. Its
-// handlers return nonzero, with nothing done, for what needs more.
-other_sync:
-    lsr     w2, w1, #24             // EC, IL and, of a data abort, ISV
-    adr     x3, {trap_access}
-    ubfx    w4, w1, #16, #5
-    cmp     w2, #(0x24 << 2 | 3)
-    b.eq    medium_lane
-    adr     x3, {trap_register}
-    ubfx    w4, w1, #5, #5
-    cmp     w2, #(0x18 << 2 | 2)
-    b.eq    medium_lane
-    adr     x3, {trap_sync}
-    b       long_lane
-medium_lane:                        // w4 = the register
-    sub     w4, w4, #19
-    cmp     w4, #(28 - 19)
-    b.ls    medium_lane_saving
+// x1 = ESR_EL2, x3 = handler: all registers are in the frame for it.
+save_all:
+    save_callee_saved
     to_stack
     blr     x3
-    ldr     x1, [sp]
-    mov     sp, x1
-    cbz     x0, restore
-start_over:
-    mrs     x1, esr_el2
-    adr     x3, {trap_sync}
-    b       long_lane
+    to_frame
+    cbnz    x0, leave_vcpu
+restore_all:
+    restore_callee_saved
+    b       restore
 
     fatal_entry 1
 
-medium_lane_saving:
-    save_callee_saved
-    to_stack
-    blr     x3
-    ldr     x1, [sp]
-    mov     sp, x1
-    cbz     x0, enter_frame
-    b       start_over
+// Next enter_vcpu(Frame *x0): loads a vCPU and lets it run. Returns once a handler says so, with what it
+// says; the vCPU's registers, PC and PSTATE are in the frame then.
+.global enter_vcpu
+enter_vcpu:
+    stp     x29, x30, [sp, #-(8 * 12)]!
+    stp     x19, x20, [sp, #(8 * 2)]
+    stp     x21, x22, [sp, #(8 * 4)]
+    stp     x23, x24, [sp, #(8 * 6)]
+    stp     x25, x26, [sp, #(8 * 8)]
+    stp     x27, x28, [sp, #(8 * 10)]
+    str     x0, [sp, #-16]!
+    mov     x1, sp
+    str     x1, [x0, #{FRAME_STACK}]
+    ldp     x1, x2, [x0, #{FRAME_PC}]
+    msr     elr_el2, x1
+    msr     spsr_el2, x2
+    mov     sp, x0
+    b       restore_all
 
     fatal_entry 2
 
-// x1 = ESR_EL2, x3 = handler.
-long_lane:
+leave_saving:
     save_callee_saved
-    to_stack
-    blr     x3
-    ldr     x0, [sp]
-    mov     sp, x0
-// sp = frame.
-.global enter_frame
-enter_frame:
-    ldp     x19, x20, [sp, #(8 * 19)]
-    ldp     x21, x22, [sp, #(8 * 21)]
-    ldp     x23, x24, [sp, #(8 * 23)]
-    ldp     x25, x26, [sp, #(8 * 25)]
-    ldp     x27, x28, [sp, #(8 * 27)]
-    b       restore
+// sp = frame, x0 = what comes next.
+leave_vcpu:
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    stp     x1, x2, [sp, #{FRAME_PC}]
+    ldr     x1, [sp, #{FRAME_STACK}]
+    add     sp, x1, #16
+    ldp     x19, x20, [sp, #(8 * 2)]
+    ldp     x21, x22, [sp, #(8 * 4)]
+    ldp     x23, x24, [sp, #(8 * 6)]
+    ldp     x25, x26, [sp, #(8 * 8)]
+    ldp     x27, x28, [sp, #(8 * 10)]
+    ldp     x29, x30, [sp], #(8 * 12)
+    ret
 
     fatal_entry 3
 
-leave:
-    ldr     x0, [sp]
-    mov     sp, x0
+// After a handler of the short path.
+resume:
+    to_frame
+    cbnz    x0, leave_saving
 restore:
     ldp     x2, x3, [sp, #(8 * 2)]
     ldp     x4, x5, [sp, #(8 * 4)]
@@ -201,38 +208,36 @@ let_serror_in_end:
     msr     daifset, #4
     ret
 
-// Synchronous, from AArch64. HVC (EC 0x16) and SMC (0x17) take the short lane.
+// Synchronous, from AArch64. HVC (EC 0x16) and SMC (0x17) take the short path.
     .balign 128
 vectors_from_aarch64:
     save_caller_saved
     mrs     x1, esr_el2
     lsr     w2, w1, #27
+    adr     x3, {trap_sync}
     cmp     w2, #0xb
-    b.ne    other_sync
-    // As to_stack; each vCPU has its own handler for these.
-    mov     x0, sp
-    ldp     x2, x3, [sp, #(8 * 31)]
-    mov     sp, x2
-    blr     x3
-    b       leave
+    b.ne    save_all
+    to_stack
+    bl      {trap_call}
+    b       resume
 
-    .balign 128
+    .balign 128                     // IRQ
     save_caller_saved
     to_stack
-    bl      {trap_irq}
-    b       leave
+    bl      {trap_interrupt}
+    b       resume
 
     .balign 128                     // FIQ
     save_caller_saved
     to_stack
-    bl      {trap_irq}
-    b       leave
+    bl      {trap_interrupt}
+    b       resume
 
     .balign 128                     // SError
     save_caller_saved
     mrs     x1, esr_el2
     adr     x3, {trap_serror}
-    b       long_lane
+    b       save_all
 
 // From an EL1 in AArch32 state, which HCR_EL2.RW rules out. An EL0 in AArch32 state below an EL1 in
 // AArch64 state comes by the four above (Arm ARM, D1.3.1.5).

@@ -193,18 +193,6 @@ pub(crate) fn drop_priority(claim: Claim) {
     }
 }
 
-/// [`acknowledge`] where the controller is known to be a GICv3.
-#[inline]
-pub(crate) fn acknowledge_v3() -> Option<u32> {
-    gicv3::acknowledge()
-}
-
-/// [`drop_priority`] where the controller is known to be a GICv3.
-#[inline]
-pub(crate) fn drop_priority_v3(intid: u32) {
-    gicv3::drop_priority(intid);
-}
-
 /// Deactivates an interrupt whose priority was dropped.
 #[inline]
 pub(crate) fn deactivate(claim: Claim) {
@@ -212,18 +200,6 @@ pub(crate) fn deactivate(claim: Claim) {
         Some(gic) => gic.deactivate(claim.whole),
         None => gicv3::deactivate(claim.intid),
     }
-}
-
-/// [`deactivate`] where the controller is known to be a GICv3.
-#[inline]
-pub(crate) fn deactivate_v3(intid: u32) {
-    gicv3::deactivate(intid);
-}
-
-/// [`kick`] where the controller is known to be a GICv3.
-#[inline]
-pub(crate) fn kick_v3(cpu: usize) {
-    gicv3::kick(cpu);
 }
 
 /// Whether another interrupt has to come soon after the guest deactivates its timer's, lest the next

@@ -12,7 +12,6 @@ use super::mmio::Mmio;
 use super::ns16550::Ns16550;
 use super::pl011::Pl011;
 use super::port::Port;
-use crate::injection;
 
 /// How often a state is looked at before waiting for it is given up: a UART that is not there
 /// must not stop the machine. Generous for a full FIFO at 9600 baud.
@@ -85,7 +84,7 @@ impl Uart {
                 return;
             }
             for _ in 0..room {
-                if !injection::console_takes_byte() {
+                if !injected!(console_takes_byte(), true) {
                     return;
                 }
                 let Some(byte) = next() else { return };
@@ -97,7 +96,7 @@ impl Uart {
     /// Sends one byte, waiting for room.
     pub(crate) fn put(&self, byte: u8) {
         with_port!(self, port => {
-            wait_for(|| port.room() > 0 && injection::console_takes_byte());
+            wait_for(|| port.room() > 0 && injected!(console_takes_byte(), true));
             port.push(byte);
         });
     }

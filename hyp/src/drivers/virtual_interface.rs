@@ -1,14 +1,14 @@
 //! The virtual CPU interface of the calling CPU, as the model of the guest's GIC needs it.
 
 use hyp_abi::vplatform::{PTIMER_INTID, VTIMER_INTID};
+use hyp_core::vcpu::El1;
 use hyp_core::vgic::{CpuInterface, ListRegister, hcr};
 
 use super::mmio::Registers;
 use super::registers::gicv2::Hypervisor;
 use super::{gic, gicv2, gicv3};
 use crate::arch::sysreg::fields::{cntv_ctl, ich_vtr_more};
-use crate::arch::{barrier, ich, low_half, sysreg};
-use crate::injection;
+use crate::arch::{barrier, el1, ich, low_half, sysreg};
 
 /// The list registers and what belongs to them, of whatever CPU calls. Made anew in each trap: then
 /// which of the two it is costs one predictable branch for each operation.
@@ -42,8 +42,10 @@ impl CpuInterface for VirtualInterface {
 
     #[inline]
     fn deactivation_trap(&self) -> u64 {
-        let has_tds =
-            || ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2()) && !injection::hides_separate_trap();
+        let has_tds = || {
+            ich_vtr_more::TDS.is_set(sysreg::ich_vtr_el2())
+                && !injected!(hides_separate_trap(), false)
+        };
         match self {
             Self::V3 if has_tds() => hcr::TDIR,
             Self::V3 => hcr::TC,
@@ -114,8 +116,8 @@ impl CpuInterface for VirtualInterface {
 
     fn timer_line(&self, intid: u32) -> bool {
         let control = match intid {
-            VTIMER_INTID => sysreg::cntv_ctl_el0(),
-            PTIMER_INTID => sysreg::cntp_ctl_el0(),
+            VTIMER_INTID => el1::read(El1::CntvCtl),
+            PTIMER_INTID => el1::read(El1::CntpCtl),
             _ => 0,
         };
         // CNTP_CTL_EL0 has the same fields.

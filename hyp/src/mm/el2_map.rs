@@ -15,7 +15,6 @@ use super::layout;
 use crate::arch::cpu::Lock;
 use crate::arch::{barrier, percpu, symbols, tlb, word};
 use crate::drivers::mmio::Mmio;
-use crate::injection;
 
 /// Tables beyond those of `boot.s`.
 const ARENA_TABLES: usize = 32;
@@ -201,7 +200,7 @@ impl Map {
 
     /// Maps whole pages that are not mapped yet, in blocks where both sides allow it.
     fn map(&mut self, va: usize, pa: u64, bytes: usize, kind: Kind) -> Result<(), MapError> {
-        injection::maps(pa, bytes as u64);
+        injected!(maps(pa, bytes as u64));
         let mut done = 0;
         while done < bytes {
             let at = va + done;

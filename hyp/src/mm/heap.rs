@@ -11,7 +11,6 @@ use super::el2_map::{self, MapError};
 use crate::arch::cpu::Lock;
 use crate::arch::word;
 use crate::exit::fail;
-use crate::injection;
 
 /// Largest block is 2^(ORDER - 1) bytes.
 const ORDER: usize = 24;
@@ -26,7 +25,7 @@ static HEAP: Locked = Locked(Lock::new(Heap::new()));
 unsafe impl GlobalAlloc for Locked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // Whoever asks in vain would panic.
-        if injection::is_heap_used_up() {
+        if injected!(is_heap_used_up(), false) {
             used_up(layout);
         }
         let block = self.0.lock().alloc(layout);

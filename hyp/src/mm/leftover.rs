@@ -11,7 +11,6 @@ use hyp_abi::exit::HYP_FAILED;
 
 use crate::arch::{percpu, symbols};
 use crate::exit::fail;
-use crate::injection;
 
 /// Ends the run if a variable holds the address of a constant in `boot`. Stacks do not count: what is left of boot
 /// there nobody returns to. Nor does the heap, where the VM has the room of lists that are not full,
@@ -43,7 +42,7 @@ pub(crate) fn check_secrets() {
             // SAFETY: as above, byte by byte: nothing says that a secret is aligned.
             let byte = unsafe { (at as *const u8).read_volatile() };
             word = word >> 8 | u64::from(byte) << 56;
-            if injection::is_secret(word) {
+            if injected!(is_secret(word), false) {
                 fail(HYP_FAILED, format_args!("boot leaves a part of the seed behind at {at:#x}"));
             }
         }

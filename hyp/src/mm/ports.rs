@@ -9,7 +9,6 @@ use hyp_core::stage2::Vmid;
 use super::el2_map::{self, MapError};
 use super::window;
 use crate::arch::{barrier, cache, tlb, word};
-use crate::injection;
 
 /// Prepares what the ports need; once, before the first [`Hardware`] is used.
 pub(crate) fn init() -> Result<(), MapError> {
@@ -60,7 +59,7 @@ impl TableMemory for Hardware {
     #[inline(always)]
     fn table(&self, pa: Pa) -> Option<&Table> {
         let offset = pa.get().wrapping_sub(self.base.get());
-        if offset >= injection::frames(self.bytes) || !pa.is_aligned(PAGE_SIZE) {
+        if offset >= injected!(frames(self.bytes), self.bytes) || !pa.is_aligned(PAGE_SIZE) {
             return None;
         }
         // SAFETY: the page lies in the extent, which is mapped in one piece.

@@ -16,7 +16,6 @@ use super::el2_map::{self, MapError};
 use super::layout::{WINDOW_SIZE, WINDOWS};
 use crate::arch::once::Once;
 use crate::arch::{barrier, cache, percpu, tlb, word};
-use crate::injection;
 
 static TABLE: Once<&'static Table> = Once::new();
 /// The pages of the boot CPU's window, where it shows pages.
@@ -69,7 +68,7 @@ fn with(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
     let room = BLOCK_2M - (pa.get() & (BLOCK_2M - 1));
     assert!(bytes as u64 <= room, "window: {pa} + {bytes:#x} leaves its block");
     let block = pa.get() & !(BLOCK_2M - 1);
-    injection::maps(block, BLOCK_2M);
+    injected!(maps(block, BLOCK_2M));
     match Window::open(el2_map::window_block(Pa(block))) {
         Some(window) => f(window.at(pa)),
         None => panic!("window: not there, or open already"),
@@ -82,7 +81,7 @@ fn with_pages(pa: Pa, bytes: usize, f: impl FnOnce(usize)) {
     let block = pa.get() & !(BLOCK_2M - 1);
     let (first, end) = (pa.page().get(), pa.get() + bytes as u64);
     assert!(end - block <= BLOCK_2M, "window: {pa} + {bytes:#x} leaves its block");
-    injection::maps(first, end - first);
+    injected!(maps(first, end - first));
     let pages = (block..).step_by(word(PAGE_SIZE));
     for (entry, page) in PAGES.entries(0).unwrap_or(&[]).iter().zip(pages) {
         let is_meant = page >= first && page < end;

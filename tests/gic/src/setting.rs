@@ -22,8 +22,6 @@ pub struct Setting {
     pub traps_deactivation: bool,
     /// The hardware counts ends that only drop the priority.
     pub counts_drops: bool,
-    /// The shell's short roads are taken.
-    pub takes_short_roads: bool,
     /// The guest begins with everything enabled, in group 1.
     pub is_started: bool,
 }
@@ -37,7 +35,6 @@ impl Setting {
             is_v2: flag(0),
             traps_deactivation: flag(1),
             counts_drops: flag(2),
-            takes_short_roads: flag(3),
             is_started: !flag(4) || !flag(5),
             vcpus: [3, 1, 2, 4][source.below(4)],
             list_registers: [4, 1, 2, 16][source.below(4)],
@@ -59,7 +56,6 @@ impl Setting {
                 traps_deactivation: self.traps_deactivation,
                 counts_drops: self.counts_drops,
             },
-            takes_short_roads: self.takes_short_roads,
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn check(elf: &Path) -> Result<Report> {
 
     let of_guests: Vec<u64> =
         entries.iter().filter(|(_, entry)| entry.guest).map(|(address, _)| *address).collect();
+    graph.link(&rules.enters, &of_guests)?;
     let found = panics::check(&graph, &of_guests, &rules, &allowed.dead, &places);
     report.lines.push(format!(
         "guests' traps reach {} of {} functions; panics there: {} excused, {} not",
@@ -139,8 +140,7 @@ fn stacks(
         ));
     }
     // A frame that cannot be read from the instructions makes the sums worthless.
-    let unknown =
-        graph.nodes().filter(|(_, node)| node.sets_stack && !rules.sets_stack.any(&node.names));
+    let unknown = graph.nodes().filter(|(_, node)| node.sets_stack);
     report.breaches.extend(unknown.map(|(_, node)| {
         format!("{} sets the stack pointer to what no constant gives", node.name)
     }));

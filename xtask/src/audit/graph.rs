@@ -125,6 +125,19 @@ impl Graph {
         }
     }
 
+    /// Lets the code named `from` reach `targets`, as code does that enters a guest: its traps come back on the
+    /// same stack.
+    ///
+    /// # Errors
+    ///
+    /// There is no such code.
+    pub fn link(&mut self, from: &str, targets: &[u64]) -> Result<()> {
+        let node = self.nodes.iter_mut().find(|(_, node)| node.name == from);
+        let (site, node) = node.with_context(|| format!("nothing calls {from}"))?;
+        node.calls.extend(targets.iter().map(|to| Call { site: *site, to: *to, is_tail: false }));
+        Ok(())
+    }
+
     /// What can be reached from `entries` without going into a function that `stops`, and how: each
     /// function with the call that first led to it, none for the entries themselves.
     pub fn reach(
@@ -238,8 +251,7 @@ impl Scan<'_> {
                     goes_on = false;
                 }
                 Op::Return | Op::Trap => goes_on = false,
-                // The stack that the entry switches to is empty, and assembly takes none of it.
-                Op::Push(_) => bail!("assembly at {at:#x} makes a frame"),
+                Op::Push(bytes) => self.node.frame += bytes,
                 _ => {}
             }
             if !matches!(op, Op::JumpRegister(_) | Op::Push(_)) {

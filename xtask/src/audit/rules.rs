@@ -163,8 +163,8 @@ pub struct Rules {
     pub stack: Vec<Stack>,
     /// The functions that a panic begins with.
     pub panics: Names,
-    /// Functions that leave their stack.
-    pub sets_stack: Names,
+    /// The function that enters a guest, whose traps come back on the same stack.
+    pub enters: String,
     /// Calls through registers.
     pub indirect: Vec<Indirect>,
     /// Addresses that are only looked at.

@@ -70,7 +70,7 @@ fn script(port: u16, elf: &Path, linked_at: Option<u64>, guest: Option<&Path>) -
          {early}\
          # EL2's early code lies where guests are loaded, too: until it has run, a breakpoint there is its.\n\
          define guest\n\
-         tbreak hyp::guest::power::begin\n\
+         tbreak hyp::cpu::begin\n\
          continue\n\
          {no_early}\
          {guest}\
@@ -129,7 +129,7 @@ mod tests {
         let order = [
             "file \"my p.elf\"\n",
             "define guest\n",
-            "tbreak hyp::guest::power::begin\n",
+            "tbreak hyp::cpu::begin\n",
             "continue\n",
             "remove-symbol-file -a 0x40200040\n",
             "add-symbol-file g.elf\n",

@@ -1,8 +1,9 @@
-//! One terminal for the guest and the hypervisor's log, without garbling.
+//! One terminal for the guests and the hypervisor's log, without garbling.
 //!
 //! Everything that reaches the UART passes one ring in one order. The hypervisor's lines wait
 //! until the guest stands at the start of a line, or until the guest has left its line unfinished
-//! for [`PATIENCE_MS`], and then open a line of their own. Nothing here waits: when the ring is
+//! for [`PATIENCE_MS`], and then open a line of their own. So does a VM's output while another VM is
+//! within a line; where there are several, each line begins with its VM's name. Nothing here waits: when the ring is
 //! full the guest is told so (its FIFO fills up, `FR.TXFF`), and a log line that does not fit is
 //! counted and confessed later.
 
@@ -26,8 +27,14 @@ pub struct Console<const OUT: usize, const LOG: usize> {
     /// When the oldest held line gives up waiting, in counter ticks.
     deadline: Option<u64>,
     patience_ticks: u64,
-    /// The guest has not ended its line.
+    /// A guest has not ended its line.
     mid_line: bool,
+    /// The VM whose line it is, or was last.
+    speaker: u8,
+    /// Names of the VMs, by number, where there are several.
+    names: Option<&'static [&'static str]>,
+    /// A bit for each VM that waits for the end of that line.
+    awaiting: u8,
     /// Held lines have waited long enough, and found the ring full.
     overdue: bool,
     lost_lines: u32,
@@ -43,6 +50,9 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             deadline: None,
             patience_ticks: 0,
             mid_line: false,
+            speaker: 0,
+            names: None,
+            awaiting: 0,
             overdue: false,
             lost_lines: 0,
         }
@@ -53,16 +63,51 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         self.patience_ticks = (hz / 1000).saturating_mul(PATIENCE_MS);
     }
 
-    /// Takes one byte of guest output; `false`, and no change, while there is no room.
-    pub fn guest_byte(&mut self, byte: u8) -> bool {
-        if self.log_comes_first() || !self.out.push(byte) {
+    /// Has each line of a guest begin with the name of its VM.
+    pub const fn set_names(&mut self, names: &'static [&'static str]) {
+        self.names = Some(names);
+    }
+
+    /// Takes one byte of output of the VM with number `vm`; `false`, and no change, while there is no
+    /// [`Self::room`].
+    pub fn guest_byte(&mut self, vm: u8, byte: u8) -> bool {
+        if self.room(vm) == 0 {
             return false;
         }
+        if !self.mid_line {
+            self.begin_line(vm);
+        }
+        self.out.push(byte);
         self.mid_line = byte != b'\n';
         if !self.mid_line {
             self.release();
         }
         true
+    }
+
+    fn begin_line(&mut self, vm: u8) {
+        self.speaker = vm;
+        for byte in self.prefix(vm).into_iter().flat_map(|name| name.bytes().chain(*b": ")) {
+            self.out.push(byte);
+        }
+    }
+
+    /// What the lines of `vm` begin with, but for the colon.
+    fn prefix(&self, vm: u8) -> Option<&'static str> {
+        self.names?.get(usize::from(vm)).copied()
+    }
+
+    /// Notes at `now`, in counter ticks, that `vm` waits until another VM has ended its line.
+    pub const fn await_line(&mut self, vm: u8, now: u64) {
+        self.awaiting |= 1u8.wrapping_shl(vm as u32);
+        if self.deadline.is_none() {
+            self.deadline = Some(now.saturating_add(self.patience_ticks));
+        }
+    }
+
+    /// A bit for each VM that has waited for the end of another one's line and may go on. They are asked once.
+    pub const fn take_awaiting(&mut self) -> u8 {
+        if self.mid_line { 0 } else { core::mem::replace(&mut self.awaiting, 0) }
     }
 
     /// Takes one log line, without its line end. `now` is in counter ticks.
@@ -131,10 +176,26 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         self.out.is_empty()
     }
 
-    /// Bytes of guest output that [`Self::guest_byte`] takes now.
+    /// Bytes of output of `vm` that [`Self::guest_byte`] takes now.
     #[must_use]
-    pub const fn room(&self) -> usize {
-        if self.log_comes_first() { 0 } else { self.out.room() }
+    pub fn room(&self, vm: u8) -> usize {
+        if self.log_comes_first() || self.is_of_another(vm) {
+            return 0;
+        }
+        let prefix = if self.mid_line { None } else { self.prefix(vm) };
+        self.out.room().saturating_sub(prefix.map_or(0, |name| name.len().saturating_add(2)))
+    }
+
+    /// Whether another VM than `vm` is within a line.
+    #[must_use]
+    pub const fn is_of_another(&self, vm: u8) -> bool {
+        self.mid_line && self.speaker != vm
+    }
+
+    /// Bytes that fit into the ring.
+    #[must_use]
+    pub const fn free(&self) -> usize {
+        self.out.room()
     }
 
     /// A log line on its way out is not cut in two, nor is one kept waiting for ever.

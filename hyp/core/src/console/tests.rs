@@ -11,7 +11,7 @@ fn console() -> Small {
 
 fn guest(console: &mut Small, text: &str) {
     for byte in text.bytes() {
-        assert!(console.guest_byte(byte), "no room for {text:?}");
+        assert!(console.guest_byte(0, byte), "no room for {text:?}");
     }
 }
 
@@ -56,7 +56,7 @@ fn a_flood_does_not_keep_a_log_line_waiting_for_ever() {
     let mut text = String::new();
     for _ in 0..100 {
         text.extend(c.pop().map(char::from));
-        while c.guest_byte(b'y') {}
+        while c.guest_byte(0, b'y') {}
     }
     let (before, behind) = text.split_once("\r\n[postern] event\r\n").expect(&text);
     assert_eq!(before, "x".repeat(64));
@@ -67,9 +67,9 @@ fn a_flood_does_not_keep_a_log_line_waiting_for_ever() {
 fn a_full_ring_refuses_the_guest_and_loses_nothing() {
     let mut c = console();
     guest(&mut c, &"x".repeat(64));
-    assert!(!c.guest_byte(b'y'));
+    assert!(!c.guest_byte(0, b'y'));
     assert_eq!(c.pop(), Some(b'x'));
-    assert!(c.guest_byte(b'y'));
+    assert!(c.guest_byte(0, b'y'));
     assert_eq!(drain(&mut c).len(), 64);
 }
 
@@ -134,10 +134,75 @@ fn a_line_is_never_cut_by_guest_output() {
         if let Some(byte) = c.pop() {
             text.push(char::from(byte));
         }
-        if fed < 20 && c.guest_byte(b'g') {
+        if fed < 20 && c.guest_byte(0, b'g') {
             fed += 1;
         }
     }
     text += &drain(&mut c);
     assert!(text.contains("[postern] longer than the room that is left\r\n"), "{text:?}");
+}
+
+fn two() -> Small {
+    let mut console = console();
+    console.set_names(&["web", "db"]);
+    console
+}
+
+fn say(console: &mut Small, vm: u8, text: &str) {
+    for byte in text.bytes() {
+        assert!(console.guest_byte(vm, byte), "no room for {text:?}");
+    }
+}
+
+#[test]
+fn each_line_of_several_vms_begins_with_its_vms_name() {
+    let mut c = two();
+    say(&mut c, 0, "one\r\ntwo\r\n");
+    say(&mut c, 1, "three\r\n");
+    c.log_line("[postern] four", 0);
+    assert_eq!(drain(&mut c), "web: one\r\nweb: two\r\ndb: three\r\n[postern] four\r\n");
+}
+
+#[test]
+fn a_vm_waits_for_the_end_of_another_ones_line() {
+    let mut c = two();
+    say(&mut c, 0, "half");
+    assert_eq!((c.room(1), c.guest_byte(1, b'x')), (0, false));
+    c.await_line(1, 1000);
+    assert_eq!(c.take_awaiting(), 0);
+    say(&mut c, 0, " line\r\n");
+    assert_eq!((c.take_awaiting(), c.take_awaiting()), (1 << 1, 0));
+    say(&mut c, 1, "mine");
+    assert_eq!(drain(&mut c), "web: half line\r\ndb: mine");
+}
+
+#[test]
+fn after_fifty_milliseconds_a_vm_waits_no_longer() {
+    let mut c = two();
+    say(&mut c, 0, "~ # ");
+    c.await_line(1, 1000);
+    assert_eq!(c.deadline(), Some(51_000));
+    c.tick(50_999);
+    assert_eq!(c.take_awaiting(), 0);
+    c.tick(51_000);
+    assert_eq!(c.take_awaiting(), 1 << 1);
+    say(&mut c, 1, "mine\r\n");
+    say(&mut c, 0, "ls\r\n");
+    assert_eq!(drain(&mut c), "web: ~ # \r\ndb: mine\r\nweb: ls\r\n");
+}
+
+#[test]
+fn a_name_and_a_byte_fit_or_nothing_is_taken() {
+    let mut c = two();
+    let line = "x".repeat(64 - 5 - 2) + "\n";
+    say(&mut c, 0, &line);
+    // One byte is free, and "db: " needs four.
+    assert_eq!((c.free(), c.room(1)), (1, 0));
+    assert!(!c.guest_byte(1, b'y'));
+    for _ in 0..4 {
+        c.pop();
+    }
+    assert_eq!(c.room(1), 1);
+    assert!(c.guest_byte(1, b'y'));
+    assert!(drain(&mut c).ends_with("x\ndb: y"));
 }

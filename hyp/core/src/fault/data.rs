@@ -2,7 +2,7 @@
 
 use crate::esr::{Access, Width};
 
-/// What register `access.register` holds after an emulated load.
+/// What register `access.register()` holds after an emulated load.
 ///
 /// `raw` is the device's little-endian value; bits beyond the access's width are dropped, so a
 /// device model cannot write into them. `big_endian` is the guest's setting
@@ -10,11 +10,11 @@ use crate::esr::{Access, Width};
 /// width, and a W register's upper half is zero.
 #[inline(always)]
 #[must_use]
-pub const fn load_result(access: &Access, raw: u64, big_endian: bool) -> u64 {
-    let value = in_order(access.width, raw, big_endian);
-    let extended = if access.sign_extend {
+pub const fn load_result(access: Access, raw: u64, big_endian: bool) -> u64 {
+    let value = in_order(access.width(), raw, big_endian);
+    let extended = if access.sign_extend() {
         // Move the value's sign to bit 63 and back.
-        let unused = match access.width {
+        let unused = match access.width() {
             Width::Byte => 56,
             Width::Half => 48,
             Width::Word => 32,
@@ -24,7 +24,7 @@ pub const fn load_result(access: &Access, raw: u64, big_endian: bool) -> u64 {
     } else {
         value
     };
-    if access.is_64bit { extended } else { extended & Width::Word.mask() }
+    if access.is_64bit() { extended } else { extended & Width::Word.mask() }
 }
 
 /// What a device sees of an emulated store, as a little-endian value.
@@ -33,8 +33,8 @@ pub const fn load_result(access: &Access, raw: u64, big_endian: bool) -> u64 {
 /// leaves the guest.
 #[inline(always)]
 #[must_use]
-pub const fn store_value(access: &Access, register: u64, big_endian: bool) -> u64 {
-    in_order(access.width, register, big_endian)
+pub const fn store_value(access: Access, register: u64, big_endian: bool) -> u64 {
+    in_order(access.width(), register, big_endian)
 }
 
 /// The low `width` bytes of `value`, reversed for a big-endian guest.

@@ -9,8 +9,11 @@ use crate::inject::{AbortCause, Exception};
 /// What the stage-2 tables say about one page now, some time after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeafState {
-    /// Nothing is mapped; the page may carry a guard mark.
-    Absent,
+    /// Nothing is mapped.
+    Absent {
+        /// The guard lets an access go on, if the page is no memory.
+        is_open: bool,
+    },
     /// Something is mapped and allows the access.
     Permits,
     /// Something is mapped and refuses the access.
@@ -30,8 +33,9 @@ pub trait FaultView {
     fn is_open(&self, ipa: Ipa) -> bool;
     /// Whether the VM is protected.
     fn is_protected(&self) -> bool;
-    /// The emulated device whose register is at `ipa`, if there is one. Devices have whole pages.
-    fn device(&self, ipa: Ipa) -> Option<Self::Device>;
+    /// The emulated device whose register is at `ipa`, if there is one, and whether the guard lets an access
+    /// to its page go on. Devices have whole pages, which are neither memory nor ever mapped.
+    fn device(&self, ipa: Ipa) -> Option<(Self::Device, bool)>;
     /// Whether `ipa` is a register of an assigned device.
     fn is_assigned(&self, ipa: Ipa) -> bool;
 }
@@ -90,37 +94,58 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
         Kind::Maintenance => Use::Write,
         Kind::Data { direction, .. } => Use::of(direction),
     };
-    let leaf = view.leaf(fault.ipa, needed);
-    if leaf == LeafState::Permits {
-        // What is mapped and not memory is a device, where HCR_EL2.PTW lets no walk go on: made
-        // again, it would fault again for ever.
-        return match fault.kind {
-            Kind::Walk(_) if !view.is_memory(fault.ipa) => abort(fault, Reason::WalkOffMemory),
-            _ => Verdict::Retry,
-        };
-    }
-    if view.is_memory(fault.ipa) {
-        return match leaf {
-            LeafState::Denies => abort(fault, Reason::Permission),
-            _ => Verdict::Populate,
-        };
-    }
+    let device = view.device(fault.ipa);
+    let is_open = match &device {
+        Some((_, is_open)) => *is_open,
+        None => match look_up(view, fault, needed) {
+            Ok(is_open) => is_open,
+            Err(verdict) => return verdict,
+        },
+    };
     match fault.kind {
         Kind::Fetch => abort(fault, Reason::FetchOffMemory),
         Kind::Walk(_) => abort(fault, Reason::WalkOffMemory),
         Kind::Maintenance => Verdict::Skip,
-        Kind::Data { .. } if leaf == LeafState::Denies => abort(fault, Reason::Permission),
+        Kind::Data { access: Some(access), .. } => {
+            let last = fault.ipa.get().saturating_add(access.width().bytes().saturating_sub(1));
+            let crosses = Ipa(last).page() != fault.ipa.page();
+            if !is_open || (crosses && !view.is_open(Ipa(last))) {
+                return abort(fault, Reason::Unguarded);
+            }
+            // What lies behind the page's end is the next page of the guest's choice, and no register.
+            match device.filter(|_| !crosses) {
+                Some((device, _)) => Verdict::Emulate { device, access },
+                None if view.is_assigned(fault.ipa) => Verdict::MapDevice,
+                None => abort(fault, Reason::NoDevice),
+            }
+        }
         // The guard asks about the page even where no access is described: a page that was
         // never guarded aborts for that reason and not for the instruction's form.
-        Kind::Data { access: None, .. } if !view.is_open(fault.ipa) => {
-            abort(fault, Reason::Unguarded)
-        }
+        Kind::Data { access: None, .. } if !is_open => abort(fault, Reason::Unguarded),
         Kind::Data { access: None, .. } if view.is_assigned(fault.ipa) => Verdict::MapDevice,
         Kind::Data { access: None, .. } if view.is_protected() => {
             abort(fault, undescribed(view, fault.ipa))
         }
         Kind::Data { access: None, .. } => Verdict::Decode,
-        Kind::Data { access: Some(access), .. } => judge_described(view, fault, access),
+    }
+}
+
+/// What the tables and the memory map say about `fault`, where no device is emulated: whether the guard lets
+/// an access go on, or the verdict.
+fn look_up<V: FaultView>(view: &V, fault: &Fault, needed: Use) -> Result<bool, Verdict<V::Device>> {
+    let is_memory = || view.is_memory(fault.ipa);
+    match (view.leaf(fault.ipa, needed), fault.kind) {
+        // What is mapped and not memory is a device, where HCR_EL2.PTW lets no walk go on: made
+        // again, it would fault again for ever.
+        (LeafState::Permits, Kind::Walk(_)) if !is_memory() => {
+            Err(abort(fault, Reason::WalkOffMemory))
+        }
+        (LeafState::Permits, _) => Err(Verdict::Retry),
+        (LeafState::Denies, Kind::Data { .. }) => Err(abort(fault, Reason::Permission)),
+        (LeafState::Denies, _) if is_memory() => Err(abort(fault, Reason::Permission)),
+        (LeafState::Denies, _) => Ok(false),
+        (LeafState::Absent { .. }, _) if is_memory() => Err(Verdict::Populate),
+        (LeafState::Absent { is_open }, _) => Ok(is_open),
     }
 }
 
@@ -129,20 +154,6 @@ pub fn judge<V: FaultView>(view: &V, fault: &Fault) -> Verdict<V::Device> {
 pub(super) fn undescribed<V: FaultView>(view: &V, ipa: Ipa) -> Reason {
     let is_device = view.device(ipa).is_some() || view.is_assigned(ipa);
     if is_device { Reason::NoSyndrome } else { Reason::NoDevice }
-}
-
-/// The answer to a fault off memory whose access the hardware describes.
-fn judge_described<V: FaultView>(view: &V, fault: &Fault, access: Access) -> Verdict<V::Device> {
-    let last = Ipa(fault.ipa.get().saturating_add(access.width.bytes().saturating_sub(1)));
-    if !are_open(view, fault.ipa, last) {
-        return abort(fault, Reason::Unguarded);
-    }
-    // What lies behind the page's end is the next page of the guest's choice, and no register.
-    match view.device(fault.ipa).filter(|_| last.page() == fault.ipa.page()) {
-        Some(device) => Verdict::Emulate { device, access },
-        None if view.is_assigned(fault.ipa) => Verdict::MapDevice,
-        None => abort(fault, Reason::NoDevice),
-    }
 }
 
 /// Whether the guard lets an access from `first` to `last`, which lie in one page or in two, go on.

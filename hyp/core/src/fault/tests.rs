@@ -44,7 +44,7 @@ impl FaultView for Vm {
             (MAPPED, _) | (READ_ONLY, Use::Read) => LeafState::Permits,
             (READ_ONLY, _) | (ASSIGNED, Use::Fetch) => LeafState::Denies,
             (ASSIGNED, _) => LeafState::Permits,
-            _ => LeafState::Absent,
+            _ => LeafState::Absent { is_open: self.is_open(ipa) },
         }
     }
 
@@ -60,8 +60,9 @@ impl FaultView for Vm {
         self.is_protected
     }
 
-    fn device(&self, ipa: Ipa) -> Option<u64> {
-        [DEVICE, FORGOTTEN].into_iter().find(|&base| ipa.page().0 == base)
+    fn device(&self, ipa: Ipa) -> Option<(u64, bool)> {
+        let device = [DEVICE, FORGOTTEN].into_iter().find(|&base| ipa.page().0 == base);
+        device.map(|base| (base, self.is_open(ipa)))
     }
 
     fn is_assigned(&self, ipa: Ipa) -> bool {
@@ -141,7 +142,7 @@ fn rows_63_to_79_protected() {
 fn row_74_reaches_the_device_with_the_access() {
     let fault = data(STORE | 2 << 22 | 5 << 16, DEVICE + 0x18);
     let Verdict::Emulate { device, access } = judge(&PROTECTED, &fault) else { panic!() };
-    assert_eq!((device, access.width, access.register), (DEVICE, Width::Word, 5));
+    assert_eq!((device, access.width(), access.register()), (DEVICE, Width::Word, 5));
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn the_address_of_a_fault() {
 }
 
 fn access(width: Width, sign_extend: bool, is_64bit: bool) -> Access {
-    Access { direction: Direction::Read, width, register: 0, sign_extend, is_64bit }
+    Access::new(Direction::Read, width, 0, sign_extend, is_64bit)
 }
 
 /// Row 74 with the correction of section 11: the sign is that of the clamped value.
@@ -235,17 +236,17 @@ fn row_74_load_results() {
         (Word, false, false, 0x4433_22f1),
         (Double, false, true, raw),
     ] {
-        assert_eq!(load_result(&access(width, sign_extend, is_64bit), raw, false), result);
+        assert_eq!(load_result(access(width, sign_extend, is_64bit), raw, false), result);
     }
-    assert_eq!(load_result(&access(Word, true, true), 0x8000_0000, false), 0xffff_ffff_8000_0000);
+    assert_eq!(load_result(access(Word, true, true), 0x8000_0000, false), 0xffff_ffff_8000_0000);
 }
 
 #[test]
 fn row_78_big_endian_data() {
-    assert_eq!(store_value(&access(Width::Word, false, false), 0xaa_1122_3344, true), 0x4433_2211);
-    assert_eq!(store_value(&access(Width::Half, false, false), 0x1234, true), 0x3412);
-    assert_eq!(store_value(&access(Width::Byte, false, false), 0x1234, true), 0x34);
-    assert_eq!(load_result(&access(Width::Half, true, true), 0x00ff, true), 0xffff_ffff_ffff_ff00);
+    assert_eq!(store_value(access(Width::Word, false, false), 0xaa_1122_3344, true), 0x4433_2211);
+    assert_eq!(store_value(access(Width::Half, false, false), 0x1234, true), 0x3412);
+    assert_eq!(store_value(access(Width::Byte, false, false), 0x1234, true), 0x34);
+    assert_eq!(load_result(access(Width::Half, true, true), 0x00ff, true), 0xffff_ffff_ffff_ff00);
 }
 
 proptest! {
@@ -263,7 +264,7 @@ proptest! {
         };
         if let Verdict::Emulate { access, .. } = verdict {
             prop_assert!(vm.is_guarded(Ipa(ipa)));
-            prop_assert!(vm.is_guarded(Ipa(ipa + access.width.bytes() - 1)));
+            prop_assert!(vm.is_guarded(Ipa(ipa + access.width().bytes() - 1)));
         }
         if is_protected {
             prop_assert_ne!(verdict, Verdict::Decode);

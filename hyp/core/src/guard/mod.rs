@@ -12,7 +12,6 @@ use thiserror::Error;
 
 use crate::addr::{Ipa, PAGE_SIZE};
 use crate::bus::Register;
-use crate::esr::Width;
 use crate::memory::{AddressSpace, Writer};
 use crate::ports::Ports;
 use crate::stage2::{DeviceType, EditError, Editor, Leaf, LeafEntry, Level, PageState, Purpose};
@@ -107,17 +106,6 @@ impl<P: Ports> AddressSpace<P> {
         answer
     }
 
-    /// Whether an access to the page of `ipa`, which no emulated device has open, breaks the rules
-    /// of the guard and no other: the VM is enrolled, and the page is neither memory, nor mapped,
-    /// nor guarded. Takes no lock. A `false` says nothing.
-    #[inline(always)]
-    pub fn is_plainly_unguarded(&self, ipa: Ipa) -> bool {
-        !self.lets(|| {
-            self.is_memory(ipa)
-                || !self.tables.slot(&self.ports, ipa).is_some_and(|slot| slot.is_empty())
-        })
-    }
-
     /// Whether the granule of `ipa` is guarded. Takes no lock.
     #[inline]
     pub fn is_guarded(&self, ipa: Ipa) -> bool {
@@ -129,28 +117,21 @@ impl<P: Ports> AddressSpace<P> {
 
     /// Whether the guard lets an access outside memory to the granule of `ipa` go on. Takes no lock.
     pub fn is_open(&self, ipa: Ipa) -> bool {
-        self.lets(|| self.is_guarded(ipa))
+        self.lets(self.is_guarded(ipa))
     }
 
-    /// The register on the bus that an aligned access of `width` to `ipa` may use; `None` where there
-    /// is none or the guard refuses. Takes no lock and walks no tables.
-    #[inline(always)]
-    pub fn open_register(&self, ipa: Ipa, width: Width) -> Option<Register> {
-        // An aligned access lies in one page.
-        let found = self.bus.find(ipa).filter(|_| ipa.is_aligned(width.bytes()))?;
-        self.lets(|| found.is_guarded).then_some(found.register)
-    }
-
-    /// The register on the bus at `ipa`, whatever the guard says.
-    pub fn register(&self, ipa: Ipa) -> Option<Register> {
-        self.bus.find(ipa).map(|found| found.register)
+    /// The register on the bus at `ipa`, and whether the guard lets an access to its page go on. Takes no lock
+    /// and walks no tables.
+    #[inline]
+    pub fn register(&self, ipa: Ipa) -> Option<(Register, bool)> {
+        self.bus.find(ipa).map(|found| (found.register, self.lets(found.is_guarded)))
     }
 
     /// The guard's rule: an access outside memory goes on where the VM has not enrolled or the page is
     /// guarded.
-    #[inline(always)]
-    fn lets(&self, is_guarded: impl FnOnce() -> bool) -> bool {
-        !self.is_enrolled() || is_guarded()
+    #[inline]
+    pub(crate) fn lets(&self, is_guarded: bool) -> bool {
+        is_guarded || !self.is_enrolled()
     }
 
     #[inline(never)]

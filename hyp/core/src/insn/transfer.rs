@@ -110,7 +110,7 @@ impl Transfer {
             let Some(element) = image.get(self.range(n)) else { break };
             let Place { register, lane, kept, copies } = self.place(n);
             if !self.is_vector() {
-                let value = load_result(&self.access(Direction::Read), number(element), big_endian);
+                let value = load_result(self.access(Direction::Read), number(element), big_endian);
                 registers.set_general(register, value);
                 continue;
             }
@@ -138,7 +138,7 @@ impl Transfer {
                 }
             } else {
                 let value = registers.general(register);
-                let value = store_value(&self.access(Direction::Write), value, big_endian);
+                let value = store_value(self.access(Direction::Write), value, big_endian);
                 copy(element, &value.to_le_bytes(), false);
             }
         }
@@ -177,7 +177,7 @@ impl Transfer {
             _ => (false, true),
         };
         let width = Width::from_log2(u64::from(self.log2));
-        Access { direction, width, register: 0, sign_extend, is_64bit }
+        Access::new(direction, width, 0, sign_extend, is_64bit)
     }
 }
 

@@ -145,26 +145,34 @@ impl DebugState {
         Self { values, is_used: false }
     }
 
-    /// Starts over. The registers of `unit` are as this vCPU, or [`clear_debug`], left them.
-    #[inline]
-    pub fn restart(&mut self, unit: &mut impl DebugUnit) {
+    /// Writes to `unit`, in which nothing is set up, what this vCPU has set up.
+    pub fn load(&self, unit: &mut impl DebugUnit) {
         if self.is_used {
-            self.clear(unit);
+            self.set_points(|value| value, unit);
+            unit.set_control(self.control());
         }
     }
 
-    #[cold]
-    fn clear(&mut self, unit: &mut impl DebugUnit) {
-        unit.set_control(0);
-        for (n, value) in (0..).zip(&mut self.values).filter(|(_, value)| **value != 0) {
-            if let Some(point) = DebugRegister(n).point() {
-                unit.set_point(point, 0);
-            }
-            *value = 0;
+    /// Clears in `unit` what this vCPU has set up there.
+    pub fn unload(&self, unit: &mut impl DebugUnit) {
+        if self.is_used {
+            unit.set_control(0);
+            self.set_points(|_| 0, unit);
         }
-        let [.., lock] = &mut self.values;
-        *lock = OSLM;
-        self.is_used = false;
+    }
+
+    fn set_points(&self, to: impl Fn(u64) -> u64, unit: &mut impl DebugUnit) {
+        for (n, value) in (0..).zip(&self.values).filter(|(_, value)| **value != 0) {
+            if let Some(point) = DebugRegister(n).point() {
+                unit.set_point(point, to(*value));
+            }
+        }
+    }
+
+    /// What the CPU's MDSCR_EL1 holds: a locked OS lock keeps all debug exceptions back but that of BRK.
+    const fn control(&self) -> u64 {
+        let [.., control, lock] = self.values;
+        if lock == OSLM { control } else { control & TDCC }
     }
 
     /// What the vCPU reads from `register`.
@@ -187,9 +195,7 @@ impl DebugState {
         if let Some(point) = register.point() {
             return unit.set_point(point, value);
         }
-        // A locked OS lock keeps all debug exceptions back but that of BRK.
-        let [.., control, lock] = self.values;
-        unit.set_control(if lock == OSLM { control } else { control & TDCC });
+        unit.set_control(self.control());
     }
 }
 

@@ -122,29 +122,23 @@ impl CpuView {
         self.id.get(register as usize).copied().unwrap_or(0)
     }
 
-    /// What `access` reads from one of the AArch64 ID registers; `None` if it is another register or
-    /// a write.
+    /// What `access` reads from one of the AArch64 ID registers; `None` if it is another register or a write.
     #[inline]
     #[must_use]
-    pub fn id_read(&self, access: &SysRegAccess) -> Option<u64> {
+    pub fn identification(&self, access: &SysRegAccess) -> Option<u64> {
         match access.direction {
             Direction::Read => access.register.id_register().and_then(|n| self.id.get(n)).copied(),
             Direction::Write => None,
         }
     }
 
-    /// Whether `access` writes ICC_SGI1R_EL1 of a GICv3.
-    #[inline]
-    #[must_use]
-    pub fn is_sgi1(&self, access: &SysRegAccess) -> bool {
-        (access.register, access.direction) == (named::ICC_SGI1R_EL1, Direction::Write)
-            && self.has_gic
-    }
-
     /// What becomes of `access`.
     #[must_use]
     pub fn answer(&self, access: &SysRegAccess) -> Answer {
         let register = access.register;
+        if let Some(value) = self.identification(access) {
+            return Answer::Value(value);
+        }
         match (register, access.direction) {
             (register, _) if !self.has_gic && named::is_gic(register) => Answer::Undefined,
             (named::ICC_SGI1R_EL1, Direction::Write) => Answer::Sgi(SgiRegister::Sgi1),
@@ -167,11 +161,8 @@ impl CpuView {
     /// Registers that are answered by group.
     fn answer_group(&self, register: SysReg, direction: Direction) -> Answer {
         match (register.op0(), register.op1(), register.crn(), register.crm()) {
-            // ID registers. The AArch32 ones (CRm 1 to 3) are zero: no AArch32.
-            (3, 0, 0, 1..=7) => match direction {
-                Direction::Read => Answer::Value(self.id_by_encoding(register)),
-                Direction::Write => Answer::Undefined,
-            },
+            // The AArch32 ID registers (CRm 1 to 3) are zero: no AArch32.
+            (3, 0, 0, 1..=7) if direction == Direction::Read => Answer::Value(0),
             // Error records: the guest may see RAS, and there are none.
             (3, 0, 5, 3..=5) if self.has_ras => zero(direction),
             // Performance monitors.
@@ -193,10 +184,6 @@ impl CpuView {
             }
             _ => Answer::Undefined,
         }
-    }
-
-    fn id_by_encoding(&self, register: SysReg) -> u64 {
-        register.id_register().and_then(|index| self.id.get(index).copied()).unwrap_or(0)
     }
 }
 

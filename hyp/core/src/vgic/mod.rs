@@ -48,7 +48,7 @@ pub use lr::{CpuInterface, ListRegister, MAX_LIST_REGISTERS, hcr, vmcr};
 pub use sgi::SgiRegister;
 
 use bank::{Bank, PHYSICAL_PPIS, SGIS, implemented};
-use bits::{Bits, bit, low, member};
+use bits::{Bits, bit, member};
 use flow::{Change, Flow};
 use hyp_abi::vplatform::{FIRST_SPI, MAX_VCPUS, SPIS};
 use settings::Settings;
@@ -131,33 +131,6 @@ impl Cpu {
             bank.absorb(inbox);
         }
     }
-}
-
-/// A physical interrupt that may be all that happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
-    /// The PPI of one of the guest's timers.
-    Timer {
-        /// The number that it has in the guest: 27 or 30.
-        intid: u32,
-        /// The number that it has here.
-        physical: u32,
-    },
-    /// A kick.
-    Kick,
-}
-
-/// What became of an SGI to one vCPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SentTo {
-    /// It waits for this vCPU, which is to be kicked.
-    Woken(usize),
-    /// It waits for a vCPU that has been kicked already.
-    Known,
-    /// Nothing was done: it is for the sender alone.
-    Itself,
-    /// Nothing was done: it is not for one vCPU.
-    Others,
 }
 
 /// The interrupt controller of one VM.
@@ -278,9 +251,42 @@ impl Vgic {
 
     /// Brings this CPU's list registers up to date: call on a kick, and before a vCPU that was
     /// waiting inside EL2 goes on.
+    #[inline]
     pub fn sync(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        let sgi = cpu.inbox.load(Ordering::Acquire);
+        // One SGI waits, as a rule, and is the one that its list register held before. The vCPU is not
+        // running, so that the same one, sent once more meanwhile, is one with this.
+        if sgi.is_power_of_two()
+            && cpu.attention.load(Ordering::Acquire) == 0
+            && self.repeat(&cpu.bank.lock(), sgi, None, iface)
+            && cpu.inbox.fetch_and(!sgi, Ordering::AcqRel) == sgi
+        {
+            return Kicks::NONE;
+        }
+        self.sync_all(vcpu, iface)
+    }
+
+    /// [`Self::sync`] where it is not one SGI again.
+    #[inline(never)]
+    fn sync_all(&self, vcpu: usize, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         self.finish(vcpu, cpu, cpu.bank.lock(), iface)
+    }
+
+    /// Makes the SGI in `inbox`, or the timer, pending again in the list register that held it before, if that is
+    /// all it takes. `false`, with nothing done, if not. `physical` is what a timer is tied to.
+    #[inline]
+    fn repeat(
+        &self,
+        bank: &Bank,
+        inbox: u32,
+        physical: Option<u32>,
+        iface: &mut impl CpuInterface,
+    ) -> bool {
+        // With a GICv2 an SGI has a sender; of a single group it need not be told apart.
+        let is_plain = physical.is_some() || (inbox <= SGIS && self.version == GicVersion::V3);
+        is_plain && bank.revive(inbox.trailing_zeros(), 0, physical, self.groups(), iface)
     }
 
     /// The maintenance interrupt fired on this CPU.
@@ -290,7 +296,23 @@ impl Vgic {
 
     /// The physical PPI of the timer that is `intid` to guests (27 or 30) fired on this CPU: the caller
     /// has acknowledged it and dropped its priority, and leaves it active. Others are ignored.
+    #[inline]
     pub fn ppi_fired(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
+        let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
+        let bank = cpu.bank.lock();
+        if intid < FIRST_SPI
+            && bank.is_tied(intid)
+            && self.repeat(&bank, bit(intid), Some(iface.physical_timer(intid)), iface)
+        {
+            return Kicks::NONE;
+        }
+        drop(bank);
+        self.ppi_fired_anew(vcpu, intid, iface)
+    }
+
+    /// [`Self::ppi_fired`] where the timer's list register does not hold it from before.
+    #[inline(never)]
+    fn ppi_fired_anew(&self, vcpu: usize, intid: u32, iface: &mut impl CpuInterface) -> Kicks {
         let Some(cpu) = self.cpus.get(vcpu) else { return Kicks::NONE };
         let mut bank = cpu.bank.lock();
         if intid < FIRST_SPI && PHYSICAL_PPIS & bit(intid) != 0 {
@@ -299,65 +321,8 @@ impl Vgic {
         self.finish(vcpu, cpu, bank, iface)
     }
 
-    /// As [`Self::ppi_fired`] for 27 or 30, or as [`Self::sync`] on a kick if one SGI waits, if all that
-    /// takes is to write the list register that held the interrupt before. `false` if there is more
-    /// to do.
-    #[inline(always)]
-    pub fn arrived(&self, vcpu: usize, what: Arrival, iface: &mut impl CpuInterface) -> bool {
-        let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        let (sgi, intid, physical) = match what {
-            Arrival::Timer { intid, physical } => (0, intid, Some(physical)),
-            Arrival::Kick => {
-                let sgi = cpu.inbox.load(Ordering::Acquire);
-                if !sgi.is_power_of_two()
-                    || sgi > SGIS
-                    || cpu.attention.load(Ordering::Acquire) != 0
-                {
-                    return false;
-                }
-                (sgi, sgi.trailing_zeros(), None)
-            }
-        };
-        let bank = cpu.bank.lock();
-        let is_timer = sgi == 0;
-        let is_done = (!is_timer || bank.is_tied(intid))
-            && bank.revive(intid, 0, physical, self.groups(), iface);
-        drop(bank);
-        // The vCPU is not running, so that the same SGI, sent once more meanwhile, is one with this.
-        is_done && (is_timer || cpu.inbox.fetch_and(!sgi, Ordering::AcqRel) == sgi)
-    }
-
-    /// As [`Self::sgi`] for ICC_SGI1R_EL1 after [`SentTo::Itself`], if all that takes is to write the
-    /// list register that held the SGI before; `false`, with nothing done, if not.
-    #[inline(always)]
-    pub fn sgi_to_self(&self, vcpu: usize, value: u64, iface: &mut impl CpuInterface) -> bool {
-        let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        cpu.bank.lock().revive(low(value >> 24) & 0xf, 0, None, self.groups(), iface)
-    }
-
-    /// As [`Self::sgi`] for ICC_SGI1R_EL1, if the vCPU names one other and nobody else.
-    #[inline(always)]
-    pub fn sgi_to_one(&self, vcpu: usize, value: u64) -> SentTo {
-        const INTID: u64 = 0xf << 24;
-        let targets = value & !INTID;
-        if targets == 1u64.wrapping_shl(low(vcpu as u64)) {
-            return SentTo::Itself;
-        }
-        let target = targets.trailing_zeros() as usize;
-        if !targets.is_power_of_two() || target >= self.vcpus {
-            return SentTo::Others;
-        }
-        let Some(cpu) = self.cpus.get(target) else { return SentTo::Others };
-        let sgi = bit(low(value >> 24) & 0xf);
-        // Whoever finds the inbox empty sends the kick; the owner empties it in one go.
-        if cpu.inbox.fetch_or(sgi, Ordering::AcqRel) == 0 {
-            SentTo::Woken(target)
-        } else {
-            SentTo::Known
-        }
-    }
-
     /// The vCPU of a VM with GICv3 wrote `value` to one of the SGI registers.
+    #[inline]
     pub fn sgi(
         &self,
         vcpu: usize,
@@ -368,11 +333,16 @@ impl Vgic {
         let request = SgiRequest::decode(register, value, vcpu, self.vcpus);
         if request.targets == member(vcpu)
             && let Some(cpu) = self.cpus.get(vcpu)
+            && self.repeat(&cpu.bank.lock(), request.inbox, None, iface)
         {
-            let mut bank = cpu.bank.lock();
-            bank.absorb(request.inbox);
-            return self.finish(vcpu, cpu, bank, iface);
+            return Kicks::NONE;
         }
+        self.send(vcpu, request, iface)
+    }
+
+    /// Sends the SGI of `request`.
+    #[inline(never)]
+    fn send(&self, vcpu: usize, request: SgiRequest, iface: &mut impl CpuInterface) -> Kicks {
         let mut kicks = Kicks::NONE;
         for target in Bits(request.targets) {
             let target = target as usize;

@@ -9,12 +9,13 @@ use crate::ports::Ports;
 use crate::psci::Power;
 use crate::share::ShareError;
 use crate::stage2::DeviceType;
-use crate::vgic::Kicks;
 
 /// A VM on behalf of the vCPU that calls it.
 pub struct Caller<'a, P, S> {
     /// The VM.
     pub vm: &'a Vm<P>,
+    /// The vCPU that calls.
+    pub vcpu: usize,
     /// The CPU it calls on.
     pub shell: &'a S,
 }
@@ -22,7 +23,7 @@ pub struct Caller<'a, P, S> {
 impl<P: Ports, S: Shell> Caller<'_, P, S> {
     fn refuse(&self, ipa: Ipa, error: GuardError) -> Refusal {
         if error == GuardError::NoTables {
-            self.shell.guard_quota_exceeded(ipa);
+            self.shell.guard_quota_exceeded(self.vm.number(), self.vcpu, ipa);
         }
         Refusal::Refused
     }
@@ -48,7 +49,7 @@ impl<P: Ports, S: Shell> CallServices for Caller<'_, P, S> {
     }
 
     fn wake(&self, index: usize) {
-        self.shell.kick(Kicks::NONE.with(index));
+        self.shell.kick(self.vm.homes().of(index));
     }
 
     fn caller_is_big_endian(&self) -> bool {

@@ -23,7 +23,7 @@ impl Shell for Cpu {
     fn is_interrupt_pending(&self) -> bool {
         false
     }
-    fn kick(&self, _: Kicks) {}
+    fn kick(&self, _: usize) {}
     fn mitigation(&self, _: Workaround) -> Mitigation {
         Mitigation::Unaffected
     }
@@ -31,10 +31,10 @@ impl Shell for Cpu {
     fn entropy(&self) -> Option<[u64; 3]> {
         None
     }
-    fn send(&self, _: impl FnMut() -> Option<u8>) {}
+    fn send(&self, _: u8, _: impl FnMut() -> Option<u8>) {}
     fn receive_again(&self) {}
     fn time_out_soon(&self) {}
-    fn guard_quota_exceeded(&self, _: Ipa) {}
+    fn guard_quota_exceeded(&self, _: u8, _: usize, _: Ipa) {}
 }
 
 /// MemAttr of an assigned device's page after MAP, `id` in the dialect, with `x2`.
@@ -52,7 +52,7 @@ fn type_after_map(dialect: Dialect, id: u64, mair: u64, x2: u64) -> u64 {
     let space = Arc::into_inner(space).unwrap();
     let features = Features::new(&options);
     let vm: Vm<_> = Vm::new(space, features, 1, GicVersion::V3, 5, start);
-    let caller = Caller { vm: &vm, shell: &Cpu(mair) };
+    let caller = Caller { vcpu: 0, vm: &vm, shell: &Cpu(mair) };
     assert_eq!(hvc(&caller, 0, [id, DEVICE, x2, 0]), Outcome::Done([0; 4]));
     let read = |pa| machine.read_entry(pa);
     oracle::translate(vtcr, vttbr, DEVICE, &read).unwrap().memattr

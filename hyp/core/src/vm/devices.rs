@@ -26,7 +26,8 @@ impl<P: Ports> FaultView for Vm<P> {
                 };
                 if permitted { LeafState::Permits } else { LeafState::Denies }
             }
-            Leaf::Guarded | Leaf::Empty => LeafState::Absent,
+            Leaf::Guarded => LeafState::Absent { is_open: true },
+            Leaf::Empty => LeafState::Absent { is_open: self.space.lets(false) },
         }
     }
 
@@ -46,7 +47,7 @@ impl<P: Ports> FaultView for Vm<P> {
     }
 
     #[inline]
-    fn device(&self, ipa: Ipa) -> Option<Register> {
+    fn device(&self, ipa: Ipa) -> Option<(Register, bool)> {
         self.space.register(ipa)
     }
 
@@ -58,7 +59,7 @@ impl<P: Ports> FaultView for Vm<P> {
 
 impl<P: Ports> Vm<P> {
     /// Does `access` of `vcpu` on `register`; `value` is what a store writes, cut to its width.
-    #[inline(always)]
+    #[inline]
     pub fn access(
         &self,
         vcpu: usize,
@@ -69,37 +70,37 @@ impl<P: Ports> Vm<P> {
         iface: &mut impl CpuInterface,
     ) -> Answer {
         let Register { device, offset } = register;
-        match (device, access.direction) {
+        match (device, access.direction()) {
             (Device::Gic(file), Direction::Read) => {
-                match self.gic.read(vcpu, file, offset, access.width, iface) {
+                match self.gic.read(vcpu, file, offset, access.width(), iface) {
                     Read::Value(value) => Answer::Done(value),
                     Read::Again(kicks) => {
-                        shell.kick(kicks);
+                        self.kick(kicks, shell);
                         Answer::Again
                     }
                 }
             }
             (Device::Gic(file), Direction::Write) => {
-                let kicks = self.gic.write(vcpu, file, offset, access.width, value, iface);
+                let kicks = self.gic.write(vcpu, file, offset, access.width(), value, iface);
                 if !kicks.is_empty() {
-                    shell.kick(kicks);
+                    self.kick(kicks, shell);
                 }
                 Answer::Done(0)
             }
             (Device::Deactivation, Direction::Write) => {
-                if (offset, access.width) == (0, Width::Word) {
+                if (offset, access.width()) == (0, Width::Word) {
                     // Bits 12:10, an SGI's sender, do not matter: an SGI is active once.
-                    shell.kick(self.gic.deactivate(vcpu, (value & 0x3ff) as u32, iface));
+                    self.kick(self.gic.deactivate(vcpu, (value & 0x3ff) as u32, iface), shell);
                 }
                 Answer::Done(0)
             }
             // GICC_DIR, the only register there, is write-only.
             (Device::Deactivation, Direction::Read) => Answer::Done(0),
             (Device::Console, Direction::Read) => {
-                Answer::Done(self.console_read(vcpu, offset, access.width, shell, iface))
+                Answer::Done(self.console_read(vcpu, offset, access.width(), shell, iface))
             }
             (Device::Console, Direction::Write) => {
-                self.console_write(vcpu, offset, access.width, value, shell, iface);
+                self.console_write(vcpu, offset, access.width(), value, shell, iface);
                 Answer::Done(0)
             }
         }
@@ -146,7 +147,7 @@ impl<P: Ports> Vm<P> {
         let is_overdue = self.console_change(vcpu, shell, iface, |uart| {
             uart.write(offset, width, value);
             if uart.has_tx() {
-                shell.send(|| uart.take_tx());
+                shell.send(self.number, || uart.take_tx());
             }
             uart.is_overdue()
         });
@@ -186,7 +187,7 @@ impl<P: Ports> Vm<P> {
     ) -> bool {
         let mut uart = self.uart.lock();
         let line = uart.irq_line();
-        shell.send(|| uart.take_tx());
+        shell.send(self.number, || uart.take_tx());
         while uart.rx_room() > 0 {
             let Some(byte) = receive() else { break };
             if !uart.push_rx(byte) {
@@ -251,7 +252,7 @@ impl<P: Ports> Vm<P> {
             others |= self.gic.sync(vcpu, iface);
         }
         if !others.is_empty() {
-            shell.kick(others);
+            self.kick(others, shell);
         }
     }
 }

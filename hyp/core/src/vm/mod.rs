@@ -13,6 +13,8 @@ pub use call::Caller;
 pub use life::{Left, Life, Stop};
 pub use runaway::{EXCEPTIONS, LOOKS, Moment, PATIENCE, Runaway, digest};
 
+use hyp_abi::vplatform::MAX_VCPUS;
+
 use crate::calls::{Mitigation, Workaround};
 use crate::features::Features;
 use crate::memory::AddressSpace;
@@ -31,26 +33,58 @@ pub trait Shell {
     fn mair_el1(&self) -> u64;
     /// Whether a physical interrupt waits for this CPU (ISR_EL1).
     fn is_interrupt_pending(&self) -> bool;
-    /// Makes the CPUs of these vCPUs look at their interrupts, their starts and their VM's life.
-    fn kick(&self, vcpus: Kicks);
+    /// Makes CPU number `cpu` look at its interrupts, and at the start and the VM of its vCPU.
+    fn kick(&self, cpu: usize);
     /// How the machine stands to a vulnerability.
     fn mitigation(&self, workaround: Workaround) -> Mitigation;
     /// Carries out a workaround.
     fn mitigate(&self, workaround: Workaround);
     /// 192 fresh random bits; `None` while there is no seed.
     fn entropy(&self) -> Option<[u64; 3]>;
-    /// Sends guest output: takes bytes from `next` while there is room for them.
-    fn send(&self, next: impl FnMut() -> Option<u8>);
+    /// Sends output of the VM with number `vm`: takes bytes from `next` while there is room for them.
+    fn send(&self, vm: u8, next: impl FnMut() -> Option<u8>);
     /// The guest has room for console input again.
     fn receive_again(&self);
     /// Has [`Vm::console_timeout`] called about a millisecond from now.
     fn time_out_soon(&self);
-    /// Records that the guard ran out of table frames.
-    fn guard_quota_exceeded(&self, ipa: crate::addr::Ipa);
+    /// Records that the guard of the VM with number `vm` ran out of table frames at a call of `vcpu`.
+    fn guard_quota_exceeded(&self, vm: u8, vcpu: usize, ipa: crate::addr::Ipa);
+}
+
+/// On which CPU each vCPU of a VM runs: its home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Homes([u8; MAX_VCPUS]);
+
+impl Homes {
+    /// vCPU n on CPU n.
+    pub const SAME: Self = Self([0, 1, 2, 3, 4, 5, 6, 7]);
+
+    /// As `homes` says, from vCPU 0 on; the rest have no home.
+    #[must_use]
+    pub fn new(homes: impl IntoIterator<Item = u8>) -> Self {
+        let mut own = Self([u8::MAX; MAX_VCPUS]);
+        own.0.iter_mut().zip(homes).for_each(|(own, home)| *own = home);
+        own
+    }
+
+    /// The number of the CPU that `vcpu` runs on.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, vcpu: usize) -> usize {
+        self.0.get(vcpu).map_or(usize::MAX, |home| usize::from(*home))
+    }
+
+    /// The vCPU that runs on `cpu`.
+    #[must_use]
+    pub fn vcpu_on(&self, cpu: usize) -> Option<usize> {
+        self.0.iter().position(|home| usize::from(*home) == cpu)
+    }
 }
 
 /// One VM. `P` reaches tables and memory.
 pub struct Vm<P> {
+    number: u8,
+    homes: Homes,
     features: Features,
     boot: Start,
     /// Its address space.
@@ -79,6 +113,8 @@ impl<P: Ports> Vm<P> {
         boot: Start,
     ) -> Self {
         Self {
+            number: 0,
+            homes: Homes::SAME,
             features,
             boot,
             space,
@@ -87,6 +123,30 @@ impl<P: Ports> Vm<P> {
             life: Life::new(),
             uart: TicketMutex::new(Pl011::new()),
         }
+    }
+
+    /// This VM as number `number` of the machine, with its vCPUs at `homes`.
+    #[must_use]
+    pub fn at(self, number: u8, homes: Homes) -> Self {
+        Self { number, homes, ..self }
+    }
+
+    /// Its number among the VMs of the machine.
+    #[inline]
+    #[must_use]
+    pub const fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// Where its vCPUs run.
+    #[must_use]
+    pub const fn homes(&self) -> &Homes {
+        &self.homes
+    }
+
+    /// Makes the CPUs of `vcpus` look at their interrupts, their starts and the VM's life.
+    pub fn kick(&self, vcpus: Kicks, shell: &impl Shell) {
+        vcpus.iter().for_each(|vcpu| shell.kick(self.homes.of(vcpu)));
     }
 
     /// What the VM is offered.

@@ -116,18 +116,6 @@ impl Runaway {
         now.saturating_sub(self.since) >= PATIENCE
     }
 
-    /// As [`Self::is_stuck`] where the exception before is not the cause of this one, which is
-    /// how it nearly always is: then the vCPU is not stuck. `false`, with nothing remembered,
-    /// where [`Self::is_stuck`] has to decide.
-    #[inline]
-    pub const fn is_fresh(&mut self, pc: u64, elr_el1: u64) -> bool {
-        if pc == self.pc && elr_el1 == pc {
-            return false;
-        }
-        *self = Self { pc, registers: None, exceptions: 0, since: 0, looks: self.looks };
-        true
-    }
-
     /// EL2 interrupted the vCPU `at` this moment. Whether it has been found [`LOOKS`] times in a
     /// row in its own vector for an exception that came out of the very same vector. `is_quiet` as in
     /// [`Self::is_stuck`].
@@ -192,28 +180,6 @@ mod tests {
         // Corrected in between, it begins anew.
         let mended = |n| (at(pc, if n == 1500 { 0 } else { pc }, EL1H), Some(7));
         assert_eq!(stuck_at(mended, |n| n / 400), Some(3200));
-    }
-
-    #[test]
-    fn the_short_road_knows_when_to_ask() {
-        let mut short = Runaway::new();
-        let mut long = Runaway::new();
-        // A probe in a loop whose handler skips it, then one that is caught.
-        let probe = [(0x4000, 0), (0x4000, 0x4004), (0x4008, 0x4004), (0x400c, 0x400c)];
-        for (pc, elr_el1) in probe.into_iter().cycle().take(40) {
-            let moment = at(pc, elr_el1, EL1H);
-            if !short.is_fresh(pc, elr_el1) {
-                assert!(!short.is_stuck(&moment, true, || Some(1), || 0));
-            }
-            assert!(!long.is_stuck(&moment, true, || Some(1), || 0));
-            assert_eq!(short, long);
-        }
-        let moment = at(0x4000, 0x4000, EL1H);
-        assert!(short.is_fresh(0x4000, 0));
-        let found = (0..5000).find(|n| {
-            !short.is_fresh(0x4000, 0x4000) && short.is_stuck(&moment, true, || Some(1), || *n)
-        });
-        assert_eq!(found, Some(u64::from(EXCEPTIONS) + PATIENCE));
     }
 
     #[test]

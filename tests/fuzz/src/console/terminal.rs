@@ -28,8 +28,8 @@ pub(super) fn check(bytes: &mut Bytes<'_>) {
             0 => {
                 let byte = if form & 7 == 7 { b'\n' } else { b'a' + (form & 15) };
                 for _ in 0..=form >> 4 & 3 {
-                    let room = console.room();
-                    let taken = console.guest_byte(byte);
+                    let room = console.room(0);
+                    let taken = console.guest_byte(0, byte);
                     assert_eq!(taken, room > 0);
                     if taken {
                         record.guest.push(byte);

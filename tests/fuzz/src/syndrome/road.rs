@@ -65,7 +65,7 @@ impl FaultView for World {
 
     fn leaf(&self, ipa: Ipa, needed: Use) -> LeafState {
         match self.page(ipa.get()).mapped {
-            None => LeafState::Absent,
+            None => LeafState::Absent { is_open: self.is_open(ipa) },
             Some([read, write, fetch]) => {
                 let permits = match needed {
                     Use::Read => read,
@@ -89,8 +89,8 @@ impl FaultView for World {
         self.is_protected
     }
 
-    fn device(&self, ipa: Ipa) -> Option<u64> {
-        self.page(ipa.get()).is_emulated.then_some(ipa.get())
+    fn device(&self, ipa: Ipa) -> Option<(u64, bool)> {
+        self.page(ipa.get()).is_emulated.then_some((ipa.get(), self.is_open(ipa)))
     }
 
     fn is_assigned(&self, ipa: Ipa) -> bool {
@@ -194,7 +194,7 @@ pub(super) fn check(esr: u64, bytes: &mut Bytes<'_>) {
         Verdict::Decode => Outcome::Decode,
         Verdict::Emulate { device, access } => {
             assert_eq!(device, ipa.get());
-            moved(&access, bytes);
+            moved(access, bytes);
             Outcome::Emulate
         }
         Verdict::Abort { exception, reason } => {
@@ -244,9 +244,9 @@ fn address(esr: u64, hpfar: u64, far: u64, bytes: &mut Bytes<'_>) {
 }
 
 /// What goes between register and device, byte by byte.
-fn moved(access: &Access, bytes: &mut Bytes<'_>) {
+fn moved(access: Access, bytes: &mut Bytes<'_>) {
     let (value, big_endian) = (bytes.u64(), bytes.u8() & 1 != 0);
-    let len = usize::try_from(access.width.bytes()).unwrap();
+    let len = usize::try_from(access.width().bytes()).unwrap();
     let mut ordered = value.to_le_bytes()[..len].to_vec();
     if big_endian {
         ordered.reverse();
@@ -255,9 +255,9 @@ fn moved(access: &Access, bytes: &mut Bytes<'_>) {
     whole[..len].copy_from_slice(&ordered);
     assert_eq!(store_value(access, value, big_endian), u64::from_le_bytes(whole));
     let is_negative = ordered[len - 1] & 0x80 != 0;
-    let sign = if access.sign_extend && is_negative { 0xff } else { 0 };
+    let sign = if access.sign_extend() && is_negative { 0xff } else { 0 };
     whole[len..].fill(sign);
-    if !access.is_64bit {
+    if !access.is_64bit() {
         whole[4..].fill(0);
     }
     assert_eq!(load_result(access, value, big_endian), u64::from_le_bytes(whole));

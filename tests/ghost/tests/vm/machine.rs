@@ -18,7 +18,7 @@ use hyp_core::memory::{AddressSpace, AssignedDevice, IpaRange, MemoryMap, SpaceL
 use hyp_core::ports::{GuestMemory, Table, TableMemory, Tlb};
 use hyp_core::stage2::{DeviceType, Vmid};
 use hyp_core::testing::FakeMachine;
-use hyp_core::vgic::{GicVersion, Kicks};
+use hyp_core::vgic::GicVersion;
 use hyp_core::vm::{Caller, Shell, Vm};
 use hyp_core::vm_type::{ProtectedGate, VmType};
 
@@ -267,7 +267,7 @@ impl Cpu<'_> {
     fn answer(&self, x: [u64; 4]) -> Answer {
         let event = Event::Call { vcpu: self.vcpu, conduit: Conduit::Hvc, immediate: 0, x };
         self.begin(event);
-        match answer(&Caller { vm: self.machine.vm, shell: self }, false, 0, x) {
+        match answer(&Caller { vcpu: 0, vm: self.machine.vm, shell: self }, false, 0, x) {
             Outcome::Done(answered) => Answer::Returns(answered),
             Outcome::Replay => Answer::Replays,
             other => panic!("{other:?}"),
@@ -289,13 +289,7 @@ impl Cpu<'_> {
     pub(crate) fn touch(&self, access: Access) {
         let space = &self.machine.vm.space;
         self.begin(Event::Access { vcpu: self.vcpu, access });
-        let described = esr::Access {
-            direction: Direction::Read,
-            width: Width::Word,
-            register: 1,
-            sign_extend: false,
-            is_64bit: true,
-        };
+        let described = esr::Access::new(Direction::Read, Width::Word, 1, false, true);
         assert_eq!((access.kind, access.bytes), (Kind::Load, 4));
         let kind = FaultKind::Data { direction: Direction::Read, access: Some(described) };
         let fault = Fault {
@@ -341,7 +335,7 @@ impl Shell for Cpu<'_> {
     fn is_interrupt_pending(&self) -> bool {
         false
     }
-    fn kick(&self, _: Kicks) {}
+    fn kick(&self, _: usize) {}
     fn mitigation(&self, _: Workaround) -> Mitigation {
         Mitigation::Unaffected
     }
@@ -349,10 +343,10 @@ impl Shell for Cpu<'_> {
     fn entropy(&self) -> Option<[u64; 3]> {
         None
     }
-    fn send(&self, _: impl FnMut() -> Option<u8>) {}
+    fn send(&self, _: u8, _: impl FnMut() -> Option<u8>) {}
     fn receive_again(&self) {}
     fn time_out_soon(&self) {}
-    fn guard_quota_exceeded(&self, _: Ipa) {
+    fn guard_quota_exceeded(&self, _: u8, _: usize, _: Ipa) {
         self.machine.tell(|judge| judge.refused(self.vcpu));
     }
 }

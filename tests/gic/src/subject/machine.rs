@@ -2,9 +2,9 @@
 //! shell does.
 
 use hyp_core::esr::Width;
-use hyp_core::vgic::{Arrival, GicVersion, Kicks, Read, RegisterFile, SentTo, SgiRegister, Vgic};
+use hyp_core::vgic::{GicVersion, Kicks, Read, RegisterFile, SgiRegister, Vgic};
 
-use super::hardware::{Features, Hardware, physical};
+use super::hardware::{Features, Hardware};
 
 type Gic = Vgic;
 
@@ -17,13 +17,10 @@ pub struct Choices {
     pub vcpus: usize,
     /// What each CPU has.
     pub features: Features,
-    /// Take the short roads of the shell where there are any.
-    pub takes_short_roads: bool,
 }
 
 /// The machine.
 pub struct Machine {
-    choices: Choices,
     gic: Gic,
     /// The CPUs.
     pub cpus: Vec<Hardware>,
@@ -45,15 +42,10 @@ impl Machine {
     #[must_use]
     pub fn new(choices: Choices) -> Self {
         Self {
-            choices,
             gic: Vgic::new(choices.version, choices.vcpus, 5),
             cpus: (0..choices.vcpus).map(|_| Hardware::new(choices.features)).collect(),
             kicked: Kicks::NONE,
         }
-    }
-
-    fn is_v3(&self) -> bool {
-        self.choices.version == GicVersion::V3
     }
 
     /// Serves everything until nothing moves.
@@ -62,27 +54,16 @@ impl Machine {
     ///
     /// It does not come to rest, or list registers hold what they must not.
     pub fn settle(&mut self) -> Result<(), String> {
-        let is_short = self.choices.takes_short_roads && self.is_v3();
         for _ in 0..200 {
             let mut has_moved = false;
             for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
                 if self.kicked.contains(vcpu) {
                     self.kicked = self.kicked.without(vcpu);
-                    if !is_short || !self.gic.arrived(vcpu, Arrival::Kick, cpu) {
-                        self.kicked |= self.gic.sync(vcpu, cpu);
-                    }
+                    self.kicked |= self.gic.sync(vcpu, cpu);
                     has_moved = true;
                 }
                 while let Some(intid) = cpu.take_physical() {
-                    if !is_short
-                        || !self.gic.arrived(
-                            vcpu,
-                            Arrival::Timer { intid, physical: physical(intid) },
-                            cpu,
-                        )
-                    {
-                        self.kicked |= self.gic.ppi_fired(vcpu, intid, cpu);
-                    }
+                    self.kicked |= self.gic.ppi_fired(vcpu, intid, cpu);
                     has_moved = true;
                 }
                 if cpu.has_maintenance() {
@@ -148,14 +129,7 @@ impl Machine {
     /// As [`Self::settle`].
     pub fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) -> Result<(), String> {
         let cpu = &mut self.cpus[vcpu];
-        let is_short = self.choices.takes_short_roads && register == SgiRegister::Sgi1;
-        let sent = if is_short { self.gic.sgi_to_one(vcpu, value) } else { SentTo::Others };
-        self.kicked |= match sent {
-            SentTo::Woken(target) => Kicks::NONE.with(target),
-            SentTo::Known => Kicks::NONE,
-            SentTo::Itself if self.gic.sgi_to_self(vcpu, value, cpu) => Kicks::NONE,
-            SentTo::Itself | SentTo::Others => self.gic.sgi(vcpu, register, value, cpu),
-        };
+        self.kicked |= self.gic.sgi(vcpu, register, value, cpu);
         self.settle()
     }
 

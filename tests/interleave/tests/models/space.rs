@@ -165,13 +165,7 @@ fn sharing_and_giving_back_exclude_each_other() {
 }
 
 fn fault(ipa: u64) -> Fault {
-    let access = Access {
-        direction: Direction::Read,
-        width: Width::Word,
-        register: 0,
-        sign_extend: false,
-        is_64bit: false,
-    };
+    let access = Access::new(Direction::Read, Width::Word, 0, false, false);
     Fault {
         ipa: Ipa(ipa),
         va: hyp_core_interleaved::addr::Va(ipa),

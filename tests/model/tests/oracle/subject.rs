@@ -37,8 +37,8 @@ impl Shell for Cpu {
     fn is_interrupt_pending(&self) -> bool {
         self.is_interrupted.get()
     }
-    fn kick(&self, vcpus: Kicks) {
-        self.kicked.set(vcpus);
+    fn kick(&self, cpu: usize) {
+        self.kicked.set(Kicks::NONE.with(cpu));
     }
     fn mitigation(&self, _: Workaround) -> Mitigation {
         Mitigation::Unaffected
@@ -47,10 +47,10 @@ impl Shell for Cpu {
     fn entropy(&self) -> Option<[u64; 3]> {
         None
     }
-    fn send(&self, _: impl FnMut() -> Option<u8>) {}
+    fn send(&self, _: u8, _: impl FnMut() -> Option<u8>) {}
     fn receive_again(&self) {}
     fn time_out_soon(&self) {}
-    fn guard_quota_exceeded(&self, _: Ipa) {
+    fn guard_quota_exceeded(&self, _: u8, _: usize, _: Ipa) {
         self.is_out_of_tables.set(true);
     }
 }
@@ -120,7 +120,7 @@ impl<'m> Subject<'m> {
         let cpu = Cpu::default();
         cpu.sctlr.set(if self.big_endian[vcpu] { EE } else { 0 });
         cpu.is_interrupted.set(interrupted);
-        let caller = Caller { vm: &self.vm, shell: &cpu };
+        let caller = Caller { vcpu: 0, vm: &self.vm, shell: &cpu };
         let outcome = answer(&caller, is_smc, immediate, x);
         let mut choice = Choice::default();
         let answer = match outcome {
@@ -254,8 +254,7 @@ fn fault(access: &Access, mapped: bool) -> Fault {
         4 => Width::Word,
         _ => Width::Double,
     };
-    let described =
-        esr::Access { direction, width, register: 1, sign_extend: false, is_64bit: true };
+    let described = esr::Access::new(direction, width, 1, false, true);
     let is_walk = access.kind == Kind::Walk;
     Fault {
         ipa: Ipa(access.ipa),

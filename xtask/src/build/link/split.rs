@@ -17,7 +17,7 @@ use super::graph::{Graph, Kind, Reference};
 /// What boot is entered by.
 const FIRST: &str = "hyp::boot::boot_main";
 /// What ends boot: it takes boot's pages away, and runs what comes next.
-const LAST: &str = "hyp::guest::run::begin";
+const LAST: &str = "hyp::cpu::begin::begin";
 /// Code that runs with the MMU off, so that it need not be in the map: of `boot.rs`.
 const BEFORE_MMU: &str = ".text.before_mmu";
 /// In the names of functions that format, and of no others.

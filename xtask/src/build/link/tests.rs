@@ -22,7 +22,7 @@ fn graph(sections: &[Row<'_>]) -> Graph {
 }
 
 const BOOT: &str = "hyp::boot::boot_main";
-const BEGIN: &str = "hyp::guest::run::begin";
+const BEGIN: &str = "hyp::cpu::begin::begin";
 
 #[test]
 fn what_only_boot_reaches_is_boots() {

@@ -33,8 +33,8 @@ impl DebugUnit for Unit {
 fn start(breakpoints: u64, watchpoints: u64) -> (DebugState, Unit) {
     let mut unit = Unit::LEFT_BEHIND;
     clear_debug(&mut unit, dfr0(breakpoints, watchpoints));
-    let mut state = DebugState::new();
-    state.restart(&mut unit);
+    let state = DebugState::new();
+    state.load(&mut unit);
     (state, unit)
 }
 
@@ -168,7 +168,9 @@ fn a_start_leaves_nothing_of_anybody() {
             state.write(DebugRegister::CONTROL, u64::MAX, &mut unit);
             state.write(DebugRegister::OS_LOCK, 1, &mut unit);
             assert_ne!((&state, unit.control), (&DebugState::new(), 0));
-            state.restart(&mut unit);
+            state.unload(&mut unit);
+            state = DebugState::new();
+            state.load(&mut unit);
         }
     }
 }
@@ -216,4 +218,25 @@ fn breakpoints_and_watchpoints_are_the_machines() {
         assert_eq!(point.index(), usize::from(op2 - 4) * 16 + 15);
     }
     assert_eq!(unit.control, 0);
+}
+
+/// What a vCPU has set up goes with it to wherever it is loaded, and stays nowhere else.
+#[test]
+fn a_vcpu_that_is_not_loaded_leaves_nothing_behind_and_loses_nothing() {
+    let (mut state, mut unit) = start(16, 16);
+    for index in 0..64 {
+        state.write(DebugRegister(index), u64::from(index) + 1, &mut unit);
+    }
+    state.write(DebugRegister::CONTROL, 1 << 15, &mut unit);
+    state.unload(&mut unit);
+    assert_eq!((unit.control, unit.points), (0, [0; 64]));
+    state.load(&mut unit);
+    let points = core::array::from_fn(|index| index as u64 + 1);
+    assert_eq!((unit.control, unit.points), (1 << 15, points));
+
+    // With the OS lock locked, as `write` has it.
+    state.write(DebugRegister::OS_LOCK, 1, &mut unit);
+    state.unload(&mut unit);
+    state.load(&mut unit);
+    assert_eq!((unit.control, unit.points), (0, points));
 }

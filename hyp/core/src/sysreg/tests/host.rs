@@ -41,30 +41,3 @@ fn what_firmware_says_replaces_one_answer_and_leaves_the_others() {
         }
     }
 }
-
-/// The short lane asks `id_read` and `is_sgi1` before anybody asks `answer`.
-#[test]
-fn the_short_questions_agree_with_the_long_one() {
-    let mut found = [0; 2];
-    for host in [cortex_a72(), everything()] {
-        for is_protected in [false, true] {
-            let view = view(&host, is_protected);
-            for (crn, crm, op2) in (0..16)
-                .flat_map(|crn| (0..16).flat_map(move |crm| (0..8).map(move |op2| (crn, crm, op2))))
-            {
-                let register = SysReg::new(3, 0, crn, crm, op2);
-                for access in [read(register), write(register)] {
-                    let answer = view.answer(&access);
-                    if let Some(value) = view.id_read(&access) {
-                        assert_eq!(answer, Answer::Value(value), "{access:?}");
-                        found[0] += 1;
-                    }
-                    let is_sgi = answer == Answer::Sgi(SgiRegister::Sgi1);
-                    assert_eq!(view.is_sgi1(&access), is_sgi, "{access:?}");
-                    found[1] += u32::from(is_sgi);
-                }
-            }
-        }
-    }
-    assert!(found[0] >= 4 * 32 && found[1] == 4, "{found:?}");
-}

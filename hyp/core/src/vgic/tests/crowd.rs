@@ -57,7 +57,8 @@ fn as_many_as_there_are_list_registers_are_no_crowd() {
         let sgi = m.acknowledge(0);
         m.cpus[0].end(sgi);
         m.cpus[0].writes = 0;
-        assert!(m.vgic.sgi_to_self(0, u64::from(sgi) << 24 | 1, &mut m.cpus[0]));
+        let value = u64::from(sgi) << 24 | 1;
+        assert!(m.vgic.sgi(0, SgiRegister::Sgi1, value, &mut m.cpus[0]).is_empty());
         assert_eq!(m.cpus[0].writes, 1);
         assert_eq!(m.acknowledge(0), sgi);
         m.end(0, sgi);

@@ -1,10 +1,8 @@
 //! Several simulated CPUs around one controller, with kicks, timers and maintenance interrupts
 //! delivered as the shell would.
 
-use super::super::{
-    Arrival, GicVersion, Kicks, Read, RegisterFile, SentTo, SgiRegister, Vgic, vmcr,
-};
-use super::fake::{FakeCpu, physical};
+use super::super::{GicVersion, Kicks, Read, RegisterFile, SgiRegister, Vgic, vmcr};
+use super::fake::FakeCpu;
 use crate::esr::Width;
 use std::vec::Vec;
 
@@ -102,25 +100,11 @@ impl Machine {
                 let cpu = &mut self.cpus[vcpu];
                 if self.kicked.contains(vcpu) {
                     self.kicked = self.kicked.without(vcpu);
-                    let is_v3 = self.vgic.version() == GicVersion::V3;
-                    if !is_v3 || !self.vgic.arrived(vcpu, Arrival::Kick, cpu) {
-                        self.kicked |= self.vgic.sync(vcpu, cpu);
-                    }
+                    self.kicked |= self.vgic.sync(vcpu, cpu);
                     moved = true;
                 }
                 while let Some(intid) = cpu.take_physical() {
-                    // As EL2 does: the short road where there is a GICv3, else or if it leads
-                    // nowhere the long one.
-                    let is_v3 = self.vgic.version() == GicVersion::V3;
-                    if !is_v3
-                        || !self.vgic.arrived(
-                            vcpu,
-                            Arrival::Timer { intid, physical: physical(intid) },
-                            cpu,
-                        )
-                    {
-                        self.kicked |= self.vgic.ppi_fired(vcpu, intid, cpu);
-                    }
+                    self.kicked |= self.vgic.ppi_fired(vcpu, intid, cpu);
                     moved = true;
                 }
                 if cpu.has_maintenance() {
@@ -210,15 +194,7 @@ impl Machine {
 
     pub(super) fn sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) {
         let cpu = &mut self.cpus[vcpu];
-        // As EL2 does: the short roads first.
-        let is_short = register == SgiRegister::Sgi1;
-        let sent = if is_short { self.vgic.sgi_to_one(vcpu, value) } else { SentTo::Others };
-        self.kicked |= match sent {
-            SentTo::Woken(target) => Kicks::NONE.with(target),
-            SentTo::Known => Kicks::NONE,
-            SentTo::Itself if self.vgic.sgi_to_self(vcpu, value, cpu) => Kicks::NONE,
-            SentTo::Itself | SentTo::Others => self.vgic.sgi(vcpu, register, value, cpu),
-        };
+        self.kicked |= self.vgic.sgi(vcpu, register, value, cpu);
         self.settle();
     }
 

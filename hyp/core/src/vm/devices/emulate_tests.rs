@@ -57,8 +57,8 @@ impl Shell for Desk {
     fn is_interrupt_pending(&self) -> bool {
         false
     }
-    fn kick(&self, vcpus: Kicks) {
-        self.kicked.set(self.kicked.get() | vcpus);
+    fn kick(&self, cpu: usize) {
+        self.kicked.set(self.kicked.get().with(cpu));
     }
     fn mitigation(&self, _: Workaround) -> Mitigation {
         Mitigation::Unaffected
@@ -67,7 +67,7 @@ impl Shell for Desk {
     fn entropy(&self) -> Option<[u64; 3]> {
         None
     }
-    fn send(&self, next: impl FnMut() -> Option<u8>) {
+    fn send(&self, _: u8, next: impl FnMut() -> Option<u8>) {
         self.sent.borrow_mut().extend(std::iter::from_fn(next));
     }
     fn receive_again(&self) {
@@ -76,7 +76,7 @@ impl Shell for Desk {
     fn time_out_soon(&self) {
         self.timeouts.set(self.timeouts.get() + 1);
     }
-    fn guard_quota_exceeded(&self, _: Ipa) {}
+    fn guard_quota_exceeded(&self, _: u8, _: usize, _: Ipa) {}
 }
 
 /// Four list registers that nothing takes interrupts from.
@@ -150,7 +150,7 @@ impl Bench {
         width: Width,
         value: u64,
     ) -> Answer {
-        let access = Access { direction, width, register: 1, sign_extend: false, is_64bit: true };
+        let access = Access::new(direction, width, 1, false, true);
         let register = Register { device, offset };
         self.vm.access(vcpu, register, access, value, &self.desk, &mut self.cpus[vcpu])
     }

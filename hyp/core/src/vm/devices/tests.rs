@@ -26,7 +26,7 @@ fn machine(word: u64) -> Vm<&'static crate::testing::FakeMachine> {
 #[test]
 fn memory_may_be_written_and_executed_and_a_device_not_executed() {
     let vm = machine(PROTECTED);
-    assert_eq!(vm.leaf(Ipa(RAM), Use::Read), LeafState::Absent);
+    assert_eq!(vm.leaf(Ipa(RAM), Use::Read), LeafState::Absent { is_open: false });
     assert_eq!(vm.space.populate(Ipa(RAM), || false), Ok(Populated::Mapped));
     vm.space.guard_map(Ipa(DEVICE), None).unwrap();
     for (page, needed, state) in [
@@ -36,7 +36,7 @@ fn memory_may_be_written_and_executed_and_a_device_not_executed() {
         (DEVICE, Use::Read, LeafState::Permits),
         (DEVICE, Use::Write, LeafState::Permits),
         (DEVICE, Use::Fetch, LeafState::Denies),
-        (CONSOLE, Use::Read, LeafState::Absent),
+        (CONSOLE, Use::Read, LeafState::Absent { is_open: false }),
     ] {
         assert_eq!(vm.leaf(Ipa(page), needed), state, "{page:#x} {needed:?}");
     }
@@ -58,7 +58,7 @@ fn row_72_no_register_lies_across_two_pages() {
         (0xfff, Width::Byte, true),
     ] {
         let direction = Direction::Read;
-        let access = Access { direction, width, register: 1, sign_extend: false, is_64bit: true };
+        let access = Access::new(direction, width, 1, false, true);
         let fault = Fault {
             ipa: Ipa(GIC + offset),
             va: Va(GIC + offset),
@@ -95,13 +95,7 @@ fn an_open_device_is_where_the_road_ends() {
                     (Width::Word, Direction::Read),
                     (Width::Double, Direction::Write),
                 ] {
-                    let access = Access {
-                        direction,
-                        width,
-                        register: 1,
-                        sign_extend: false,
-                        is_64bit: true,
-                    };
+                    let access = Access::new(direction, width, 1, false, true);
                     let fault = Fault {
                         ipa: Ipa(ipa),
                         va: Va(ipa),
@@ -112,24 +106,14 @@ fn an_open_device_is_where_the_road_ends() {
                     let verdict = judge(&vm, &fault);
                     let is_unguarded =
                         matches!(verdict, Verdict::Abort { reason: Reason::Unguarded, .. });
-                    let opened_now = vm.space.open_register(Ipa(ipa), width).is_some();
-                    if ipa % width.bytes() == 0 && !opened_now {
-                        assert_eq!(
-                            vm.space.is_plainly_unguarded(Ipa(ipa)),
-                            is_unguarded,
-                            "{ipa:#x}"
-                        );
-                        refused += u32::from(is_unguarded);
-                    }
-                    match vm.space.open_register(Ipa(ipa), width) {
-                        Some(device) => {
-                            assert_eq!(verdict, Verdict::Emulate { device, access }, "{ipa:#x}");
-                            opened.push(ipa & !0xfff);
-                        }
-                        None if ipa % width.bytes() == 0 => {
-                            assert!(!matches!(verdict, Verdict::Emulate { .. }), "{ipa:#x}");
-                        }
-                        None => {}
+                    let is_aligned = ipa % width.bytes() == 0;
+                    refused += u32::from(is_aligned && is_unguarded);
+                    let at = vm.space.register(Ipa(ipa));
+                    if let Verdict::Emulate { device, access: found } = verdict {
+                        assert_eq!((Some((device, true)), found), (at, access), "{ipa:#x}");
+                        opened.push(ipa & !0xfff);
+                    } else if is_aligned {
+                        assert!(at.is_none_or(|(_, is_open)| !is_open), "{ipa:#x}");
                     }
                 }
             }
