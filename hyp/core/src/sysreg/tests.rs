@@ -1,5 +1,6 @@
 mod host;
 mod memory;
+mod saved;
 
 use super::*;
 use crate::calls::Mitigation;

@@ -1,5 +1,7 @@
 //! The host's stand-ins for the machine, and oracles that share no code with what they judge.
 
+#[cfg(test)]
+pub(crate) mod cpu;
 mod machine;
 #[cfg(test)]
 pub(crate) mod model;

@@ -133,7 +133,7 @@ fn populate<P: Ports, C: Cpu>(vcpu: &mut Vcpu<'_, P>, cpu: C, fault: &Fault) -> 
 
 /// Maps the page of the assigned device at `fault`.
 #[inline(never)]
-fn map_device<P: Ports, C: Cpu>(vcpu: &mut Vcpu<'_, P>, cpu: C, fault: &Fault) -> Next {
+pub(super) fn map_device<P: Ports, C: Cpu>(vcpu: &mut Vcpu<'_, P>, cpu: C, fault: &Fault) -> Next {
     match vcpu.vm.space.map_device(fault.ipa) {
         // The VM enrolled meanwhile: the guest comes again and is refused.
         Err(DeviceError::NotGuarded) => Next::Resume,

@@ -84,3 +84,6 @@ fn stop<P: Ports, C: Cpu>(vcpu: &Vcpu<'_, P>, cpu: C, reason: Stop) -> bool {
     }
     is_first
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ impl<'a, P> Vcpu<'a, P> {
         self.liveness.is_quiet = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,36 +6,10 @@ use super::*;
 use crate::calls::{Outcome, hvc};
 use crate::features::{Dialect, FeatureOptions};
 use crate::psci::Start;
+use crate::testing::cpu::Desk;
 use crate::testing::oracle;
 use crate::testing::vm::{self, DEVICE};
 use crate::vgic::GicVersion;
-
-/// A CPU with this MAIR_EL1; nothing else is asked of it.
-struct Cpu(u64);
-
-impl Shell for Cpu {
-    fn sctlr_el1(&self) -> u64 {
-        0
-    }
-    fn mair_el1(&self) -> u64 {
-        self.0
-    }
-    fn is_interrupt_pending(&self) -> bool {
-        false
-    }
-    fn kick(&self, _: usize) {}
-    fn mitigation(&self, _: Workaround) -> Mitigation {
-        Mitigation::Unaffected
-    }
-    fn mitigate(&self, _: Workaround) {}
-    fn entropy(&self) -> Option<[u64; 3]> {
-        None
-    }
-    fn send(&self, _: u8, _: impl FnMut() -> Option<u8>) {}
-    fn receive_again(&self) {}
-    fn time_out_soon(&self) {}
-    fn guard_quota_exceeded(&self, _: u8, _: usize, _: Ipa) {}
-}
 
 /// MemAttr of an assigned device's page after MAP, `id` in the dialect, with `x2`.
 fn type_after_map(dialect: Dialect, id: u64, mair: u64, x2: u64) -> u64 {
@@ -52,7 +26,9 @@ fn type_after_map(dialect: Dialect, id: u64, mair: u64, x2: u64) -> u64 {
     let space = Arc::into_inner(space).unwrap();
     let features = Features::new(&options);
     let vm: Vm<_> = Vm::new(space, features, 1, GicVersion::V3, 5, start);
-    let caller = Caller { vcpu: 0, vm: &vm, shell: &Cpu(mair) };
+    let desk = Desk::default();
+    desk.mair.set(mair);
+    let caller = Caller { vcpu: 0, vm: &vm, shell: &desk };
     assert_eq!(hvc(&caller, 0, [id, DEVICE, x2, 0]), Outcome::Done([0; 4]));
     let read = |pa| machine.read_entry(pa);
     oracle::translate(vtcr, vttbr, DEVICE, &read).unwrap().memattr

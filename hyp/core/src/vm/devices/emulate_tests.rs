@@ -1,15 +1,13 @@
 //! Emulated devices as a guest uses them: the console, its interrupt, the registers of both GICs.
 
-use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::vec::Vec;
 
 use super::*;
-use crate::calls::{Mitigation, Workaround};
 use crate::features::Features;
 use crate::psci::Start;
+use crate::testing::cpu::{Desk, Lists};
 use crate::testing::vm::{self, RAM};
-use crate::vgic::{GicVersion, ListRegister, RegisterFile};
+use crate::vgic::{GicVersion, RegisterFile};
 
 type TestVm = Vm<&'static crate::testing::FakeMachine>;
 
@@ -38,91 +36,6 @@ const INT_RX: u64 = 1 << 4;
 /// Without FIFOs each byte interrupts.
 const LCR_H: u64 = 0x2c;
 
-/// Notes what it is asked to do.
-#[derive(Default)]
-struct Desk {
-    kicked: Cell<Kicks>,
-    sent: RefCell<Vec<u8>>,
-    received_again: Cell<u32>,
-    timeouts: Cell<u32>,
-}
-
-impl Shell for Desk {
-    fn sctlr_el1(&self) -> u64 {
-        0
-    }
-    fn mair_el1(&self) -> u64 {
-        0
-    }
-    fn is_interrupt_pending(&self) -> bool {
-        false
-    }
-    fn kick(&self, cpu: usize) {
-        self.kicked.set(self.kicked.get().with(cpu));
-    }
-    fn mitigation(&self, _: Workaround) -> Mitigation {
-        Mitigation::Unaffected
-    }
-    fn mitigate(&self, _: Workaround) {}
-    fn entropy(&self) -> Option<[u64; 3]> {
-        None
-    }
-    fn send(&self, _: u8, next: impl FnMut() -> Option<u8>) {
-        self.sent.borrow_mut().extend(std::iter::from_fn(next));
-    }
-    fn receive_again(&self) {
-        self.received_again.set(self.received_again.get() + 1);
-    }
-    fn time_out_soon(&self) {
-        self.timeouts.set(self.timeouts.get() + 1);
-    }
-    fn guard_quota_exceeded(&self, _: u8, _: usize, _: Ipa) {}
-}
-
-/// Four list registers that nothing takes interrupts from.
-struct Lists {
-    lrs: [ListRegister; 4],
-    hcr: u64,
-}
-
-impl CpuInterface for Lists {
-    fn list_registers(&self) -> usize {
-        self.lrs.len()
-    }
-    fn deactivation_trap(&self) -> u64 {
-        0
-    }
-    fn read_lr(&self, n: usize) -> ListRegister {
-        self.lrs[n]
-    }
-    fn write_lr(&mut self, n: usize, value: ListRegister) {
-        self.lrs[n] = value;
-    }
-    fn empty_lrs(&self) -> u32 {
-        let holds = |lr: &ListRegister| lr.is_pending() || lr.is_active();
-        (0..4).filter(|&n| !holds(&self.lrs[n])).map(|n| 1 << n).sum()
-    }
-    fn hcr(&self) -> u64 {
-        self.hcr
-    }
-    fn set_hcr(&mut self, value: u64) {
-        self.hcr = value;
-    }
-    fn vmcr(&self) -> u64 {
-        0
-    }
-    fn reset(&mut self) {
-        *self = Self { lrs: [ListRegister::EMPTY; 4], hcr: 0 };
-    }
-    fn timer_line(&self, _: u32) -> bool {
-        false
-    }
-    fn physical_timer(&self, intid: u32) -> u32 {
-        intid
-    }
-    fn deactivate_physical(&mut self, _: u32) {}
-}
-
 /// Two vCPUs, both on, and what is around them.
 struct Bench {
     vm: TestVm,
@@ -135,15 +48,15 @@ impl Bench {
         let space = Arc::into_inner(vm::Vm::new(0).space).unwrap();
         let start = Start { entry: RAM, context: 0, big_endian: false };
         let vm = Vm::new(space, Features::empty(), 2, version, 5, start);
-        let mut cpus = [(); 2].map(|()| Lists { lrs: [ListRegister::EMPTY; 4], hcr: 0 });
-        for (vcpu, cpu) in cpus.iter_mut().enumerate() {
-            let _ = vm.gic.vcpu_on(vcpu, cpu);
+        let cpus = <[Lists; 2]>::default();
+        for (vcpu, mut cpu) in cpus.iter().enumerate() {
+            let _ = vm.gic.vcpu_on(vcpu, &mut cpu);
         }
         Self { vm, cpus, desk: Desk::default() }
     }
 
     fn access(
-        &mut self,
+        &self,
         vcpu: usize,
         (device, offset): (Device, u64),
         direction: Direction,
@@ -152,16 +65,16 @@ impl Bench {
     ) -> Answer {
         let access = Access::new(direction, width, 1, false, true);
         let register = Register { device, offset };
-        self.vm.access(vcpu, register, access, value, &self.desk, &mut self.cpus[vcpu])
+        self.vm.access(vcpu, register, access, value, &self.desk, &mut &self.cpus[vcpu])
     }
 
-    fn write(&mut self, device: Device, offset: u64, width: Width, value: u64) {
+    fn write(&self, device: Device, offset: u64, width: Width, value: u64) {
         let place = (device, offset);
         let answer = self.access(0, place, Direction::Write, width, value);
         assert_eq!(answer, Answer::Done(0), "{offset:#x}");
     }
 
-    fn read(&mut self, device: Device, offset: u64) -> u64 {
+    fn read(&self, device: Device, offset: u64) -> u64 {
         match self.access(0, (device, offset), Direction::Read, Width::Word, 0) {
             Answer::Done(value) => value,
             other => panic!("{offset:#x}: {other:?}"),
@@ -184,21 +97,21 @@ impl Bench {
         self.write(Device::Console, CR, Width::Word, CR_ON);
         self.write(Device::Console, IMSC, Width::Word, INT_RX);
         // Who was told has looked.
-        for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
-            let _ = self.vm.gic.sync(vcpu, cpu);
+        for (vcpu, mut cpu) in self.cpus.iter().enumerate() {
+            let _ = self.vm.gic.sync(vcpu, &mut cpu);
         }
         self.desk = Desk::default();
     }
 
     /// Bytes arrive on the CPU of `vcpu`; whether there is room for more.
-    fn receive(&mut self, vcpu: usize, bytes: &[u8]) -> bool {
+    fn receive(&self, vcpu: usize, bytes: &[u8]) -> bool {
         let mut bytes = bytes.iter().copied();
-        let cpu = &mut self.cpus[vcpu];
-        self.vm.serve_console(vcpu, &mut || bytes.next(), &self.desk, cpu)
+        let mut cpu = &self.cpus[vcpu];
+        self.vm.serve_console(vcpu, &mut || bytes.next(), &self.desk, &mut cpu)
     }
 
     fn is_pending(&self, vcpu: usize) -> bool {
-        self.cpus[vcpu].lrs.iter().any(|lr| lr.intid() == UART_INTID && lr.is_pending())
+        self.cpus[vcpu].is_pending(UART_INTID)
     }
 }
 
@@ -224,7 +137,7 @@ fn a_received_byte_interrupts_the_vcpu_that_the_guest_chose() {
             assert_eq!(bench.is_pending(here), target == here, "{version:?} {target} {here}");
             let is_told = bench.desk.kicked.get().contains(target);
             assert_eq!(is_told, target != here, "{version:?} {target} {here}");
-            let _ = bench.vm.gic.sync(target, &mut bench.cpus[target]);
+            let _ = bench.vm.gic.sync(target, &mut &bench.cpus[target]);
             assert!(bench.is_pending(target), "{version:?} {target} {here}");
             assert_eq!(bench.read(Device::Console, MIS), INT_RX);
             assert_eq!(bench.read(Device::Console, DR), u64::from(b'x'));
@@ -262,7 +175,7 @@ fn input_whose_interrupt_was_cleared_interrupts_again_a_timeout_later() {
         bench.write(Device::Console, ICR, Width::Word, 0x7ff);
         assert_eq!(bench.read(Device::Console, MIS), 0);
         assert!(bench.desk.timeouts.get() > 0);
-        bench.vm.console_timeout(0, &bench.desk, &mut bench.cpus[0]);
+        bench.vm.console_timeout(0, &bench.desk, &mut &bench.cpus[0]);
         assert!(bench.is_pending(0), "{version:?}");
         assert_eq!(bench.read(Device::Console, MIS), INT_RX);
         assert_eq!(bench.read(Device::Console, DR), u64::from(b'x'));
@@ -276,7 +189,7 @@ fn input_whose_interrupt_was_cleared_interrupts_again_a_timeout_later() {
 #[test]
 fn registers_read_as_the_manuals_say() {
     const GICR_TYPER: u64 = 0x8;
-    let mut bench = Bench::new(GicVersion::V3);
+    let bench = Bench::new(GicVersion::V3);
     // ITLinesNumber 3, IDbits 9, No1N.
     assert_eq!(bench.read(Device::DISTRIBUTOR, TYPER), 0x0248_0003);
     for (vcpu, last) in [(0, 0), (1, 1 << 4)] {
@@ -285,11 +198,11 @@ fn registers_read_as_the_manuals_say() {
         assert_eq!(whole, Answer::Done(vcpu << 32 | vcpu << 8 | last));
     }
     assert_eq!(bench.read(Device::Console, FR), 0x90);
-    let zero = |bench: &mut Bench, width| {
+    let zero = |bench: &Bench, width| {
         bench.access(0, (Device::DISTRIBUTOR, TYPER), Direction::Read, width, 0)
     };
     for width in [Width::Byte, Width::Half, Width::Double] {
-        assert_eq!(zero(&mut bench, width), Answer::Done(0), "{width:?}");
+        assert_eq!(zero(&bench, width), Answer::Done(0), "{width:?}");
     }
 }
 
@@ -297,7 +210,7 @@ fn registers_read_as_the_manuals_say() {
 #[test]
 fn zeros_neither_set_nor_clear() {
     const ICENABLER1: u64 = 0x184;
-    let mut bench = Bench::new(GicVersion::V3);
+    let bench = Bench::new(GicVersion::V3);
     bench.write(Device::DISTRIBUTOR, ISENABLER1, Width::Word, 0x8421);
     // GICD_ISENABLER1 to GICD_ICACTIVER1.
     for offset in (ISENABLER1..0x400).step_by(0x80) {
@@ -313,8 +226,8 @@ fn a_gicv2_guest_deactivates_by_the_second_page_of_its_cpu_interface() {
     let mut bench = Bench::new(GicVersion::V2);
     bench.drivers(0);
     bench.write(Device::DISTRIBUTOR, ISACTIVER1, Width::Word, CONSOLE_BIT);
-    let active = |bench: &mut Bench| bench.read(Device::DISTRIBUTOR, ISACTIVER1) & CONSOLE_BIT != 0;
-    assert!(active(&mut bench));
+    let active = |bench: &Bench| bench.read(Device::DISTRIBUTOR, ISACTIVER1) & CONSOLE_BIT != 0;
+    assert!(active(&bench));
     // Not where GICC_DIR is, not as wide, not of that interrupt; and it reads as zero.
     for (offset, width, value) in [
         (4, Width::Word, UART_INTID),
@@ -322,17 +235,17 @@ fn a_gicv2_guest_deactivates_by_the_second_page_of_its_cpu_interface() {
         (0, Width::Word, UART_INTID + 1),
     ] {
         bench.write(Device::Deactivation, offset, width, value.into());
-        assert!(active(&mut bench), "{offset} {width:?} {value}");
+        assert!(active(&bench), "{offset} {width:?} {value}");
     }
     assert_eq!(bench.read(Device::Deactivation, 0), 0);
     // Bits above the number do not matter.
     bench.write(Device::Deactivation, 0, Width::Word, u64::from(UART_INTID) | 5 << 10);
-    assert!(!active(&mut bench));
+    assert!(!active(&bench));
 }
 
 #[test]
 fn a_redistributor_is_the_vcpus_own() {
-    let mut bench = Bench::new(GicVersion::V3);
+    let bench = Bench::new(GicVersion::V3);
     // SGI frame of the second, GICR_ISENABLER0.
     let place = 0x2_0000 + 0x1_0000 + 0x100;
     bench.write(Device::REDISTRIBUTORS, place, Width::Word, 1 << 3);
@@ -346,10 +259,10 @@ fn a_byte_that_arrives_at_a_reset_leaves_no_line_up() {
     const ISPENDR1: u64 = 0x204;
     let mut bench = Bench::new(GicVersion::V3);
     bench.drivers(0);
-    for (vcpu, cpu) in bench.cpus.iter_mut().enumerate() {
-        let _ = bench.vm.gic.vcpu_off(vcpu, cpu);
+    for (vcpu, mut cpu) in bench.cpus.iter().enumerate() {
+        let _ = bench.vm.gic.vcpu_off(vcpu, &mut cpu);
     }
-    let Bench { vm, cpus: [cpu, _], desk, .. } = &mut bench;
+    let Bench { vm, cpus: [cpu, _], desk, .. } = &bench;
     std::thread::scope(|scope| {
         let mut bytes = b"x".iter().copied();
         let mut resetting = None;
@@ -357,20 +270,20 @@ fn a_byte_that_arrives_at_a_reset_leaves_no_line_up() {
             // Until the interrupt controller is new, if it does not wait for the console.
             resetting.get_or_insert_with(|| {
                 scope.spawn(|| vm.reset(&Desk::default()).unwrap());
-                let mut other = Lists { lrs: [ListRegister::EMPTY; 4], hcr: 0 };
-                let is_new = |other: &mut Lists| {
+                let other = Lists::default();
+                let is_new = || {
                     let control =
-                        vm.gic.read(1, RegisterFile::Distributor, CTLR, Width::Word, other);
+                        vm.gic.read(1, RegisterFile::Distributor, CTLR, Width::Word, &mut &other);
                     matches!(control, Read::Value(value) if value & 3 == 0)
                 };
                 let begin = std::time::Instant::now();
-                while !is_new(&mut other) && begin.elapsed().as_millis() < 100 {
+                while !is_new() && begin.elapsed().as_millis() < 100 {
                     std::thread::yield_now();
                 }
             });
             bytes.next()
         };
-        vm.serve_console(0, &mut receive, desk, cpu);
+        vm.serve_console(0, &mut receive, desk, &mut &*cpu);
     });
     assert_eq!(bench.read(Device::Console, MIS), 0);
     assert_eq!(bench.read(Device::DISTRIBUTOR, ISPENDR1) & CONSOLE_BIT, 0);
