@@ -1,6 +1,7 @@
 //! CPUs: what types there are, which number EL2 gives each, and so which vCPU gets which.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use hyp_core::tree::machine::{Cpu, EnableMethod, MAX_CPUS};
 
@@ -8,7 +9,7 @@ use super::Subject;
 use super::cause::Cause;
 use super::report::{Core, Report};
 
-/// The CPUs that EL2 can start, by the number that it gives each; vCPU n runs on CPU n. The tree does not
+/// The CPUs that EL2 can start, by the number that it gives each; of the first VM, vCPU n runs on CPU n, and the next VM has the next CPUs. The tree does not
 /// say which one boots: the first is taken for it.
 ///
 /// `hyp/src/boot.rs` numbers them in the same groups, and leaves out those that cannot be called.
@@ -60,11 +61,11 @@ fn counted<'a>(kinds: impl Iterator<Item = &'a str>) -> String {
     all.join(", ")
 }
 
-/// Types of the CPUs that `vcpus` vCPUs run on; a note if they differ.
-pub(super) fn of_vm(name: &str, vcpus: usize, report: &mut Report) -> Vec<String> {
+/// Types of the CPUs with these `numbers`, on which a VM runs; a note if they differ.
+pub(super) fn of_vm(name: &str, numbers: Range<usize>, report: &mut Report) -> Vec<String> {
     let numbered: BTreeMap<usize, &str> =
         report.machine.cpus.iter().filter_map(|core| Some((core.number?, kind(core)))).collect();
-    let kinds: Vec<_> = numbered.into_values().take(vcpus).map(str::to_owned).collect();
+    let kinds: Vec<_> = numbered.range(numbers).map(|(_, kind)| (*kind).to_owned()).collect();
     let same = kinds.iter().take_while(|kind| Some(*kind) == kinds.first()).count();
     if same < kinds.len() {
         let list = counted(kinds.iter().map(String::as_str));

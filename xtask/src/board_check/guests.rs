@@ -39,13 +39,11 @@ pub(super) fn look(
     for index in 0..bundle.len() {
         vms.push(bundle.vm(index, gic).with_context(|| format!("VM number {index}"))?);
     }
-    if vms.len() > 1 {
-        let text = format!("the bundle holds {} VMs; only the first is run", vms.len());
-        report.note("VMs", text);
-    }
-    for (n, vm) in vms.iter().enumerate() {
+    // Each has the CPUs behind those of the VMs before it.
+    let mut first = 0;
+    for vm in &vms {
         let name = Plain(vm.name.as_bytes()).to_string();
-        let cpus = if n == 0 { cpus::of_vm(&name, vm.vcpus, report) } else { Vec::new() };
+        let cpus = cpus::of_vm(&name, first..first + vm.vcpus, report);
         report.vms.push(Guest {
             name,
             protected: VmType::parse(vm.type_word, &ProtectedGate::new(true, true), PA_BITS)
@@ -54,9 +52,8 @@ pub(super) fn look(
             memory: vm.memory_size(),
             cpus,
         });
-        if n == 0 {
-            check(subject, vm, &mut free, report);
-        }
+        check(subject, vm, first, &mut free, report);
+        first += vm.vcpus;
     }
     Ok(())
 }
@@ -64,19 +61,24 @@ pub(super) fn look(
 fn check(
     subject: &Subject<'_>,
     vm: &VmDescription<'_>,
+    taken: usize,
     free: &mut FreeMemory,
     report: &mut Report,
 ) {
     let name = Plain(vm.name.as_bytes());
     let machine = &subject.machine;
-    let usable = cpus::in_order(subject).len();
+    let usable = cpus::in_order(subject).len().saturating_sub(taken);
     if vm.vcpus > usable {
         let text = format!(
-            "VM {name} has {} vCPUs and the machine {usable} CPU(s) that can be started: each vCPU \
+            "VM {name} has {} vCPUs and the machine {usable} CPU(s){} that can be started: each vCPU \
              needs its own",
-            vm.vcpus
+            vm.vcpus,
+            if taken == 0 { "" } else { " left" }
         );
-        let remedy = format!("`cpus = {}` or fewer in the VM's description", usable.max(1));
+        let remedy = match usable {
+            0 if taken > 0 => "fewer `cpus` for the VMs before it in the description".to_owned(),
+            _ => format!("`cpus = {}` or fewer in the VM's description", usable.max(1)),
+        };
         report.stop(Cause::VmCpus, text, remedy);
     }
     let gate = ProtectedGate::new(true, machine.boot_argument("protected") != Some("off"));

@@ -157,7 +157,8 @@ pub struct Guest {
     pub vcpus: usize,
     /// Bytes of memory.
     pub memory: u64,
-    /// The type of the CPU that each vCPU runs on, vCPU 0 first; empty for a VM that is not run.
+    /// The type of the CPU that each vCPU runs on, vCPU 0 first; its CPUs come behind those
+    /// of the VMs before it.
     pub cpus: Vec<String>,
 }
 

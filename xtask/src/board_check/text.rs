@@ -63,13 +63,15 @@ pub(super) fn render(report: &Report) -> String {
         let pieces = report.free.len();
         line("for VMs", &format!("{} in {pieces} piece(s)", shown_size(total)));
     }
+    let mut first = 0;
     for vm in &report.vms {
         let kind = if vm.protected { "protected" } else { "normal" };
         let memory = shown_size(vm.memory);
         line("VM", &format!("{}: {kind}, {} vCPU(s), {memory}", vm.name, vm.vcpus));
         for (n, cpu) in vm.cpus.iter().enumerate() {
-            line("", &format!("vCPU {n} on CPU {n}, {cpu}"));
+            line("", &format!("vCPU {n} on CPU {}, {cpu}", first + n));
         }
+        first += vm.vcpus;
     }
     for (n, missing) in report.firmware_adds.iter().enumerate() {
         let topic = if n == 0 { "not there" } else { "" };

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use hyp_abi::bundle::MAX_TREE;
 use hyp_abi::vm_type;
 use hyp_abi::vplatform::RAM_BASE;
+use hyp_core::tree::machine::MAX_CPUS;
 
 use crate::payload::Payload;
 use crate::setup::say;
@@ -122,6 +123,14 @@ impl Bundle {
 pub fn build(vms: &[VmDesc]) -> Result<Bundle> {
     for vm in vms {
         vm.check().with_context(|| format!("VM `{}`", vm.name))?;
+    }
+    let cpus: usize = vms.iter().map(|vm| vm.cpus).sum();
+    if cpus > MAX_CPUS {
+        bail!(
+            "the {} VMs have {cpus} vCPUs, each on a CPU of its own, and Postern uses {MAX_CPUS}: give \
+             the VMs fewer `cpus`, or make several bundles",
+            vms.len()
+        );
     }
     build_unchecked(vms)
 }

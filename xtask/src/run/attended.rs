@@ -17,7 +17,7 @@ use crate::symbolize::Symbolizer;
 
 /// Boots and waits for the end; the answer is the exit status that belongs to it, for which EL2's line
 /// with `nonce` counts and no other, or `None` if nobody reads standard output any more, which ends the run.
-/// `hear` is told each line of the console.
+/// The console goes to `screen`, and `hear` is told each line of it.
 ///
 /// # Errors
 ///
@@ -28,6 +28,7 @@ pub fn run(
     elf: &Path,
     nonce: &Nonce,
     limit: Option<Duration>,
+    mut screen: Screen,
     hear: &impl Fn(&str),
 ) -> Result<Option<u8>> {
     watch_for_stop()?;
@@ -51,7 +52,6 @@ pub fn run(
     let mut lines = Lines::default();
     let mut code = None;
     let mut symbols = None;
-    let mut screen = Screen::new();
     let mut is_unread = false;
     let mut last_line = String::new();
     let mut listen = |line: String| {

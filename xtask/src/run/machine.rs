@@ -83,7 +83,8 @@ impl Words {
         if let Some(fixed) = fixed {
             ensure!(
                 fixed.cpus >= needs.cpus,
-                "the VMs have {} vCPUs, each on a CPU of its own, and the machine {} has {}",
+                "the VMs have {} vCPUs, each on a CPU of its own, and the machine {} has {}; give the \
+                 VMs fewer with --cpus, which is `cpus` in a description",
                 needs.cpus,
                 self.model.name,
                 fixed.cpus
@@ -91,7 +92,8 @@ impl Words {
         } else if let Some(smp) = self.smp {
             ensure!(
                 smp >= needs.cpus,
-                "the VMs have {} vCPUs, each on a CPU of its own, and --smp gives {smp}",
+                "the VMs have {} vCPUs, each on a CPU of its own, and --smp gives {smp}; give more, or \
+                 the VMs fewer with --cpus, which is `cpus` in a description",
                 needs.cpus
             );
         }
@@ -99,7 +101,8 @@ impl Words {
             let wanted = self.ram.unwrap_or(needs.ram);
             ensure!(
                 wanted <= most,
-                "the machine {} has {} of RAM at most: give less with --ram, and --mem to the VM",
+                "the machine {} has {} of RAM at most: give less with --ram, and the VMs \
+                 less with --mem, which is `mem` in a description",
                 self.model.name,
                 shown_size(most)
             );
@@ -113,8 +116,8 @@ impl Words {
             );
             ensure!(
                 ram >= needs.ram,
-                "the VMs and Postern need {} of RAM, and the machine {} has {}; make the VM \
-                 smaller with --mem",
+                "the VMs and Postern need {} of RAM, and the machine {} has {}; make the VMs smaller \
+                 with --mem, which is `mem` in a description",
                 shown_size(needs.ram),
                 self.model.name,
                 shown_size(ram)
@@ -122,8 +125,8 @@ impl Words {
         } else if let Some(ram) = self.ram {
             ensure!(
                 ram >= needs.ram,
-                "the VMs and Postern need {} of RAM, and --ram gives {}; give more, or make the VM \
-                 smaller with --mem",
+                "the VMs and Postern need {} of RAM, and --ram gives {}; give more, or make the VMs \
+                 smaller with --mem, which is `mem` in a description",
                 shown_size(needs.ram),
                 shown_size(ram)
             );

@@ -21,9 +21,10 @@ use hyp_abi::exit;
 
 pub use machine::{Needs, Words};
 pub use recording::{DENY, RecordOptions, TRACE_ALL, beside};
-pub use selection::{Selected, Selection};
+pub use selection::{Guest, Selected, Selection};
 pub use supplies::Supplies;
 
+use screen::Screen;
 use self_test::SelfTest;
 
 use crate::image::via::{self, Via};
@@ -142,15 +143,14 @@ pub fn command(options: &Options) -> Result<u8> {
         }
     };
     let hypervisor = if options.ghost { build::ghost()? } else { build::hypervisor()? };
-    let kernel = options.selection.kernel(&supplies)?;
+    let guests = options.selection.guests(&supplies)?;
     let mut extra = options.qemu_arguments.clone();
     if let Some(port) = options.gdb {
         extra.extend(gdb::arguments(port));
         // Firmware and other machines put the image elsewhere.
         let is_known = words.model.name == "virt" && options.machine.via.is_none();
-        let said = options.record.symbols().or(kernel.as_deref());
-        let guest = said.and_then(gdb::guest_symbols);
-        gdb::prepare(port, &hypervisor.elf, is_known, guest.as_deref())?;
+        let symbols = options.record.symbols();
+        gdb::prepare(port, &hypervisor.elf, is_known, &gdb::programs(&guests, symbols))?;
     }
     let mut machine = words.machine(supplies.emulator(words.model, None)?, needs);
     machine.extra = extra;
@@ -183,14 +183,15 @@ pub fn command(options: &Options) -> Result<u8> {
         boot.via = Some(Firmware { program, disk: disk.path(), board: *board, option });
     }
     // Once all else about the machine is settled.
-    let recording = options.record.prepare(&mut machine, kernel.as_deref(), &hypervisor.elf)?;
+    let recording = options.record.prepare(&mut machine, &guests, &hypervisor.elf)?;
     let self_test = SelfTest::of(options.selection.what(), options.selection.append());
     let hear = |line: &str| {
         self_test.hear(line);
         recording.iter().for_each(|recording| recording.hear(line));
     };
     let limit = options.timeout.map(Duration::from_secs);
-    let status = attended::run(&machine, boot, &hypervisor.elf, &nonce, limit, &hear)?;
+    let screen = Screen::new(&guests);
+    let status = attended::run(&machine, boot, &hypervisor.elf, &nonce, limit, screen, &hear)?;
     // Who has read enough, as `head` has, has what he wants.
     let status = status.map_or(exit::GUEST_OFF, |status| self_test.conclude(status));
     match recording {

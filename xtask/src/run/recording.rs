@@ -10,6 +10,7 @@ use hyp_abi::exit;
 use hyp_core::events::trace::Groups;
 use hyp_core::tree::machine::boot_argument;
 
+use super::Guest;
 use crate::output_file;
 use crate::qemu::Machine;
 use crate::report::Report;
@@ -28,10 +29,11 @@ pub struct RecordOptions {
     /// for .json, a map of the address space for .svg, else text. May be given several times.
     #[arg(long, value_name = "FILE")]
     guard_report: Vec<PathBuf>,
-    /// ELF file or System.map with the guest's symbols, for both of them and, if ELF, for --gdb [default:
-    /// the payload if it is an ELF file, or the System.map or vmlinux beside it].
+    /// ELF file or System.map with the guest's symbols, for both of them and, if ELF, for --gdb; of several
+    /// VMs, once for each, in their order [default: the payload if it is an ELF file, or the System.map or
+    /// vmlinux beside it].
     #[arg(long, value_name = "FILE")]
-    symbols: Option<PathBuf>,
+    symbols: Vec<PathBuf>,
     /// End with status 1 if the guest broke a rule, such as by an access to a page that it did not
     /// guard, also if it powers off as if nothing had happened.
     #[arg(long)]
@@ -44,9 +46,9 @@ impl RecordOptions {
         !self.trace.is_empty() || !self.guard_report.is_empty()
     }
 
-    /// The guest's symbols, if somebody has said where they are.
-    pub fn symbols(&self) -> Option<&Path> {
-        self.symbols.as_deref()
+    /// The guests' symbols by the numbers of their VMs, as far as somebody has said where they are.
+    pub fn symbols(&self) -> &[PathBuf] {
+        &self.symbols
     }
 
     /// Words for EL2, before those of the caller, `words`: the last one counts.
@@ -80,7 +82,7 @@ impl RecordOptions {
             "--trace and --guard-report record nothing with postern.trace=off in --boot-args; leave \
              one of them out"
         );
-        if let Some(path) = &self.symbols {
+        for path in &self.symbols {
             ensure!(
                 self.is_recording() || is_debugged,
                 "--symbols is for --trace, --guard-report and --gdb; give one of them"
@@ -108,8 +110,7 @@ impl RecordOptions {
         self.trace.iter().chain(&self.guard_report)
     }
 
-    /// Gets ready to record `machine`, which runs `kernel` if that is known; `None` if nothing is to
-    /// be recorded.
+    /// Gets ready to record `machine`, which runs `guests`; `None` if nothing is to be recorded.
     ///
     /// # Errors
     ///
@@ -117,17 +118,20 @@ impl RecordOptions {
     pub fn prepare(
         &self,
         machine: &mut Machine,
-        kernel: Option<&Path>,
+        guests: &[Guest],
         el2: &Path,
     ) -> Result<Option<Prepared<'_>>> {
         if !self.is_recording() {
             return Ok(None);
         }
-        let guest = match &self.symbols {
-            Some(path) => Some(Names::open(path)?),
-            None => kernel.and_then(beside).and_then(|path| Names::open(&path).ok()),
-        };
-        let symbols = Symbols { guest, el2: Some(Symbolizer::open(el2)?) };
+        let mut names = self
+            .symbols
+            .iter()
+            .map(|path| Names::open(path).map(Some))
+            .collect::<Result<Vec<_>>>()?;
+        let known = |guest: &Guest| Names::open(&beside(guest.kernel.as_deref()?)?).ok();
+        names.extend(guests.iter().skip(names.len()).map(known));
+        let symbols = Symbols { guests: names, el2: Some(Symbolizer::open(el2)?) };
         Ok(Some(Prepared { options: self, recorder: Recorder::new(machine)?, symbols }))
     }
 }
@@ -217,7 +221,7 @@ mod tests {
             trace: file(trace),
             guard_report: file(report),
             deny_unguarded: deny,
-            symbols: None,
+            symbols: Vec::new(),
         }
     }
 
@@ -242,13 +246,13 @@ mod tests {
         let old = folder.path().join("old");
         fs::write(&old, "kept").unwrap();
         let mut options = options(false, false, false);
-        options.symbols = Some(old.clone());
+        options.symbols = vec![old.clone()];
         let refused =
             |options: &RecordOptions| format!("{:#}", options.check(false, "").unwrap_err());
         assert!(refused(&options).contains("--guard-report"));
         options.trace = vec![old.clone()];
         assert!(refused(&options).contains("System.map"));
-        options.symbols = None;
+        options.symbols = Vec::new();
         options.check(false, "postern.trace=off postern.trace=calls").unwrap();
         assert!(options.check(false, "postern.trace=off").is_err());
         assert_eq!(fs::read_to_string(&old).unwrap(), "kept");

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use hyp_core::bundle::{self as reader, crc32};
+use anyhow::{Context, Result, anyhow, bail};
+use hyp_core::bundle::{self as reader, GicVersion, crc32};
 
 use super::Supplies;
 use crate::bundle::{self, Bundle};
@@ -18,7 +18,7 @@ pub struct Selection {
     what: Option<What>,
     #[command(flatten)]
     vm: VmOptions,
-    /// Run the VMs that this file describes; so far only the first of them.
+    /// Run the VMs that this file describes, each on CPUs of its own.
     #[arg(long = "vm", value_name = "FILE.toml", conflicts_with_all = ["bundle", "VmOptions"])]
     vm_file: Option<PathBuf>,
     /// Boot this finished bundle.
@@ -33,6 +33,17 @@ pub enum Selected {
     Given(PathBuf),
     /// Ours.
     Made(Bundle),
+}
+
+/// What is known of a VM before it runs.
+#[derive(Debug)]
+pub struct Guest {
+    /// Its name.
+    pub name: String,
+    /// How many vCPUs it has.
+    pub vcpus: usize,
+    /// The file with its payload.
+    pub kernel: Option<PathBuf>,
 }
 
 impl Selection {
@@ -67,16 +78,25 @@ impl Selection {
         self.vm.append()
     }
 
-    /// The file with the payload of the first VM, if that is known.
+    /// The VMs by their numbers, as far as they are known.
     ///
     /// # Errors
     ///
     /// As [`Self::bundle`].
-    pub fn kernel(&self, supplies: &Supplies) -> Result<Option<PathBuf>> {
-        if self.bundle.is_some() {
-            return Ok(None);
-        }
-        Ok(self.vms(supplies)?.into_iter().next().map(|vm| vm.kernel))
+    pub fn guests(&self, supplies: &Supplies) -> Result<Vec<Guest>> {
+        let Some(path) = &self.bundle else {
+            let known =
+                |vm: VmDesc| Guest { name: vm.name, vcpus: vm.cpus, kernel: Some(vm.kernel) };
+            return Ok(self.vms(supplies)?.into_iter().map(known).collect());
+        };
+        let bytes = std::fs::read(path)?;
+        let bundle =
+            reader::Bundle::open(&bytes, crc32::update).map_err(|error| anyhow!("{error}"))?;
+        // EL2 says what is wrong with one.
+        let vms = (0..bundle.len()).map_while(|at| bundle.vm(at, GicVersion::V3).ok());
+        Ok(vms
+            .map(|vm| Guest { name: vm.name.to_owned(), vcpus: vm.vcpus, kernel: None })
+            .collect())
     }
 
     fn vms(&self, supplies: &Supplies) -> Result<Vec<VmDesc>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::cases;
 use super::judge::Expectation;
@@ -24,8 +24,8 @@ use crate::run::Words;
 use crate::setup::Emulator;
 use crate::tap;
 use crate::units::parse_size;
-use crate::vm_desc::What;
 use crate::vm_desc::preset::{self, Files};
+use crate::vm_desc::{VmDesc, What};
 
 /// One run to be made.
 #[derive(Debug)]
@@ -34,10 +34,8 @@ pub struct Scenario {
     pub name: String,
     /// The machine.
     pub machine: MachineWords,
-    /// What the VM runs, unless its description names a file.
-    pub payload: Option<What>,
-    /// Keys of the VM's description.
-    pub vm: Table,
+    /// The VMs, in the order of the bundle.
+    pub vms: Vec<VmWords>,
     /// What is done to the bundle before the machine starts.
     pub damage: Option<Damage>,
     /// What is typed.
@@ -62,6 +60,29 @@ pub struct Scenario {
     pub deny_unguarded: bool,
     /// As `run --ghost`.
     pub is_ghost: bool,
+}
+
+/// One VM, as the file says it.
+#[derive(Debug, Clone, Default)]
+pub struct VmWords {
+    /// What it runs, unless its description names a file.
+    pub payload: Option<What>,
+    /// Keys of its description.
+    pub words: Table,
+}
+
+impl VmWords {
+    /// The VM that runs this payload from `files`.
+    ///
+    /// # Errors
+    ///
+    /// It describes no possible VM.
+    pub fn describe(&self, files: Option<&Files>) -> Result<VmDesc> {
+        match self.payload.zip(files) {
+            Some((what, files)) => what.describe(files, self.words.clone()),
+            None => preset::describe(self.words.clone()),
+        }
+    }
 }
 
 /// The machine, as the file says it.
@@ -167,8 +188,9 @@ struct Written {
     payload: Option<What>,
     #[serde(default)]
     machine: MachineWords,
+    vm: Option<Table>,
     #[serde(default)]
-    vm: Table,
+    vms: Vec<Table>,
     damage: Option<Damage>,
     #[serde(default)]
     stays_on: bool,
@@ -203,6 +225,7 @@ struct WrittenExpectation {
     rows: Vec<String>,
     rows_of: Option<String>,
     rows_without: Vec<String>,
+    rows_from: Vec<String>,
 }
 
 /// Every scenario in the files of `folder`, by name.
@@ -247,15 +270,25 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
         bail!("`summary` must say what the run proves");
     }
     let expect = written.expect;
-    let mut vm = written.vm;
-    preset::resolve_paths(&mut vm, folder);
-    check(written.payload, &vm)?;
+    let mut vms = vms(written.payload, written.vm, written.vms)?;
+    let mut names = Vec::new();
+    for vm in &mut vms {
+        preset::resolve_paths(&mut vm.words, folder);
+        // One that cannot be is found before anything runs.
+        names.push(vm.describe(Some(&Files { kernel: PathBuf::new(), initrd: None }))?.name);
+    }
+    let has_rows = !expect.rows.is_empty() || expect.rows_of.is_some();
+    if has_rows && names.len() > 1 && expect.rows_from.is_empty() {
+        bail!("`rows_from` must say which of the VMs report the rows: {}", names.join(", "));
+    }
+    if let Some(name) = expect.rows_from.iter().find(|name| !names.contains(name)) {
+        bail!("`rows_from`: no VM is called `{name}`; there are {}", names.join(", "));
+    }
     written.machine.words()?;
     Ok(Scenario {
         name,
         machine: written.machine,
-        payload: written.payload,
-        vm,
+        vms,
         damage: written.damage,
         script: written.script,
         expect: Expectation {
@@ -270,6 +303,7 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
             report: expect.report,
             comparisons: expect.comparisons,
             rows: tap::rows(&expect.rows).map_err(|wrong| anyhow!(wrong))?,
+            rows_from: expect.rows_from,
         },
         limit: Duration::from_secs(written.time_limit),
         stays_on: written.stays_on,
@@ -283,14 +317,22 @@ fn scenario(name: String, table: Table, folder: &Path) -> Result<Scenario> {
     })
 }
 
-/// A VM that cannot be is found before anything runs.
-fn check(payload: Option<What>, vm: &Table) -> Result<()> {
-    let nothing = Files { kernel: PathBuf::new(), initrd: None };
-    match payload {
-        Some(what) => what.describe(&nothing, vm.clone())?,
-        None => preset::describe(vm.clone())?,
-    };
-    Ok(())
+/// The VMs: one that runs `payload` and that `one` describes, or `several`, of which each names its payload
+/// itself.
+fn vms(payload: Option<What>, one: Option<Table>, several: Vec<Table>) -> Result<Vec<VmWords>> {
+    if several.is_empty() {
+        return Ok(vec![VmWords { payload, words: one.unwrap_or_default() }]);
+    }
+    if payload.is_some() || one.is_some() {
+        bail!("`vms` describes all VMs: put what `payload` and `vm` say into it");
+    }
+    several
+        .into_iter()
+        .map(|mut words| {
+            let payload = words.remove("payload").map(Value::try_into).transpose()?;
+            Ok(VmWords { payload, words })
+        })
+        .collect()
 }
 
 #[cfg(test)]

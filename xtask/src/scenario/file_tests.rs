@@ -76,3 +76,30 @@ fn the_files_of_the_project_are_scenarios() {
         assert!(scenario.limit > Duration::ZERO, "{}", scenario.name);
     }
 }
+
+#[test]
+fn several_vms_describe_themselves() {
+    let file = |more: &str| {
+        let text = format!("summary = 's'\ntime_limit = 1\n{more}");
+        parse("file", &text, Path::new("folder")).map_err(|error| format!("{error:#}"))
+    };
+    let vms = "vms = [{ payload = 'demo', name = 'a', cpus = 2 }, { kernel = 'k', name = 'b' }]\n";
+    let found = file(vms).unwrap();
+    let described: Vec<_> = found[0]
+        .vms
+        .iter()
+        .map(|vm| vm.describe(Some(&Files { kernel: "/d".into(), initrd: None })).unwrap())
+        .map(|vm| (vm.name, vm.cpus, vm.kernel))
+        .collect();
+    let expected = [("a", 2, "/d"), ("b", 1, "folder/k")];
+    assert_eq!(described, expected.map(|(name, cpus, path)| (name.to_owned(), cpus, path.into())));
+    for (more, reason) in [
+        ("payload = 'demo'", "describes all VMs"),
+        ("vm = { cpus = 1 }", "describes all VMs"),
+        ("expect = { rows = ['R1'] }", "which of the VMs report the rows: a, b"),
+        ("expect = { rows = ['R1'], rows_from = ['c'] }", "no VM is called `c`; there are a, b"),
+    ] {
+        let error = file(&format!("{vms}{more}")).unwrap_err();
+        assert!(error.contains(reason), "{more}: {error}");
+    }
+}

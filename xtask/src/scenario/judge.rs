@@ -36,6 +36,8 @@ pub struct Expectation {
     pub comparisons: Option<u64>,
     /// Rows that the guest reports as passed, exactly these.
     pub rows: BTreeSet<String>,
+    /// Names of the VMs that each report them; none where there is one VM.
+    pub rows_from: Vec<String>,
 }
 
 /// What was found.
@@ -66,8 +68,12 @@ pub fn judge(expect: &Expectation, ending: Ending, nonce: &Nonce, lines: &[Strin
             complaints.push(format!("unexpected: {line}"));
         }
     }
-    if !expect.rows.is_empty() {
+    if !expect.rows.is_empty() && expect.rows_from.is_empty() {
         complaints.extend(tap::complaints(lines, &expect.rows));
+    }
+    for name in &expect.rows_from {
+        let wrong = tap::complaints(&lines_of(name, lines), &expect.rows);
+        complaints.extend(wrong.into_iter().map(|wrong| format!("{name}: {wrong}")));
     }
     if let Some(least) = expect.comparisons {
         complaints.extend(too_few_comparisons(least, lines));
@@ -77,7 +83,14 @@ pub fn judge(expect: &Expectation, ending: Ending, nonce: &Nonce, lines: &[Strin
         + expect.anywhere.len()
         + expect.forbid.len();
     // The exit code and the absence of alarms are checked always.
-    Verdict { complaints, checks: 2 + patterns + expect.rows.len() }
+    let rows = expect.rows.len() * expect.rows_from.len().max(1);
+    Verdict { complaints, checks: 2 + patterns + rows }
+}
+
+/// What the VM called `name` printed, one of several.
+fn lines_of(name: &str, lines: &[String]) -> Vec<String> {
+    let own = |line: &String| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned);
+    lines.iter().filter_map(own).collect()
 }
 
 /// The first of `patterns` that is not found in `lines` behind those before it.
@@ -191,6 +204,23 @@ mod tests {
         let text = "one\n1..1\nok 1 - R1 x\nbetween\ntwo\nzero\nPOSTERN-EXIT 0 5f";
         assert_eq!(verdict(&expect, text), Vec::<String>::new());
         assert_eq!(judged(&expect, Ending::Exited(ExitStatus::from_raw(0)), text).checks, 7);
+    }
+
+    #[test]
+    fn each_vm_that_is_named_reports_its_rows() {
+        let names = ["a", "b"].map(str::to_owned).to_vec();
+        let rows = ["R1".to_owned()].into();
+        let expect = Expectation { rows, rows_from: names, ..Expectation::default() };
+        let text =
+            |b: &str| format!("a: 1..1\nb: 1..1\na: ok 1 - R1 x\n{b} 1 - R1 x\nPOSTERN-EXIT 0 5f");
+        assert_eq!(verdict(&expect, &text("b: ok")), Vec::<String>::new());
+        let judged = judged(&expect, Ending::Exited(ExitStatus::from_raw(0)), &text("b: ok"));
+        assert_eq!(judged.checks, 4);
+        assert_eq!(verdict(&expect, &text("b: not ok")), ["b: not ok 1 - R1 x"]);
+        for other in ["ok", "c: ok", "ab: ok"] {
+            let found = verdict(&expect, &text(other));
+            assert!(found.iter().any(|wrong| wrong == "b: rows not run: R1"), "{other}: {found:?}");
+        }
     }
 
     #[test]

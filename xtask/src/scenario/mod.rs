@@ -28,9 +28,9 @@ use crate::build::Hypervisor;
 use crate::qemu::{stop_asked, watch_for_stop};
 use crate::run::Supplies;
 use crate::setup::QemuChoice;
-use crate::vm_desc::{VmDesc, preset};
+use crate::vm_desc::VmDesc;
 use crate::{build, workspace};
-use file::Scenario;
+use file::{Scenario, VmWords};
 use matrix::Row;
 pub use part::{Matrix, Part};
 use perform::Outcome;
@@ -186,7 +186,7 @@ fn perform_all(options: &Options) -> Result<(Tally, Vec<Row>)> {
     let ghost = if is_ghost { build::ghost()? } else { hypervisor.clone() };
     // Everything that takes the network or a compiler happens before the first clock runs.
     let supplies = Supplies::new(options.qemu.clone());
-    for payload in scenarios.iter().filter_map(|scenario| scenario.payload) {
+    for payload in scenarios.iter().flat_map(|scenario| &scenario.vms).filter_map(|vm| vm.payload) {
         // What cannot be had is reported at the scenarios that need it.
         let _ = supplies.files(payload);
     }
@@ -270,12 +270,12 @@ impl Bench {
         ))
     }
 
-    /// The VM of `scenario`.
-    fn describe(&self, scenario: &Scenario) -> Result<VmDesc> {
-        match scenario.payload {
-            Some(what) => what.describe(self.supplies.files(what)?, scenario.vm.clone()),
-            None => preset::describe(scenario.vm.clone()),
-        }
+    /// The VMs of `scenario`.
+    fn describe(&self, scenario: &Scenario) -> Result<Vec<VmDesc>> {
+        let describe = |vm: &VmWords| {
+            vm.describe(vm.payload.map(|what| self.supplies.files(what)).transpose()?)
+        };
+        scenario.vms.iter().map(describe).collect()
     }
 }
 

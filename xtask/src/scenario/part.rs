@@ -96,7 +96,8 @@ mod tests {
         let mut boards = std::collections::BTreeSet::new();
         for scenario in scenarios.iter().filter(|scenario| scenario.row.is_none()) {
             let words = &scenario.machine;
-            let is_linux = matches!(&scenario.payload, Some(what) if what.is_linux());
+            let is_linux =
+                scenario.vms.iter().any(|vm| vm.payload.is_some_and(|what| what.is_linux()));
             let is_elsewhere = words.machine != "virt"
                 || words.via.is_some_and(|way| format!("{way:?}").starts_with("UBoot"));
             assert!(scenario.is_long || !is_linux || !is_elsewhere, "{}", scenario.name);

@@ -71,8 +71,8 @@ pub fn perform(scenario: &Scenario, bench: &Bench) -> Outcome {
     if let Some(reason) = bench.unprovided(scenario) {
         return Outcome::Skipped { reason };
     }
-    let vm = match bench.describe(scenario) {
-        Ok(vm) => vm,
+    let vms = match bench.describe(scenario) {
+        Ok(vms) => vms,
         // In CI nothing may be missing quietly.
         Err(reason) if !crate::test::in_ci() => {
             return Outcome::Skipped { reason: format!("{reason:#}") };
@@ -83,7 +83,7 @@ pub fn perform(scenario: &Scenario, bench: &Bench) -> Outcome {
         }
     };
     let begun = Instant::now();
-    match attempt(scenario, vm, bench, &log) {
+    match attempt(scenario, vms, bench, &log) {
         Ok((verdict, _)) if verdict.complaints.is_empty() => {
             Outcome::Passed { checks: verdict.checks, seconds: begun.elapsed().as_secs_f64() }
         }
@@ -106,21 +106,22 @@ pub fn perform(scenario: &Scenario, bench: &Bench) -> Outcome {
 /// Runs the machine; the answer is the verdict and the console's lines.
 fn attempt(
     scenario: &Scenario,
-    mut vm: VmDesc,
+    mut vms: Vec<VmDesc>,
     bench: &Bench,
     log: &Path,
 ) -> Result<(Verdict, Vec<String>)> {
     let guest_tree = log.with_extension("guest.dtb");
+    let first = vms.first_mut().context("no VM")?;
     if scenario.is_elsewhere {
-        move_to_2_gib(&mut vm, scenario.machine.gic.unwrap_or(3), &guest_tree)?;
+        move_to_2_gib(first, scenario.machine.gic.unwrap_or(3), &guest_tree)?;
     }
     if scenario.damage == Some(Damage::OddName) {
-        ODD_NAME.clone_into(&mut vm.name);
+        ODD_NAME.clone_into(&mut first.name);
     } else {
-        vm.check()?;
+        vms.iter().try_for_each(VmDesc::check)?;
     }
-    let kernel = vm.kernel.clone();
-    let bundle = bundle::build_unchecked(&[vm])?;
+    let kernels: Vec<_> = vms.iter().map(|vm| vm.kernel.clone()).collect();
+    let bundle = bundle::build_unchecked(&vms)?;
     let words = &scenario.machine;
     let described = words.words()?;
     let qemu = bench.supplies.emulator(described.model, words.emulator)?;
@@ -197,7 +198,7 @@ fn attempt(
     }
     // Once all else about the machine is settled.
     let recorded = match scenario.expect.is_recorded() {
-        true => Some(Recorded::prepare(&mut machine, &kernel)?),
+        true => Some(Recorded::prepare(&mut machine, &kernels)?),
         false => None,
     };
     let command = machine.command(boot, Keyboard::Plain);

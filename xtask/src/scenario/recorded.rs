@@ -1,6 +1,6 @@
 //! The trace and the guard report of a scenario that expects something of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -17,14 +17,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Gets ready to record `machine`, which runs `kernel`.
+    /// Gets ready to record `machine`, whose VMs run `kernels`.
     ///
     /// # Errors
     ///
     /// The host has no memory to share with the machine.
-    pub fn prepare(machine: &mut Machine, kernel: &Path) -> Result<Self> {
-        let guest = beside(kernel).and_then(|path| Names::open(&path).ok());
-        let symbols = Symbols { guest, el2: None };
+    pub fn prepare(machine: &mut Machine, kernels: &[PathBuf]) -> Result<Self> {
+        let names = |kernel: &PathBuf| Names::open(&beside(kernel)?).ok();
+        let symbols = Symbols { guests: kernels.iter().map(names).collect(), el2: None };
         Ok(Self { recorder: Recorder::new(machine)?, symbols })
     }
 

@@ -7,8 +7,8 @@ use crate::symbolize::Symbolizer;
 /// What addresses are looked up in.
 #[derive(Default)]
 pub struct Symbols {
-    /// The guest's.
-    pub guest: Option<Names>,
+    /// The guests', by the numbers of their VMs.
+    pub guests: Vec<Option<Names>>,
     /// EL2's.
     pub el2: Option<Symbolizer>,
 }
@@ -19,7 +19,8 @@ impl Symbols {
         if record.is_el0 {
             return Vec::new();
         }
-        self.guest.as_ref().map(|names| names.frames(address, record.vectors)).unwrap_or_default()
+        let names = self.guests.get(usize::from(record.vm)).and_then(Option::as_ref);
+        names.map(|names| names.frames(address, record.vectors)).unwrap_or_default()
     }
 
     /// The functions of the instruction of `record`, innermost first.

@@ -277,6 +277,21 @@ fn what_a_bundle_needs_is_compared_with_what_is_there() {
     assert!(fits.boots && fits.vms[0].vcpus == 4, "{:?}", fits.findings);
     assert!(stops(&report(&bundle("mem = '600M'")))[0].contains("600 MiB"));
     assert!(stops(&report(&bundle("cpus = 5")))[0].contains("5 vCPUs"));
+    let several = |words: [&str; 2]| {
+        let describe = |words: &str| {
+            let text = format!("kernel = '{}'\n{words}", kernel.path().display());
+            crate::vm_desc::preset::describe(text.parse().unwrap()).unwrap()
+        };
+        report(&crate::bundle::build(&words.map(describe)).unwrap().bytes)
+    };
+    let both = several(["name = 'a'\ncpus = 1\nmem = '64M'", "name = 'b'\ncpus = 3\nmem = '64M'"]);
+    assert_eq!(stops(&both), Vec::<&str>::new());
+    assert_eq!(both.vms.iter().map(|vm| vm.cpus.len()).collect::<Vec<_>>(), [1, 3]);
+    let crowded = several(["name = 'a'\ncpus = 2", "name = 'b'\ncpus = 3\nmem = '64M'"]);
+    assert!(stops(&crowded)[0].contains("VM b has 3 vCPUs and the machine 2 CPU(s) left"));
+    let full = several(["name = 'a'\ncpus = 4", "name = 'b'\nmem = '600M'"]);
+    assert!(stops(&full)[0].contains("VM b has 1 vCPUs and the machine 0 CPU(s) left"));
+    assert!(stops(&full)[1].contains("VM b has 600 MiB"), "{:?}", stops(&full));
     let protected = report(&bundle("protected = true"));
     assert!(protected.boots && protected.findings[0].severity == Severity::Risk);
     let careless = report(&bundle("protected = true\ninsecure-entropy = true"));
