@@ -143,6 +143,11 @@ pub(crate) fn guest_output(vm: u8, mut next: impl FnMut() -> Option<u8>) {
                 terminal.refused &= !own;
                 terminal.refused |= terminal.console.take_awaiting();
                 terminal.drain();
+                if terminal.console.is_awaited()
+                    && let Some(due) = terminal.console.spoke(timer::now())
+                {
+                    timer::fire_by(due);
+                }
                 return;
             };
             terminal.console.guest_byte(vm, byte);

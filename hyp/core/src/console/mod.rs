@@ -18,6 +18,9 @@ pub use ring::Ring;
 /// How long a log line waits for the guest to finish its own line, in milliseconds.
 pub const PATIENCE_MS: u64 = 50;
 
+/// Bytes of a line after which another VM waits no longer than a log line does, however busy the speaker is.
+pub const PATIENT_BYTES: u32 = 256;
+
 /// Output on its way to the UART: `OUT` bytes in order, and `LOG` bytes of log lines that wait for
 /// a line boundary.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub struct Console<const OUT: usize, const LOG: usize> {
     mid_line: bool,
     /// The VM whose line it is, or was last.
     speaker: u8,
+    /// Bytes of that line so far.
+    line_bytes: u32,
     /// Names of the VMs, by number, where there are several.
     names: Option<&'static [&'static str]>,
     /// A bit for each VM that waits for the end of that line.
@@ -51,6 +56,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             patience_ticks: 0,
             mid_line: false,
             speaker: 0,
+            line_bytes: 0,
             names: None,
             awaiting: 0,
             overdue: false,
@@ -78,6 +84,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             self.begin_line(vm);
         }
         self.out.push(byte);
+        self.line_bytes = self.line_bytes.saturating_add(1);
         self.mid_line = byte != b'\n';
         if !self.mid_line {
             self.release();
@@ -87,6 +94,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
 
     fn begin_line(&mut self, vm: u8) {
         self.speaker = vm;
+        self.line_bytes = 0;
         for byte in self.prefix(vm).into_iter().flat_map(|name| name.bytes().chain(*b": ")) {
             self.out.push(byte);
         }
@@ -103,6 +111,25 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         if self.deadline.is_none() {
             self.deadline = Some(now.saturating_add(self.patience_ticks));
         }
+    }
+
+    /// Whether a VM waits for the end of another one's line.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        self.mid_line && self.awaiting != 0
+    }
+
+    /// Notes at `now`, in counter ticks, that the speaker has gone on with its line: another VM that waits for
+    /// the end waits [`PATIENCE_MS`] from here, up to [`PATIENT_BYTES`]. Answers when [`Self::tick`] is due for it.
+    pub const fn spoke(&mut self, now: u64) -> Option<u64> {
+        if !self.is_awaited() {
+            return None;
+        }
+        let may_go_on = self.held.is_empty() && self.line_bytes < PATIENT_BYTES;
+        if may_go_on || self.deadline.is_none() {
+            self.deadline = Some(now.saturating_add(self.patience_ticks));
+        }
+        self.deadline
     }
 
     /// A bit for each VM that has waited for the end of another one's line and may go on. They are asked once.

@@ -206,3 +206,49 @@ fn a_name_and_a_byte_fit_or_nothing_is_taken() {
     assert!(c.guest_byte(1, b'y'));
     assert!(drain(&mut c).ends_with("x\ndb: y"));
 }
+
+/// As for a prompt: what counts is how long nothing has come, not how long a line takes.
+#[test]
+fn a_line_that_goes_on_is_not_cut() {
+    let mut c = two();
+    say(&mut c, 0, "slow");
+    assert_eq!(c.spoke(0), None);
+    c.await_line(1, 1000);
+    say(&mut c, 0, " but");
+    assert_eq!(c.spoke(50_000), Some(100_000));
+    c.tick(99_999);
+    assert_eq!(c.take_awaiting(), 0);
+    c.tick(100_000);
+    assert_eq!(c.take_awaiting(), 1 << 1);
+    // A log line waits no longer for that.
+    say(&mut c, 0, "more");
+    c.await_line(1, 200_000);
+    c.log_line("[postern] log", 200_000);
+    assert_eq!(c.spoke(240_000), Some(250_000));
+}
+
+#[test]
+fn a_line_without_end_is_cut() {
+    let mut c = two();
+    say(&mut c, 0, "x");
+    c.await_line(1, 0);
+    for now in 1..300 {
+        say(&mut c, 0, "x");
+        c.spoke(now);
+        drain(&mut c);
+    }
+    assert_eq!(c.deadline(), Some(50_000 + u64::from(super::PATIENT_BYTES) - 2));
+}
+
+/// The next line begins before anybody has been asked.
+#[test]
+fn a_vm_that_waits_is_not_forgotten_at_the_end_of_a_line() {
+    let mut c = two();
+    say(&mut c, 0, "one");
+    c.await_line(1, 0);
+    say(&mut c, 0, "\r\n~ # ");
+    assert_eq!((c.take_awaiting(), c.deadline()), (0, None));
+    assert_eq!(c.spoke(1000), Some(51_000));
+    c.tick(51_000);
+    assert_eq!(c.take_awaiting(), 1 << 1);
+}
