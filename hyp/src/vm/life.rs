@@ -1,6 +1,6 @@
 //! The VM's memory as its description wants it, its reset and its end.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use hyp_abi::exit::{BAD_INPUT, GUEST_FAILED, GUEST_OFF, HYP_FAILED};
 use hyp_abi::trace::Kind;
@@ -76,18 +76,19 @@ pub(crate) fn carry_out(instance: &Instance, stop: Stop) {
     }
 }
 
+/// How many VMs have ended.
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+
 /// The VM has ended with this exit code. The run does once all have, with the code of the first of them that
 /// is no success.
 fn end(instance: &Instance, code: u8) {
     instance.past.end.set(code);
-    let mut codes = system::all().iter().map(|instance| instance.past.end.get());
-    let running = codes.clone().filter(Option::is_none).count();
+    // Of VMs that end at the same time one is the last, and sees the codes of all.
+    let ended = ENDED.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+    let running = system::all().len().saturating_sub(ended);
     if running == 0 {
-        exit(
-            codes
-                .find_map(|code| code.copied().filter(|code| *code != GUEST_OFF))
-                .unwrap_or(GUEST_OFF),
-        )
+        let mut codes = system::all().iter().filter_map(|instance| instance.past.end.get());
+        exit(codes.find(|code| **code != GUEST_OFF).copied().unwrap_or(GUEST_OFF))
     }
     info!("VM {} has ended, {running} VM(s) go on", instance.description.name);
 }
