@@ -155,6 +155,7 @@ pub(crate) fn guest_output(vm: u8, mut next: impl FnMut() -> Option<u8>) {
         if terminal.console.is_of_another(vm) {
             // Whoever ends the line, or the timer that does, has this VM come back.
             terminal.console.await_line(vm, timer::now());
+            terminal.refused &= !own;
             drop(terminal);
             return arm_timer();
         }
@@ -181,6 +182,8 @@ pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) 
     }
     // Before `serve`, not after it: another CPU's `listen` in between must not be undone.
     terminal.listening = false;
+    // All VMs are asked now, and who has no room yet, or waits for a line to end, says so again.
+    terminal.refused = 0;
     let room = terminal.console.free();
     terminal.drain();
     let mut is_idle = terminal.console.free() == room;

@@ -26,6 +26,8 @@ pub(crate) struct Desk {
     /// CPUs, by number.
     pub(crate) kicked: Cell<Kicks>,
     pub(crate) sent: RefCell<Vec<u8>>,
+    /// How often there was something to send.
+    pub(crate) sends: Cell<u32>,
     pub(crate) received_again: Cell<u32>,
     pub(crate) timeouts: Cell<u32>,
 }
@@ -51,6 +53,7 @@ impl Shell for Desk {
         None
     }
     fn send(&self, _: u8, next: impl FnMut() -> Option<u8>) {
+        self.sends.set(self.sends.get() + 1);
         self.sent.borrow_mut().extend(std::iter::from_fn(next));
     }
     fn receive_again(&self) {

@@ -146,9 +146,7 @@ impl<P: Ports> Vm<P> {
     ) {
         let is_overdue = self.console_change(vcpu, shell, iface, |uart| {
             uart.write(offset, width, value);
-            if uart.has_tx() {
-                shell.send(self.number, || uart.take_tx());
-            }
+            self.send(uart, shell);
             uart.is_overdue()
         });
         if is_overdue {
@@ -176,6 +174,14 @@ impl<P: Ports> Vm<P> {
         result
     }
 
+    /// Sends what waits. A VM that has nothing to say does not wait for the end of another one's line, and cuts
+    /// none.
+    fn send(&self, uart: &mut Pl011, shell: &impl Shell) {
+        if uart.has_tx() {
+            shell.send(self.number, || uart.take_tx());
+        }
+    }
+
     /// The terminal has room for guest output again, or bytes from `receive` for the guest; it is
     /// asked for one whenever there is room for it. Answers whether there still is.
     pub fn serve_console(
@@ -187,7 +193,7 @@ impl<P: Ports> Vm<P> {
     ) -> bool {
         let mut uart = self.uart.lock();
         let line = uart.irq_line();
-        shell.send(self.number, || uart.take_tx());
+        self.send(&mut uart, shell);
         while uart.rx_room() > 0 {
             let Some(byte) = receive() else { break };
             if !uart.push_rx(byte) {

@@ -289,6 +289,18 @@ fn a_byte_that_arrives_at_a_reset_leaves_no_line_up() {
     assert_eq!(bench.read(Device::DISTRIBUTOR, ISPENDR1) & CONSOLE_BIT, 0);
 }
 
+/// Else it would wait for the end of another VM's line, and have that cut.
+#[test]
+fn a_vm_that_says_nothing_does_not_ask_for_the_terminal() {
+    let mut bench = Bench::new(GicVersion::V3);
+    bench.drivers(0);
+    let _ = bench.read(Device::Console, MIS);
+    bench.receive(0, b"x");
+    assert_eq!(bench.desk.sends.get(), 0);
+    bench.write(Device::Console, 0, Width::Word, u64::from(b'y'));
+    assert_eq!((bench.desk.sends.get(), &bench.desk.sent.borrow()[..]), (1, &b"y"[..]));
+}
+
 #[test]
 fn a_console_that_was_full_is_listened_to_after_a_reset() {
     let mut bench = Bench::new(GicVersion::V3);
