@@ -16,9 +16,9 @@ use super::program::Program;
 use crate::workspace;
 
 /// Lines of code that the files may have: what they had when they were first counted (15,910), drivers of four more
-/// UARTs and the log in memory (313), and several VMs (264), so that what a reviewer must read does not grow unnoticed. Raise it with a
+/// UARTs and the log in memory (313), and several VMs (291), so that what a reviewer must read does not grow unnoticed. Raise it with a
 /// feature that needs it, lower it with what became shorter.
-const CEILING: usize = 16_487;
+const CEILING: usize = 16_514;
 /// What the next simplification should reach: the first count less 8 %.
 const AIM: usize = 14_637;
 const _: () = assert!(AIM <= CEILING);
@@ -27,7 +27,7 @@ const _: () = assert!(AIM <= CEILING);
 const PACKAGES: [(&str, &str); 3] =
     [("hyp", "hyp/src/"), ("hyp-core", "hyp/core/src/"), ("hyp-abi", "hyp/abi/src/")];
 /// The model that tests run beside a VM, and what stands for it without them.
-const GHOST: &str = "hyp/src/guest/ghost";
+const GHOST: &str = "hyp/src/watch/ghost";
 /// Where assembly is.
 const ASSEMBLY: &str = "hyp/src/arch";
 
