@@ -1,5 +1,5 @@
 //! Faults that a test injects by the boot argument `postern.inject`, in an image with feature
-//! `inject`; `injection_off.rs` stands here in every other.
+//! `inject`. Macro `injected!` leaves nothing of it in every other.
 //!
 //! | `postern.inject=` | what goes wrong |
 //! |---|---|
@@ -88,7 +88,7 @@ pub(crate) struct Unknown<'a>(&'a str);
 
 impl fmt::Display for Unknown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "postern.inject={}: see hyp/src/injection.rs", self.0)
+        write!(f, "postern.inject={}: see hyp/src/watch/injection.rs", self.0)
     }
 }
 

@@ -41,10 +41,7 @@ impl Profile {
 const ERRATA_FLAGS: [&str; 2] = ["-Ctarget-feature=+fix-cortex-a53-835769", "-Awarnings"];
 
 /// What the compiler is told about the EL2 image alone.
-const IMAGE_FLAGS: [&str; 4] = [
-    // From one end to the other it is less than 1 MiB, so that one instruction makes an address, where two
-    // do otherwise. If it grows too large for that, the linker says so. The image with the ghost check is.
-    "-Ccode-model=tiny",
+const IMAGE_FLAGS: [&str; 3] = [
     // With opt-level z, pieces that functions have in common become functions of their own: on the ways of
     // traps, too, which then take longer.
     "-Cllvm-args=-enable-machine-outliner=never",
@@ -53,6 +50,11 @@ const IMAGE_FLAGS: [&str; 4] = [
     // A comparison is smaller than two or three entries.
     "-Cllvm-args=-aarch64-min-jump-table-entries=10",
 ];
+
+/// What the compiler is told about the image that users run: its addresses are less than 1 MiB apart, so that one
+/// instruction makes one, where two do otherwise. If it grows too large for that, the linker says so. Images for
+/// tests are too large.
+const SMALL_FLAG: &str = "-Ccode-model=tiny";
 
 /// What the compiler is told about the EFI program alone: the same of addresses and of tables.
 const EFI_FLAGS: [&str; 2] =
@@ -148,6 +150,9 @@ fn product(package: &str, what: &[&str], file: &str, profile: Profile) -> Result
     }
     if package == "hyp" && profile != Profile::Ghost {
         command.arg("--").args(IMAGE_FLAGS);
+        if profile == Profile::Release {
+            command.arg(SMALL_FLAG);
+        }
         link::take_role(&mut command)?;
     }
     if package == "hyp-efi" {

@@ -1,7 +1,7 @@
 //! Stage-2 faults: what was touched, and the road from there to an answer.
 //!
 //! [`Fault`] gathers the three fault registers into plain data; [`judge`] walks the road of
-//! `docs/architecture.md` ("The road of one access outside memory") over a [`FaultView`] of the
+//! `docs/architecture.md` ("One device access") over a [`FaultView`] of the
 //! VM and names the next step. Nothing here changes state.
 
 mod data;

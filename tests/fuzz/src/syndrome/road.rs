@@ -41,12 +41,14 @@ impl World {
             let form = bytes.u8();
             let bit = |at: u32| form >> at & 1 != 0;
             let is_memory = bit(0);
+            let is_emulated = !is_memory && bit(2);
             Page {
                 is_memory,
                 is_guarded: !is_memory && bit(1),
-                is_emulated: !is_memory && bit(2),
-                is_assigned: !is_memory && !bit(2) && bit(3),
-                mapped: bit(4).then_some([bit(5), bit(6), bit(7)]),
+                is_emulated,
+                is_assigned: !is_memory && !is_emulated && bit(3),
+                // The page of an emulated device is never mapped.
+                mapped: (!is_emulated && bit(4)).then_some([bit(5), bit(6), bit(7)]),
             }
         });
         let form = bytes.u8();
