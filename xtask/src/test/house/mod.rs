@@ -38,6 +38,7 @@ const RULES: &[(&str, Check)] = &[
     ("no registry named in the tree", text::registries),
     ("links between documents lead somewhere", text::links),
     ("links to the repository lead somewhere", text::links_home),
+    ("paths that documents name are there", text::named_paths),
     ("where documents have a debugger stop is a function", text::breakpoints),
     ("each row of the ABI is shown or excused", conformance::rows),
     ("the conformance guest runs in every configuration", conformance::matrix),

@@ -73,6 +73,25 @@ fn exists(files: &Files, path: &str) -> bool {
     files.0.iter().any(|file| file.path == path || file.path.starts_with(&folder))
 }
 
+/// A path that a document names, in backticks and from the root of the tree, is there.
+/// `NAME` and `TARGET` stand for any.
+pub fn named_paths(files: &Files) -> Vec<String> {
+    let pattern = r"`((?:docs|guest-shim|hyp|linker|tests|xtask)/[A-Za-z0-9_./-]*)`";
+    let Ok(named) = Regex::new(pattern) else { return vec![format!("bad pattern {pattern}")] };
+    let mut breaches = Vec::new();
+    for file in files.0.iter().filter(|file| file.path.ends_with(".md")) {
+        for (index, line) in file.text.lines().enumerate() {
+            for found in named.captures_iter(line) {
+                let is_any = found[1].contains("NAME") || found[1].contains("TARGET");
+                if !is_any && !exists(files, &found[1]) {
+                    breaches.push(breach(file, index, &format!("no {}", &found[1])));
+                }
+            }
+        }
+    }
+    breaches
+}
+
 /// A function that a document has gdb stop at is in the file of the module that it names, or, without
 /// a module, a label of the assembly.
 pub fn breakpoints(files: &Files) -> Vec<String> {
@@ -139,6 +158,13 @@ mod tests {
         }
         let host = format!("https://deb.{}/debian", "debian.org");
         assert_eq!(registries(&Files::of(&[("a.rs", &host)])).len(), 1);
+    }
+
+    #[test]
+    fn a_path_that_is_gone_is_found() {
+        let text = "`hyp/src/boot.rs` `hyp/src/guest/traps.rs` `hyp/src` `hyp/src/` `hyp::boot` `a/b` `hyp/NAME.rs`";
+        let files = Files::of(&[("docs/a.md", text), ("hyp/src/boot.rs", "//! B.")]);
+        assert_eq!(named_paths(&files), ["docs/a.md:1: no hyp/src/guest/traps.rs"]);
     }
 
     #[test]
