@@ -15,8 +15,9 @@ pub use line::{LONGEST_LINE, Line};
 pub use plain::{Plain, shown};
 pub use ring::Ring;
 
-/// How long a log line waits for the guest to finish its own line, in milliseconds.
-pub const PATIENCE_MS: u64 = 50;
+/// How long a log line waits for the guest to finish its own line, in milliseconds: longer than a busy host keeps
+/// an emulated CPU from running.
+pub const PATIENCE_MS: u64 = 200;
 
 /// Bytes of a line after which another VM waits no longer than a log line does, however busy the speaker is.
 pub const PATIENT_BYTES: u32 = 256;

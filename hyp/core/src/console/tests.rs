@@ -5,7 +5,7 @@ type Small = Console<64, 64>;
 
 fn console() -> Small {
     let mut console = Small::new();
-    console.set_frequency(1_000_000);
+    console.set_frequency(250_000);
     console
 }
 
@@ -33,7 +33,7 @@ fn a_log_line_waits_for_the_end_of_the_guest_line() {
 }
 
 #[test]
-fn a_log_line_opens_its_own_line_after_fifty_milliseconds() {
+fn a_log_line_opens_its_own_line_when_patience_ends() {
     let mut c = console();
     guest(&mut c, "~ # ");
     c.log_line("[postern] event", 1000);
@@ -177,7 +177,7 @@ fn a_vm_waits_for_the_end_of_another_ones_line() {
 }
 
 #[test]
-fn after_fifty_milliseconds_a_vm_waits_no_longer() {
+fn when_patience_ends_a_vm_waits_no_longer() {
     let mut c = two();
     say(&mut c, 0, "~ # ");
     c.await_line(1, 1000);
