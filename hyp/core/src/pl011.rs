@@ -149,7 +149,7 @@ impl Pl011 {
         self.show(offset, width).unwrap_or_else(|| u64::from(self.receive()) & width.mask())
     }
 
-    /// The same for one that changes nothing; `None` for one that takes a byte out.
+    /// Answers a load that changes nothing; `None` for one that takes a byte out.
     #[must_use]
     pub fn show(&self, offset: u64, width: Width) -> Option<u64> {
         let value = match offset {

@@ -207,7 +207,7 @@ fn a_name_and_a_byte_fit_or_nothing_is_taken() {
     assert!(drain(&mut c).ends_with("x\ndb: y"));
 }
 
-/// As for a prompt: what counts is how long nothing has come, not how long a line takes.
+/// What counts is how long nothing has come, not how long a line takes.
 #[test]
 fn a_line_that_goes_on_is_not_cut() {
     let mut c = two();

@@ -98,7 +98,7 @@ pub enum Read {
 /// What one vCPU has, and what other CPUs may touch of it without a lock.
 struct Cpu {
     bank: TicketMutex<Bank>,
-    /// Of its SGIs and PPIs; changes under the lock of the bank.
+    /// Settings of its SGIs and PPIs, which change under the lock of the bank.
     settings: Settings,
     /// SGIs sent here: bits 15:0 in either group, bits 31:16 only if in group 0.
     inbox: AtomicU32,
@@ -136,7 +136,7 @@ impl Cpu {
 /// The interrupt controller of one VM.
 pub struct Vgic {
     spis: TicketMutex<SpiBank>,
-    /// Of the SPIs, by words; changes under their lock.
+    /// Settings of the SPIs, by words, which change under their lock.
     settings: [Settings; SPI_WORDS],
     cpus: [Cpu; MAX_VCPUS],
     /// GICD_CTLR bits 1:0, written under the SPI lock.

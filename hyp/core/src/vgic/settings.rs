@@ -130,7 +130,7 @@ impl Field {
 pub(super) struct Settings([AtomicU32; 12]);
 
 impl Settings {
-    /// Of interrupts that have not been set yet.
+    /// Makes the settings that interrupts have at reset.
     pub(super) const fn new() -> Self {
         Self([const { AtomicU32::new(0) }; 12])
     }

@@ -99,7 +99,7 @@ fn memory_that_is_touched_is_populated() {
             let next = guest.abort(RAM + 0x5008, esr);
             guest.assert_again(next);
             assert!(guest.is_mapped(RAM + 0x5008) && !guest.vcpu.liveness.is_quiet);
-            // Of a walk the page alone is known.
+            // A walk leaves only the page in HPFAR_EL2.
             let traced = guest.cpu.traced.borrow();
             let [Traced::Populated(ipa)] = traced[..] else { panic!("{traced:?}") };
             assert_eq!(ipa.page(), Ipa(RAM + 0x5000));

@@ -44,9 +44,9 @@ const HOMES: [u8; 3] = [4, 5, 6];
 const PC: u64 = RAM + 0x1000;
 /// Z and C, a software step that is armed, BTYPE 0b11, EL1h, nothing masked.
 const PSTATE: u64 = 0x6020_0c05;
-/// The same once an instruction is done: SS and BTYPE are clear (Arm ARM, D2.11).
+/// PSTATE once an instruction is done: SS and BTYPE are clear (Arm ARM, D2.11).
 const DONE: u64 = 0x6000_0005;
-/// The same after an exception to EL1: Z and C stay, D, A, I and F are set.
+/// PSTATE after an exception to EL1: Z and C stay, D, A, I and F are set.
 const TAKEN: u64 = 0x6000_03c5;
 const VBAR: u64 = RAM + 0x10_0000;
 /// ESR_EL1 of an undefined instruction: EC 0, IL.
