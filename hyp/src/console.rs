@@ -57,8 +57,14 @@ struct Terminal {
 impl Terminal {
     /// Moves what the FIFO takes; the rest follows by interrupt or timer, or at once before [`go_live`].
     fn drain(&mut self) {
-        let Some(uart) = UART.get() else { return self.keep() };
-        uart.fill(|| self.console.pop());
+        let uart = UART.get();
+        match uart {
+            Some(uart) => uart.fill(|| self.console.pop()),
+            None => self.keep(),
+        }
+        // Wherever a line ended or was cut, who waited for that is asked.
+        self.refused |= self.console.take_awaiting();
+        let Some(uart) = uart else { return };
         if self.is_polled {
             // Nobody hears its interrupt.
         } else if self.live {
@@ -121,7 +127,8 @@ pub(crate) fn announce(text: fmt::Arguments<'_>) {
 pub(crate) fn go_live(has_interrupt: bool) {
     let mut terminal = TERMINAL.lock();
     terminal.live = true;
-    terminal.is_polled = !has_interrupt && is_attached();
+    // Without a UART there is nothing to look at but VMs that wait for each other.
+    terminal.is_polled = !has_interrupt && (is_attached() || terminal.console.has_names());
     terminal.listening = true;
     terminal.drain();
     drop(terminal);
@@ -141,7 +148,6 @@ pub(crate) fn guest_output(vm: u8, mut next: impl FnMut() -> Option<u8>) {
         while terminal.console.room(vm) > 0 {
             let Some(byte) = next() else {
                 terminal.refused &= !own;
-                terminal.refused |= terminal.console.take_awaiting();
                 terminal.drain();
                 if terminal.console.is_awaited()
                     && let Some(due) = terminal.console.spoke(timer::now())
@@ -154,8 +160,9 @@ pub(crate) fn guest_output(vm: u8, mut next: impl FnMut() -> Option<u8>) {
         }
         if terminal.console.is_of_another(vm) {
             // Whoever ends the line, or the timer that does, has this VM come back.
-            terminal.console.await_line(vm, timer::now());
             terminal.refused &= !own;
+            terminal.drain();
+            terminal.console.await_line(vm, timer::now());
             drop(terminal);
             return arm_timer();
         }
@@ -176,8 +183,10 @@ pub(crate) fn guest_output(vm: u8, mut next: impl FnMut() -> Option<u8>) {
 /// disabled, and [`is_polled`] from now on.
 pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) -> bool {
     let mut terminal = TERMINAL.lock();
-    let Some(uart) = UART.get() else { return false };
-    if !injected!(holds_console_line(), false) {
+    let uart = UART.get();
+    if let Some(uart) = uart
+        && !injected!(holds_console_line(), false)
+    {
         uart.acknowledge();
     }
     // Before `serve`, not after it: another CPU's `listen` in between must not be undone.
@@ -189,11 +198,14 @@ pub(crate) fn serve(serve: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) 
     let mut is_idle = terminal.console.free() == room;
     // `serve` may send.
     drop(terminal);
-    let mut receive = || uart.try_get().inspect(|_| is_idle = false);
+    let mut receive = || uart?.try_get().inspect(|_| is_idle = false);
     if serve(&mut receive) {
         listen();
     }
     let mut terminal = TERMINAL.lock();
+    let refused = terminal.refused;
+    terminal.console.asked(refused);
+    terminal.drain();
     terminal.idle = if is_idle { terminal.idle.saturating_add(1) } else { 0 };
     let is_stuck = terminal.idle > MOST_IDLE && !terminal.is_polled;
     terminal.is_polled |= is_stuck;
@@ -236,7 +248,6 @@ pub(crate) fn arm_timer() {
 pub(crate) fn timer_fired() {
     let mut terminal = TERMINAL.lock();
     terminal.console.tick(timer::now());
-    terminal.refused |= terminal.console.take_awaiting();
     terminal.drain();
     drop(terminal);
     arm_timer();

@@ -3,7 +3,8 @@
 //! Everything that reaches the UART passes one ring in one order. The hypervisor's lines wait
 //! until the guest stands at the start of a line, or until the guest has left its line unfinished
 //! for [`PATIENCE_MS`], and then open a line of their own. So does a VM's output while another VM is
-//! within a line; where there are several, each line begins with its VM's name. Nothing here waits: when the ring is
+//! within a line, and the next line is its own; where there are several, each line begins with its VM's name.
+//! Nothing here waits: when the ring is
 //! full the guest is told so (its FIFO fills up, `FR.TXFF`), and a log line that does not fit is
 //! counted and confessed later.
 
@@ -19,8 +20,9 @@ pub use ring::Ring;
 /// an emulated CPU from running.
 pub const PATIENCE_MS: u64 = 200;
 
-/// Bytes of a line after which another VM waits no longer than a log line does, however busy the speaker is.
-pub const PATIENT_BYTES: u32 = 256;
+/// How long another VM waits for the end of a line at most, however busily its speaker goes on, in
+/// milliseconds.
+pub const LONGEST_MS: u64 = 1000;
 
 /// Output on its way to the UART: `OUT` bytes in order, and `LOG` bytes of log lines that wait for
 /// a line boundary.
@@ -31,16 +33,19 @@ pub struct Console<const OUT: usize, const LOG: usize> {
     /// When the oldest held line gives up waiting, in counter ticks.
     deadline: Option<u64>,
     patience_ticks: u64,
+    longest_ticks: u64,
     /// A guest has not ended its line.
     mid_line: bool,
     /// The VM whose line it is, or was last.
     speaker: u8,
-    /// Bytes of that line so far.
-    line_bytes: u32,
+    /// When the first VM that waits for its end gives up waiting, in counter ticks.
+    give_up: u64,
     /// Names of the VMs, by number, where there are several.
     names: Option<&'static [&'static str]>,
     /// A bit for each VM that waits for the end of that line.
     awaiting: u8,
+    /// A bit for each VM that waited when a line ended and has not had one since. No other VM begins a line.
+    turns: u8,
     /// Held lines have waited long enough, and found the ring full.
     overdue: bool,
     lost_lines: u32,
@@ -55,11 +60,13 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             held: Ring::new(),
             deadline: None,
             patience_ticks: 0,
+            longest_ticks: 0,
             mid_line: false,
             speaker: 0,
-            line_bytes: 0,
+            give_up: 0,
             names: None,
             awaiting: 0,
+            turns: 0,
             overdue: false,
             lost_lines: 0,
         }
@@ -68,11 +75,18 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
     /// Tells the rate of the counter that later `now` arguments come from, in ticks per second.
     pub const fn set_frequency(&mut self, hz: u64) {
         self.patience_ticks = (hz / 1000).saturating_mul(PATIENCE_MS);
+        self.longest_ticks = (hz / 1000).saturating_mul(LONGEST_MS);
     }
 
     /// Has each line of a guest begin with the name of its VM.
     pub const fn set_names(&mut self, names: &'static [&'static str]) {
         self.names = Some(names);
+    }
+
+    /// Whether there are several VMs, whose names their lines begin with.
+    #[must_use]
+    pub const fn has_names(&self) -> bool {
+        self.names.is_some()
     }
 
     /// Takes one byte of output of the VM with number `vm`; `false`, and no change, while there is no
@@ -85,9 +99,9 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
             self.begin_line(vm);
         }
         self.out.push(byte);
-        self.line_bytes = self.line_bytes.saturating_add(1);
-        self.mid_line = byte != b'\n';
-        if !self.mid_line {
+        self.mid_line = true;
+        if byte == b'\n' {
+            self.end_line();
             self.release();
         }
         true
@@ -95,10 +109,16 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
 
     fn begin_line(&mut self, vm: u8) {
         self.speaker = vm;
-        self.line_bytes = 0;
+        self.turns &= !bit(vm);
+        self.awaiting &= !bit(vm);
         for byte in self.prefix(vm).into_iter().flat_map(|name| name.bytes().chain(*b": ")) {
             self.out.push(byte);
         }
+    }
+
+    const fn end_line(&mut self) {
+        self.mid_line = false;
+        self.turns |= self.awaiting;
     }
 
     /// What the lines of `vm` begin with, but for the colon.
@@ -108,7 +128,10 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
 
     /// Notes at `now`, in counter ticks, that `vm` waits until another VM has ended its line.
     pub const fn await_line(&mut self, vm: u8, now: u64) {
-        self.awaiting |= 1u8.wrapping_shl(vm as u32);
+        if self.awaiting == 0 {
+            self.give_up = now.saturating_add(self.longest_ticks);
+        }
+        self.awaiting |= bit(vm);
         if self.deadline.is_none() {
             self.deadline = Some(now.saturating_add(self.patience_ticks));
         }
@@ -121,14 +144,14 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
     }
 
     /// Notes at `now`, in counter ticks, that the speaker has gone on with its line: another VM that waits for
-    /// the end waits [`PATIENCE_MS`] from here, up to [`PATIENT_BYTES`]. Answers when [`Self::tick`] is due for it.
+    /// the end waits [`PATIENCE_MS`] from here, up to [`LONGEST_MS`] in all. Answers when [`Self::tick`] is due for it.
     pub const fn spoke(&mut self, now: u64) -> Option<u64> {
         if !self.is_awaited() {
             return None;
         }
-        let may_go_on = self.held.is_empty() && self.line_bytes < PATIENT_BYTES;
-        if may_go_on || self.deadline.is_none() {
-            self.deadline = Some(now.saturating_add(self.patience_ticks));
+        if self.held.is_empty() || self.deadline.is_none() {
+            let patient = now.saturating_add(self.patience_ticks);
+            self.deadline = Some(if patient < self.give_up { patient } else { self.give_up });
         }
         self.deadline
     }
@@ -136,6 +159,12 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
     /// A bit for each VM that has waited for the end of another one's line and may go on. They are asked once.
     pub const fn take_awaiting(&mut self) -> u8 {
         if self.mid_line { 0 } else { core::mem::replace(&mut self.awaiting, 0) }
+    }
+
+    /// Notes that each VM has been asked for output. Of those whose turn it was, only the ones in `refused`, a
+    /// bit for each, and those that wait once more still have something to say.
+    pub const fn asked(&mut self, refused: u8) {
+        self.turns &= refused | self.awaiting;
     }
 
     /// Takes one log line, without its line end. `now` is in counter ticks.
@@ -214,10 +243,14 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         self.out.room().saturating_sub(prefix.map_or(0, |name| name.len().saturating_add(2)))
     }
 
-    /// Whether another VM than `vm` is within a line.
+    /// Whether another VM than `vm` is within a line, or is to begin the next one.
     #[must_use]
     pub const fn is_of_another(&self, vm: u8) -> bool {
-        self.mid_line && self.speaker != vm
+        if self.mid_line {
+            self.speaker != vm
+        } else {
+            self.turns != 0 && self.turns & bit(vm) == 0
+        }
     }
 
     /// Bytes that fit into the ring.
@@ -235,7 +268,7 @@ impl<const OUT: usize, const LOG: usize> Console<OUT, LOG> {
         if self.mid_line && self.out.room() >= 2 {
             self.out.push(b'\r');
             self.out.push(b'\n');
-            self.mid_line = false;
+            self.end_line();
         }
         if !self.mid_line {
             self.release();
@@ -276,6 +309,11 @@ impl<const OUT: usize, const LOG: usize> Default for Console<OUT, LOG> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The bit of the VM with number `vm`.
+const fn bit(vm: u8) -> u8 {
+    1u8.wrapping_shl(vm as u32)
 }
 
 #[cfg(test)]

@@ -220,6 +220,7 @@ fn a_line_that_goes_on_is_not_cut() {
     assert_eq!(c.take_awaiting(), 0);
     c.tick(100_000);
     assert_eq!(c.take_awaiting(), 1 << 1);
+    say(&mut c, 1, "mine\r\n");
     // A log line waits no longer for that.
     say(&mut c, 0, "more");
     c.await_line(1, 200_000);
@@ -227,28 +228,65 @@ fn a_line_that_goes_on_is_not_cut() {
     assert_eq!(c.spoke(240_000), Some(250_000));
 }
 
+/// However busily its speaker goes on.
 #[test]
 fn a_line_without_end_is_cut() {
     let mut c = two();
     say(&mut c, 0, "x");
-    c.await_line(1, 0);
-    for now in 1..300 {
+    c.await_line(1, 1000);
+    for now in (1000..251_000).step_by(40_000) {
+        c.tick(now);
         say(&mut c, 0, "x");
-        c.spoke(now);
+        let due = c.spoke(now);
+        assert_eq!(due, Some((now + 50_000).min(251_000)));
         drain(&mut c);
     }
-    assert_eq!(c.deadline(), Some(50_000 + u64::from(super::PATIENT_BYTES) - 2));
+    c.tick(251_000);
+    assert_eq!((c.take_awaiting(), c.room(0)), (1 << 1, 0));
 }
 
-/// The next line begins before anybody has been asked.
+/// Two that never stop talking have a line in turn, and the third one that comes, too.
 #[test]
-fn a_vm_that_waits_is_not_forgotten_at_the_end_of_a_line() {
+fn a_vm_that_waits_has_the_next_line() {
+    let mut c = console();
+    c.set_names(&["web", "db", "log"]);
+    say(&mut c, 0, "1");
+    let mut text = String::new();
+    for line in 0..3 {
+        c.await_line(1, line);
+        say(&mut c, 0, "\r\n");
+        assert_eq!((c.room(0), c.guest_byte(0, b'x')), (0, false));
+        c.await_line(0, line);
+        say(&mut c, 1, "2");
+        assert!(!c.guest_byte(0, b'x'));
+        c.await_line(2, line);
+        say(&mut c, 1, "\r\n");
+        assert_eq!(c.take_awaiting(), 1 << 0 | 1 << 2);
+        assert_eq!((c.room(1), c.guest_byte(1, b'x')), (0, false));
+        say(&mut c, 2, "3\r\n");
+        assert!(!c.guest_byte(2, b'x') && !c.guest_byte(1, b'x'));
+        say(&mut c, 0, "1");
+        text += &drain(&mut c);
+    }
+    say(&mut c, 0, "\r\n");
+    text += &drain(&mut c);
+    assert_eq!(text, "web: 1\r\ndb: 2\r\nlog: 3\r\n".repeat(3) + "web: 1\r\n");
+}
+
+/// What it had to say is gone, by a reset.
+#[test]
+fn a_turn_that_is_not_taken_passes() {
     let mut c = two();
     say(&mut c, 0, "one");
     c.await_line(1, 0);
-    say(&mut c, 0, "\r\n~ # ");
-    assert_eq!((c.take_awaiting(), c.deadline()), (0, None));
-    assert_eq!(c.spoke(1000), Some(51_000));
-    c.tick(51_000);
+    say(&mut c, 0, "\r\n");
+    // Asked and refused, for a full ring: it is to come again.
     assert_eq!(c.take_awaiting(), 1 << 1);
+    c.asked(1 << 1);
+    assert!(c.is_of_another(0) && !c.is_of_another(1));
+    // Asked, and silent.
+    c.asked(0);
+    assert!(!c.is_of_another(0));
+    say(&mut c, 0, "two\r\n");
+    assert_eq!(drain(&mut c), "web: one\r\nweb: two\r\n");
 }

@@ -16,9 +16,9 @@ use super::program::Program;
 use crate::workspace;
 
 /// Lines of code that the files may have: what they had when they were first counted (15,910), drivers of four more
-/// UARTs and the log in memory (313), and several VMs (291), so that what a reviewer must read does not grow unnoticed. Raise it with a
-/// feature that needs it, lower it with what became shorter.
-const CEILING: usize = 16_514;
+/// UARTs and the log in memory (313), several VMs (291), and turns at the terminal (36), so that what a reviewer must
+/// read does not grow unnoticed. Raise it with a feature that needs it, lower it with what became shorter.
+const CEILING: usize = 16_550;
 /// What the next simplification should reach: the first count less 8 %.
 const AIM: usize = 14_637;
 const _: () = assert!(AIM <= CEILING);
